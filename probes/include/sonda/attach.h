@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Where a probe's programs attach. A program with ALT belongs to a slot and a rank: those of one
+ * slot and rank stand or fall together, and the lowest rank that loads and attaches is used.
+ * A program without ALT is required; with OPTIONAL its absence is reported as missing coverage.
+ * Write SEC("?...") so that loaders that know nothing of ranks skip what may not load.
+ */
+#pragma once
+
+#define ALT(slot, rank) TAG("alt " #slot " " #rank)
+#define OPTIONAL(what_is_missed) TAG("optional " what_is_missed)
+
+/* A cheap reason to skip an alternative; only load and attach are proof. One of:
+ * "lsm NAME" "func NAME" "tp SYSTEM/NAME" "tpargs NAME COUNT" "field STRUCT.MEMBER" "type NAME"
+ * "helper NAME" "kfunc NAME" "map TYPE" "config NAME" "cgroup2". A leading ! negates. */
+#define NEED(what) TAG("need " what)
+
+/* Functions to try in order, where the section names none: SEC("?fentry") TARGETS("a b") */
+#define TARGETS(list) TAG("targets " list)
+
+/* On an iterator program: the ROW it writes. */
+#define ROWS(type) TAG("rows " #type)
+
+/*
+ * One body, two programs: on entry to `func` by fentry (rank 1) and by kprobe (rank 2).
+ *	ENTRY(open, do_filp_open, filp_in, int dfd, struct filename *name) { ... }
+ * In the body `ctx` is the program's context (for event_send).
+ */
+#define ENTRY(slot, func, name, args...)                                                           \
+	_Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wint-conversion\"")      \
+	static __noinline int name##_body(void *ctx, ##args);                                      \
+	ALT(slot, 1) SEC("?fentry/" #func) int name##_fentry(unsigned long long *ctx)              \
+	{                                                                                          \
+		return name##_body(___bpf_ctx_cast(args));                                         \
+	}                                                                                          \
+	ALT(slot, 2) SEC("?kprobe/" #func) int name##_kprobe(struct pt_regs *ctx)                  \
+	{                                                                                          \
+		return name##_body(___bpf_kprobe_args(args));                                      \
+	}                                                                                          \
+	_Pragma("GCC diagnostic pop") static __noinline int name##_body(void *ctx, ##args)
+
+/*
+ * The same for the return of a function with `nargs` parameters: fexit and kretprobe.
+ *	RETURN(open, do_filp_open, 3, filp_out) { ... `ret` is the returned value ... }
+ */
+#define RETURN(slot, func, nargs, name)                                                            \
+	static __noinline int name##_body(void *ctx, u64 ret);                                     \
+	ALT(slot, 1) SEC("?fexit/" #func) int name##_fexit(unsigned long long *ctx)                \
+	{                                                                                          \
+		return name##_body(ctx, ctx[nargs]);                                               \
+	}                                                                                          \
+	ALT(slot, 2) SEC("?kretprobe/" #func) int name##_kretprobe(struct pt_regs *ctx)            \
+	{                                                                                          \
+		return name##_body(ctx, PT_REGS_RC(ctx));                                          \
+	}                                                                                          \
+	static __noinline int name##_body(void *ctx, u64 ret)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What a probe says of itself. Every word becomes a BTF declaration tag "@key text" on the C
+ * entity it stands on: the licence (the probe), a rodata variable (a parameter), a struct (an event
+ * or a row), a member (a field), a map (a metric table), a function (a way to attach).
+ * A tag is never empty: the kernel would refuse the object's whole BTF.
+ */
+#pragma once
+
+#define PROBE_ABI 1
+
+#define TAG(text) __attribute__((btf_decl_tag("@" text)))
+#define STRINGIFY_(...) #__VA_ARGS__
+#define STRINGIFY(...) STRINGIFY_(__VA_ARGS__)
+
+/* --- on fields, parameters and tables --- */
+#define DOC(text) TAG("doc " text)
+/* What a number means; gives its printed form, its unit and its filters. See docs/probes.md. */
+#define KIND(kind) TAG("kind " kind)
+/* Unit of a plain number where the kind doesn't say: "ns" "us" "ms" "s" "bytes" "pages" "sectors"
+ * "percent" "hz" */
+#define UNIT(unit) TAG("unit " unit)
+#define RANGE(low, high) TAG("range " #low " " #high)
+#define HIDE TAG("hide 1")     /* not in text output unless asked for; always in JSON */
+#define FLAGS TAG("flags 1")   /* an enum whose values are bits, printed as a|b */
+#define KEY TAG("key 1")       /* identifies a row from one snapshot to the next */
+#define COUNTER TAG("as counter")
+#define GAUGE TAG("as gauge")
+
+/* --- the probe --- */
+
+/* PROBE(open, "fs", "Files opened"): the file probes/fs/open.bpf.c is the probe fs.open. */
+#define PROBE(name, group, doc)                                                                    \
+	char LICENSE[] SEC("license") TAG("abi " STRINGIFY(PROBE_ABI)) TAG("probe " #name)         \
+		TAG("group " group) DOC(doc) = "Dual BSD/GPL"
+
+/* PARAM(u32, depth, 4, DOC("levels shown") RANGE(1, 16)): the option --depth. T may be bool, an
+ * integer, an enum (its names are the choices) or a char array. */
+#define PARAM(T, name, value, ...) const volatile T name TAG("param 1") __VA_ARGS__ = value
+#define PARAM_TEXT(name, size, value, ...)                                                         \
+	const volatile char name[size] TAG("param 1") __VA_ARGS__ = value
+
+/* EVENT(open, "One file opened") { fields }; */
+#define EVENT(name, doc) struct TAG("event " #name) DOC(doc) name
+/* ROW(task_row, "One process") { fields }; written by an iterator */
+#define ROW(name, doc) struct TAG("row " #name) DOC(doc) name
+
+/* The process block most events begin with; flattened, so its members are fields of the event. */
+struct task {
+	u32 pid KIND("pid") DOC("process (thread-group id)");
+	u32 tid KIND("tid") HIDE DOC("thread");
+	u32 uid KIND("uid") DOC("user the thread runs as (real user id)");
+	u32 ppid KIND("pid") HIDE DOC("parent process");
+	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
+	u64 start_ns KIND("boottime") HIDE DOC("when the process began; with pid it is unique");
+	char comm[16] KIND("comm") DOC("command name of the thread");
+};

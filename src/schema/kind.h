@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * Kinds: what a number or a text means. A kind is a row of one table (kind.c): from it come the
+ * printed form, the JSON form, what a filter may be written as ("10ms", "ENOENT", "10.0.0.0/8"),
+ * the unit that metrics export, and a line in docs/probes.md.
+ */
+#include "schema/schema.h"
+
+struct json;
+struct err;
+
+/* How a filter may compare a field of this kind. */
+enum kind_class {
+	CLASS_NUMBER, /* ordered: < > == in */
+	CLASS_NAME,   /* names for numbers: == in, | for bits */
+	CLASS_TEXT,   /* == ~ in */
+	CLASS_IP,     /* == in CIDR */
+	CLASS_BOOL,
+	CLASS_OTHER,  /* stacks, blobs: not comparable */
+};
+
+struct kind {
+	const char *name; /* as in KIND("...") */
+	const char *doc;
+	const char *unit; /* implied: "ns" for duration; "" */
+	enum kind_class class;
+	unsigned types; /* bits of 1 << enum field_type that may carry it */
+	bool right_aligned;
+	unsigned min_cols; /* usual width in text tables */
+	/* For people: "1.24 ms". Appends; escapes nothing (the table does). */
+	void (*text)(struct strbuf *out, const struct field *f, struct value v);
+	/* For programs: one JSON value. */
+	void (*json)(struct json *out, const struct field *f, struct value v);
+	/* Reads what a user may write for a value of this kind ("10ms", "ENOENT", "root") into
+	 * ret_value; errors name what was expected. NULL: by the class alone. */
+	int (*parse)(const struct field *f, const char *text, struct value *ret_value,
+		     struct err *e);
+};
+
+/* The kind of that name, or NULL. */
+MUST_USE const struct kind *kind_find(const char *name);
+/* All kinds, for documentation. */
+MUST_USE const struct kind *kind_table(size_t *ret_count);
+/* The kind of a field that names none: by its type. */
+MUST_USE const struct kind *kind_default(enum field_type type, bool is_bool);
+
+/* Appends a field's value for people, "-" for VALUE_NONE; lists and flags included. */
+void value_text_form(struct strbuf *out, const struct field *f, struct value v);
+/* One JSON value: null for VALUE_NONE. */
+void value_json_form(struct json *out, const struct field *f, struct value v);
+/* Reads what a user wrote for this field. Errors: EINVAL with what was expected. */
+MUST_USE int value_parse(const struct field *f, const char *text, struct value *ret_value,
+			 struct err *e);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * What a probe declares, as userland sees it: events, rows, metric tables, parameters, and the
+ * fields of each. Made from an object's BTF (declaration.h), from a recording, or from rows in a
+ * table of our own (fields that enrichers add). Immutable once made, so any thread may read it.
+ * Sinks, filters and folds see only schemas and rows: nothing here knows a particular probe.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/record.h"
+#include "base/attr.h"
+#include "schema/value.h"
+
+struct row;
+struct field;
+struct kind;
+struct strbuf;
+
+/* How the bytes of a field are read. */
+enum field_type {
+	FIELD_INT,   /* 1 to 8 bytes, or a bit-field; is_signed, is_bool */
+	FIELD_ENUM,  /* an int with names */
+	FIELD_CHARS, /* char[n], NUL-terminated or full */
+	FIELD_TEXT,  /* struct text: variable, behind the struct */
+	FIELD_BYTES, /* u8[n] */
+	FIELD_IP,    /* struct ip */
+	FIELD_ARRAY, /* integers: `count` of element_size each */
+	FIELD_DERIVED, /* no bytes in the record: `derive` gives the value */
+	FIELD_HIST,  /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
+};
+
+enum field_flag {
+	FIELD_HIDE = 1 << 0,    /* not in text output unless asked for */
+	FIELD_FLAGS = 1 << 1,   /* an enum of bits, printed a|b */
+	FIELD_KEY = 1 << 2,     /* identifies a row between snapshots */
+	FIELD_COUNTER = 1 << 3, /* only grows */
+	FIELD_GAUGE = 1 << 4,
+};
+
+/* Names of an enum's values: the common prefix is cut, lower case. Sorted by value. */
+struct names {
+	const char *enum_name; /* "req_op"; "" when anonymous */
+	struct {
+		uint64_t value;
+		const char *name;
+	} *at;
+	size_t count;
+};
+
+enum hist_scale { HIST_LOG2, HIST_LINEAR, HIST_BOUNDS };
+
+/* What the slots of a histogram mean; see sonda/metrics.h. */
+struct hist_shape {
+	enum hist_scale scale;
+	uint32_t slots;
+	uint64_t low, step;     /* HIST_LINEAR */
+	const uint64_t *bounds; /* HIST_BOUNDS: slots - 1 of them, rising */
+};
+
+/* Gives the value of a derived field for a row; `ctx` is the field's. */
+typedef struct value derive_fn(const struct field *f, const struct row *r, void *ctx);
+
+struct field {
+	const char *name; /* "took_ns" */
+	const char *doc;  /* "" when there is none */
+	const char *unit; /* "ns", "bytes" ...; "" when there is none */
+	const struct kind *kind; /* never NULL: "number", "text" ... when nothing was said */
+	enum field_type type;
+	unsigned flags; /* enum field_flag */
+	uint32_t offset, size; /* bytes from the event's start */
+	uint8_t bits, bit_offset; /* of a bit-field, from `offset`; bits 0: not one */
+	bool is_signed, is_bool;
+	uint8_t element_size; /* FIELD_ARRAY */
+	uint32_t count;       /* elements of FIELD_ARRAY, slots of FIELD_HIST */
+	const struct names *names; /* FIELD_ENUM, else NULL */
+	struct hist_shape hist;    /* FIELD_HIST */
+	derive_fn *derive;         /* FIELD_DERIVED */
+	void *derive_ctx;
+};
+
+/* An event, a row of a snapshot, or the labels or values of a metric table. */
+struct schema {
+	const char *probe; /* full name, "fs.open" */
+	const char *name;  /* of the struct, "open" */
+	const char *doc;
+	uint32_t type_id;  /* BTF id in its own object; 0: none */
+	uint32_t size;     /* bytes of the struct */
+	const struct field *fields;
+	size_t field_count;
+};
+
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS };
+
+struct param {
+	struct field field; /* name, doc, unit, kind; offset in .rodata, size */
+	enum param_type type;
+	bool has_range;
+	int64_t low, high;
+	struct value initial; /* the default */
+};
+
+struct metric_table {
+	const char *name; /* of the map */
+	const char *doc;
+	struct schema labels; /* of the key */
+	struct schema values;
+	uint32_t max_rows;
+	bool per_cpu;
+};
+
+/* What a whole probe declares. */
+struct declaration {
+	const char *name;  /* "fs.open" */
+	const char *group; /* "fs" */
+	const char *doc;
+	const char *filters; /* space-separated: "task errors min"; "" for none */
+	bool internal;       /* a helper of sonda's own, not listed */
+	const struct schema *events;
+	size_t event_count;
+	const struct schema *rows;
+	size_t row_count;
+	const struct metric_table *tables;
+	size_t table_count;
+	const struct param *params;
+	size_t param_count;
+};
+
+/* One record bound to its schema: nothing is copied. Lives until the next batch is asked for. */
+struct row {
+	const struct schema *schema;
+	const unsigned char *bytes; /* the event: struct, then texts */
+	uint32_t size;
+	uint32_t cpu;
+	uint64_t seq;
+	uint64_t at_ns; /* CLOCK_BOOTTIME */
+	const struct value *derived; /* of a recording: values of FIELD_DERIVED, in order; else NULL */
+};
+
+/* The field of that name, or NULL. */
+MUST_USE const struct field *schema_field(const struct schema *s, const char *name);
+
+/* The value of a field; VALUE_NONE when the record is too short for it. Never reads outside the
+ * row's bytes, whatever they hold. For FIELD_HIST use hist_read(). */
+MUST_USE struct value row_value(const struct row *r, const struct field *f);
+
+/* The nth element of an array value (VALUE_U64 or VALUE_S64). */
+MUST_USE struct value field_element(const struct field *f, struct value list, uint32_t nth);
+
+/* Name of an enum's value, or NULL when it has none. */
+MUST_USE const char *names_get(const struct names *n, uint64_t value);
+/* The value of a name (case-insensitive, with or without the prefix that was cut); false: none. */
+MUST_USE bool names_value(const struct names *n, const char *name, uint64_t *ret_value);
+
+/* A histogram read out of a row of a metric table. */
+struct hist {
+	const struct hist_shape *shape;
+	uint64_t sum;
+	const uint64_t *slots; /* in the row; may be unaligned only in foreign data, so copied by hist_read */
+};
+MUST_USE bool hist_read(const struct row *r, const struct field *f, uint64_t *ret_sum,
+			uint64_t *slots /* f->count of them */);
+/* The highest value that the slot counts; UINT64_MAX for the last one. */
+MUST_USE uint64_t hist_upper(const struct hist_shape *shape, uint32_t slot);
+/* The value below which `fraction` (0 to 1) of the observations lie: upper bound of its slot. */
+MUST_USE uint64_t hist_percentile(const struct hist_shape *shape, const uint64_t *slots,
+				  double fraction);

@@ -21,15 +21,16 @@
 /* The structure that holds `member` at address `ptr`. */
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define min(a, b)                              \
-	({                                     \
-		__typeof__(a) min_a = (a);     \
-		__typeof__(b) min_b = (b);     \
-		min_a < min_b ? min_a : min_b; \
-	})
-#define max(a, b)                              \
-	({                                     \
-		__typeof__(a) max_a = (a);     \
-		__typeof__(b) max_b = (b);     \
-		max_a > max_b ? max_a : max_b; \
+/* Each argument is evaluated once; calls may nest. */
+#define min(a, b) ATTR_PICK(a, <, b, ATTR_JOIN(pick_a, __COUNTER__), ATTR_JOIN(pick_b, __COUNTER__))
+#define max(a, b) ATTR_PICK(a, >, b, ATTR_JOIN(pick_a, __COUNTER__), ATTR_JOIN(pick_b, __COUNTER__))
+
+/* Of use to the macros only. */
+#define ATTR_JOIN(a, b)  ATTR_JOIN2(a, b)
+#define ATTR_JOIN2(a, b) a##b
+#define ATTR_PICK(a, op, b, x, y)      \
+	({                             \
+		__typeof__(a) x = (a); \
+		__typeof__(b) y = (b); \
+		x op y ? x : y;        \
 	})

@@ -97,8 +97,8 @@ MUST_USE int opt_parse(struct opt_set *set, int argc, char **argv, struct opt_re
 /* Aligned help of every table, wrapped to `width` columns (0: 80). */
 void opt_help(const struct opt_set *set, FILE *out, unsigned width);
 
-/* For man pages and completion: does the row take a value; its metavar ("N", "TIME", "SIZE", the
- * choices "text|json|csv" ...; NULL for none); and its spelling "-o, --output FORMAT". */
+/* For man pages and completion: does the row take a value; its metavar ("N", "TIME", "SIZE"; NULL
+ * for none); and its spelling "-o, --output text|json|csv". */
 MUST_USE bool opt_takes_value(const struct opt *row);
 MUST_USE const char *opt_metavar(const struct opt *row);
 void opt_spelling(const struct opt *row, struct strbuf *b);

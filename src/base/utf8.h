@@ -31,5 +31,7 @@ void json_escape(struct strbuf *b, const char *s, size_t len);
 /* Appends for a terminal or log: controls, C1 controls, bidirectional overrides and invalid bytes as
  * \xNN for each byte, a backslash as \\, the rest as it is. */
 void text_escape(struct strbuf *b, const char *s, size_t len);
+/* The same, but a backslash stays as it is: for sentences, which nobody reads back. */
+void text_clean(struct strbuf *b, const char *s, size_t len);
 /* Would text_escape() change nothing? (The common case.) */
 MUST_USE bool text_is_plain(const char *s, size_t len);

@@ -40,7 +40,7 @@
 
 /* `vec_for_each(f, &fields) use(f->name);`: `f` is declared here, a pointer to each element. */
 #define vec_for_each(it, v) \
-	for (__typeof__(&(v)->at[0]) it = (v)->at; (v)->len && it < (v)->at + (v)->len; it++)
+	for (__typeof__((v)->at + 0) it = (v)->at; (v)->len && it < (v)->at + (v)->len; it++)
 
 /* Of use to the macros only: at least `want` elements of `size` bytes, growing by doubling. */
 void *vec_grow(void *at, size_t *cap, size_t want, size_t size) MUST_USE RETURNS_NONNULL;

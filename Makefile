@@ -1,0 +1,175 @@
+# sonda: the only build entry. `make help` lists what there is; nothing here is recursive.
+# SPDX-License-Identifier: BSD-2-Clause
+
+BUILD ?= build
+VERSION := $(shell cat VERSION)
+PREFIX ?= /usr/local
+ARGS ?= trace process.exec process.exit net.dns 'fs.open: err != 0'
+
+CC ?= gcc
+CLANG ?= $(firstword $(shell command -v clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 2>/dev/null) clang)
+BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool) bpftool)
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
+	-Wundef -Wcast-qual -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wswitch-enum \
+	-Wnull-dereference
+CPPFLAGS += -D_GNU_SOURCE -DSONDA_VERSION='"$(VERSION)"' -I. -Isrc -I$(BUILD)/gen -include base/banned.h
+CFLAGS ?= -O2 -g
+CFLAGS_ALL = -std=gnu17 -fno-common $(WARN) $(CFLAGS)
+RELEASE := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
+LDRELEASE := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+LIBS := -l:libbpf.a -lelf -lz -lzstd
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+
+LAYERS := base bpf schema transport enrich filter fold sink pipeline policy enforce cmd
+SRC := src/main.c $(filter-out %_test.c %.bpf.c,$(foreach d,$(LAYERS),$(sort $(wildcard src/$(d)/*.c))))
+TESTS := $(sort $(wildcard src/*/*_test.c))
+PROBES := $(sort $(wildcard probes/*/*.bpf.c))
+TEST_PROBES := $(sort $(wildcard tests/data/*.bpf.c))
+FUZZERS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+
+# probes/fs/open.bpf.c -> $(BUILD)/probes/fs.open.bpf.o
+probe_object = $(BUILD)/probes/$(subst /,.,$(patsubst probes/%.bpf.c,%,$(1))).bpf.o
+PROBE_OBJ := $(foreach p,$(PROBES),$(call probe_object,$(p)))
+TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o)
+OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
+SAN_OBJ := $(SRC:%.c=$(BUILD)/san/%.o)
+UNIT := $(TESTS:src/%.c=$(BUILD)/unit/%)
+FUZZ := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs probes
+
+all: $(BUILD)/sonda ## build the binary, build/sonda
+
+run: setup all ## build and show events of this machine (make run ARGS='trace fs.open --comm nginx')
+	$(BUILD)/sonda $(ARGS)
+
+test: setup-test all ## everything: checks, unit, live and virtual-machine tests
+	tools/test-all
+
+check: ## formatting, layers, sizes, names, forbidden words, shell scripts
+	tools/check
+
+setup: ## install what is missing to build and run
+	@tools/setup
+
+setup-test: ## install what is missing to test
+	@tools/setup --test
+
+probes: $(PROBE_OBJ) ## compile the probes only
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- the binary ---
+
+$(BUILD)/sonda: $(BUILD)/sonda.debug
+	strip -s -o $@ $<
+
+$(BUILD)/sonda.debug: $(OBJ) $(BUILD)/obj/embedded.o
+	$(CC) $(CFLAGS) $(RELEASE) $(LDRELEASE) -o $@ $^ $(LIBS)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(RELEASE) -MMD -MP -c -o $@ $<
+
+# The probes' objects and a table of them, as src/pipeline/embedded.h declares it.
+$(BUILD)/gen/embedded.S: tools/embed $(PROBE_OBJ)
+	@mkdir -p $(@D)
+	tools/embed $(PROBE_OBJ) > $@
+
+$(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) -c -o $@ $<
+
+# --- the probes ---
+
+BPF_CPPFLAGS := -D__TARGET_ARCH_$(ARCH) $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -I. -Iprobes/include
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wno-sign-compare -Wno-missing-field-initializers -fno-ident
+
+define probe_rule
+$(call probe_object,$(1)): $(1)
+	@mkdir -p $$(@D)
+	$$(CLANG) $$(BPF_CFLAGS) $$(BPF_CPPFLAGS) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.full $$<
+	$$(BPFTOOL) gen object $$@ $$@.full
+	@rm -f $$@.full
+endef
+$(foreach p,$(PROBES),$(eval $(call probe_rule,$(p))))
+
+$(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) $(BPF_CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.full $<
+	$(BPFTOOL) gen object $@ $@.full
+	@rm -f $@.full
+
+# --- unit tests: address and undefined-behaviour sanitizers ---
+
+$(BUILD)/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/san/libsonda.a: $(filter-out $(BUILD)/san/src/main.o,$(SAN_OBJ)) $(BUILD)/obj/embedded.o
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/san/src/%.o $(BUILD)/san/libsonda.a
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) -o $@ $< $(BUILD)/san/libsonda.a $(LIBS)
+
+unit: $(UNIT) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## unit and golden tests, no root needed
+	@SONDA_OBJECTS=$(BUILD)/probes SONDA_TEST_OBJECTS=$(BUILD)/test-probes tools/run-tests unit $(UNIT)
+
+live: all $(TEST_PROBE_OBJ) ## live tests on the running kernel (root)
+	@SONDA=$(abspath $(BUILD)/sonda) SONDA_TEST_OBJECTS=$(abspath $(BUILD)/test-probes) \
+		tools/run-tests live $(sort $(wildcard tests/live/*.t))
+
+bench: all ## speed and cost, as ratios in one run (root)
+	@tools/setup --bench
+	@SONDA=$(abspath $(BUILD)/sonda) BUILD=$(abspath $(BUILD)) bench/run
+
+# --- fuzzers: one a parser that eats foreign bytes ---
+
+FUZZ_SECONDS ?= 10
+$(BUILD)/fuzzobj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/%: $(BUILD)/fuzzobj/tests/fuzz/%.o $(patsubst %.c,$(BUILD)/fuzzobj/%.o,$(filter-out src/main.c,$(SRC))) $(BUILD)/obj/embedded.o
+	@mkdir -p $(@D)
+	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+
+fuzz: $(FUZZ) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## run every fuzzer for FUZZ_SECONDS
+	@SONDA_OBJECTS=$(BUILD)/probes tools/run-fuzz $(FUZZ_SECONDS) $(FUZZ)
+
+# --- documents made from the same rows as the program ---
+
+docs: all ## docs/events.md, man pages and bash completion
+	$(BUILD)/sonda help --generate events > docs/events.md
+	@mkdir -p $(BUILD)/man
+	$(BUILD)/sonda help --generate man --to $(BUILD)/man
+	$(BUILD)/sonda help --generate completion > $(BUILD)/sonda.bash
+
+install: all docs ## into PREFIX (/usr/local), with man pages and completion
+	install -D -m 755 $(BUILD)/sonda $(DESTDIR)$(PREFIX)/bin/sonda
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/include/sonda/abi
+	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -D -m 644 $(BUILD)/sonda.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sonda
+	cp -r probes/include/. $(DESTDIR)$(PREFIX)/include/sonda/
+	cp abi/*.h $(DESTDIR)$(PREFIX)/include/sonda/abi/
+
+uninstall: ## what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/bin/sonda $(DESTDIR)$(PREFIX)/include/sonda \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sonda
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/sonda.1 $(DESTDIR)$(PREFIX)/share/man/man1/sonda-*.1
+
+include $(wildcard mk/*.mk)
+-include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)

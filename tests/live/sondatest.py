@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What live tests share: start sonda, wait until it watches, run a workload, read what it said.
+
+    from sondatest import *
+    with Sonda("trace", "fs.open", "--comm", "cat") as s:
+        subprocess.run(["cat", "/etc/hostname"])
+    check_equal(s.stats["lost"], 0, "nothing lost")
+    done()
+
+Truth comes from outside sonda: the workload's own count, strace, /proc. Nothing here sleeps for luck.
+"""
+
+import atexit
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+SONDA = os.environ.get("SONDA", os.path.join(os.path.dirname(__file__), "../../build/sonda"))
+PATIENCE_S = int(os.environ.get("SONDA_TEST_PATIENCE", "120"))  # a guest without KVM is slow
+
+_failures = 0
+_checks = 0
+_running = []
+
+
+def check(condition, what):
+    """Counts a check; prints `what` when it does not hold."""
+    global _failures, _checks
+    _checks += 1
+    if not condition:
+        _failures += 1
+        print(f"not true: {what}", flush=True)
+    return bool(condition)
+
+
+def check_equal(got, want, what):
+    return check(got == want, f"{what}: got {got!r}, want {want!r}")
+
+
+def skip(reason):
+    """This machine can't show it: say why and leave with 77."""
+    print(reason, flush=True)
+    sys.exit(77)
+
+
+def done():
+    """The end of a test: the status says whether all checks held."""
+    print(f"{_checks - _failures} of {_checks} checks hold", flush=True)
+    sys.exit(1 if _failures else 0)
+
+
+def parse_stats(stderr):
+    """{"seen": S, "delivered": D, "filtered": F, "lost": L} of the closing line, and what follows
+    it by name ("truncated", "missed" ...)."""
+    line = next((l for l in reversed(stderr.splitlines()) if re.match(r"(sonda: )?seen \d", l)), "")
+    return {word: int(n) for word, n in re.findall(r"([a-z]+) (\d+)", line)}
+
+
+class Result:
+    def __init__(self, stdout, stderr, code):
+        self.stdout, self.stderr, self.code = stdout, stderr, code
+        self.stats = parse_stats(stderr)
+        self.lines = stdout.splitlines()
+
+    @property
+    def rows(self):
+        """The JSON rows that are events (losses are in .losses)."""
+        return [r for r in self.all_rows if "lost" not in r]
+
+    @property
+    def losses(self):
+        return [r for r in self.all_rows if "lost" in r]
+
+    @property
+    def all_rows(self):
+        # split at newlines only: names may hold what splitlines() takes for line ends
+        return [json.loads(l) for l in self.stdout.split("\n") if l.startswith("{")]
+
+
+def run_sonda(*args, json_output=True, timeout=None, env=None, input=None):
+    """Runs sonda to its end: for `-- COMMAND`, list, check, errors."""
+    argv = [SONDA, *_with_json(args, json_output)]
+    done_ = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, input=input,
+                           timeout=timeout or PATIENCE_S, env=env)
+    return Result(done_.stdout.decode(errors="surrogateescape"), done_.stderr.decode(errors="replace"),
+                  done_.returncode)
+
+
+def _with_json(args, json_output):
+    args = [str(a) for a in args]
+    if not json_output or "-o" in args:
+        return args
+    at = args.index("--") if "--" in args else len(args)
+    return args[:at] + ["-o", "json"] + args[at:]
+
+
+class Sonda:
+    """A sonda that watches while the block runs; ended by SIGINT when the block is left."""
+
+    def __init__(self, *args, json_output=True, env=None):
+        self.argv = [SONDA, *_with_json(args, json_output)]
+        self.env = env
+        self._out, self._err = [], []
+        self.result = None
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env)
+        _running.append(self.process)
+        self._ready = threading.Event()
+        self._grew = threading.Condition()
+        self._threads = [threading.Thread(target=self._read_out), threading.Thread(target=self._read_err)]
+        for t in self._threads:
+            t.start()
+        if not self._ready.wait(PATIENCE_S) or self.process.poll() is not None:
+            self.stop()
+            print("sonda did not start:", " ".join(self.argv), "\n" + self.result.stderr, flush=True)
+            sys.exit(1)
+        return self
+
+    def __exit__(self, *exc):
+        self.stop()
+        return False
+
+    def _read_out(self):
+        for chunk in iter(lambda: os.read(self.process.stdout.fileno(), 1 << 16), b""):
+            with self._grew:
+                self._out.append(chunk)
+                self._grew.notify_all()
+
+    def _read_err(self):
+        for line in self.process.stderr:
+            self._err.append(line)
+            if b"watching" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait_row(self, matches, timeout=None):
+        """Waits until a row for which matches(row) holds has been printed; returns it or None."""
+        end = time.monotonic() + (timeout or PATIENCE_S)
+        while True:
+            with self._grew:
+                text = b"".join(self._out).decode(errors="surrogateescape")
+                for line in text.split("\n")[:-1]:
+                    if line.startswith("{") and matches(row := json.loads(line)):
+                        return row
+                left = end - time.monotonic()
+                if left <= 0 or self.process.poll() is not None:
+                    return None
+                self._grew.wait(min(left, 1))
+
+    def stop(self, sig=signal.SIGINT):
+        if self.result:
+            return self.result
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            check(False, "sonda ends on SIGINT")
+            self.process.kill()
+            self.process.wait()
+        for t in self._threads:
+            t.join()
+        _running.remove(self.process)
+        self.result = Result(b"".join(self._out).decode(errors="surrogateescape"),
+                             b"".join(self._err).decode(errors="replace"), self.process.returncode)
+        return self.result
+
+    def __getattr__(self, name):  # rows, stats, stderr, code ... of the finished run
+        if name in ("rows", "losses", "all_rows", "stats", "stdout", "stderr", "lines", "code"):
+            return getattr(self.stop(), name)
+        raise AttributeError(name)
+
+
+@atexit.register
+def _end_what_runs():
+    for process in _running:
+        if process.poll() is None:
+            process.kill()

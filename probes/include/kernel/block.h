@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Block requests and the bios they carry: only the fields used. The accessors load directly from
+ * the typed pointers that tp_btf programs are given: no other program type may call them.
+ */
+#pragma once
+
+#include "kernel/task.h"
+
+/* enum req_opf before 6.0; the numbers of the zone operations have moved, so names are taken from
+ * the running kernel where it has this enum */
+enum req_op {
+	REQ_OP_READ = 0,
+	REQ_OP_WRITE = 1,
+	REQ_OP_FLUSH = 2,
+	REQ_OP_DISCARD = 3,
+	REQ_OP_SECURE_ERASE = 5,
+	REQ_OP_WRITE_SAME = 7,
+	REQ_OP_WRITE_ZEROES = 9,
+	REQ_OP_ZONE_OPEN = 10,
+	REQ_OP_ZONE_CLOSE = 11,
+	REQ_OP_ZONE_FINISH = 12,
+	REQ_OP_ZONE_APPEND = 13,
+	REQ_OP_ZONE_RESET = 15,
+	REQ_OP_ZONE_RESET_ALL = 17,
+	REQ_OP_SCSI_IN = 32,
+	REQ_OP_SCSI_OUT = 33,
+	REQ_OP_DRV_IN = 34,
+	REQ_OP_DRV_OUT = 35,
+};
+#define REQ_OP_MASK 0xff
+
+/* bit numbers in request::cmd_flags and bio::bi_opf; the values are the running kernel's */
+enum req_flag_bits {
+	__REQ_SYNC,
+	__REQ_META,
+	__REQ_PRIO,
+	__REQ_IDLE,
+	__REQ_FUA,
+	__REQ_PREFLUSH,
+	__REQ_RAHEAD,
+	__REQ_BACKGROUND,
+	__REQ_NOWAIT,
+	__REQ_SWAP,
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct gendisk {
+	int major;
+	int first_minor;
+	struct request_queue *queue;
+};
+struct request_queue {
+	struct gendisk *disk;
+};
+/* gone since 6.10, together with zone write locking */
+struct request_queue___pre610 {
+	unsigned int required_elevator_features;
+};
+
+struct blkcg {
+	struct cgroup_subsys_state css;
+};
+struct blkcg_gq {
+	struct blkcg *blkcg;
+};
+struct block_device {
+	struct gendisk *bd_disk;
+};
+struct bio {
+	struct block_device *bi_bdev;
+	u32 bi_opf;
+	struct blkcg_gq *bi_blkg;
+};
+/* bi_bdev replaced bi_disk in 5.12 (309dca309fc3) */
+struct bio___pre512 {
+	struct gendisk *bi_disk;
+};
+
+struct request {
+	struct request_queue *q;
+	u32 cmd_flags;
+	u32 __data_len;
+	u64 __sector;
+	struct bio *bio;
+};
+/* request_queue::disk replaced rq_disk in 5.17 (f3fa33acca9f) */
+struct request___pre517 {
+	struct gendisk *rq_disk;
+};
+
+#pragma clang attribute pop
+
+/* The kernel's device number of the whole disk; 0 where the request is for no disk. */
+static __always_inline u32 request_device(struct request *rq)
+{
+	struct gendisk *disk;
+
+	if (bpf_core_field_exists(struct request___pre517, rq_disk))
+		disk = ((struct request___pre517 *)rq)->rq_disk;
+	else
+		disk = rq->q->disk;
+	return disk ? disk->major << 20 | disk->first_minor : 0;
+}
+
+static __always_inline struct request_queue *bio_queue(struct bio *bio)
+{
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return bio->bi_bdev->bd_disk->queue;
+	return ((struct bio___pre512 *)bio)->bi_disk->queue;
+}
+
+/* The cgroup that the I/O is charged to: for write-back the one whose pages are written. */
+static __always_inline u64 bio_cgroup(struct bio *bio)
+{
+	if (!bpf_core_field_exists(struct bio, bi_blkg))
+		return 0;
+	return bio->bi_blkg->blkcg->css.cgroup->kn->id;
+}
+
+/* Is flag `name` of enum req_flag_bits, without its underscores, set in `opf`? */
+#define opf_has(opf, name)                                                                         \
+	(bpf_core_enum_value_exists(enum req_flag_bits, __##name) &&                               \
+	 (opf) & (1u << bpf_core_enum_value(enum req_flag_bits, __##name)))
+
+/* clang-format off */
+/* errno of each blk_status_t. Volatile, or clang moves 32 constant bytes to a section of its own,
+ * .rodata.cst32, and the BTF that says .rodata is refused. */
+static const volatile u8 status_errnos[32] = {
+	0, EOPNOTSUPP, ETIMEDOUT, ENOSPC, ENOLINK, EREMOTEIO, EBADE, ENODATA, EILSEQ, ENOMEM, EIO,
+	EREMCHG, EAGAIN, EBUSY, EBUSY, ETOOMANYREFS, EOVERFLOW, ENODEV, ETIME, EINVAL,
+};
+/* clang-format on */
+
+/*
+ * Second argument of block_rq_complete as a negative errno. It was one before 5.16; then it became
+ * a blk_status_t, which is positive. Its numbers from 14 on moved down by one when
+ * BLK_STS_ZONE_RESOURCE was removed in 6.10.
+ */
+static __always_inline int request_errno(int status)
+{
+	u8 err;
+
+	if (status <= 0)
+		return status;
+	if (status >= 14 && status <= 17 &&
+	    !bpf_core_field_exists(struct request_queue___pre610, required_elevator_features))
+		status++;
+	err = status_errnos[status & 31];
+	return err ? -err : -EIO;
+}

@@ -34,9 +34,13 @@ typedef __s64 s64;
 
 #include "kernel/task.h"
 
+/* No probe uses all of the language. */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
 #include "sonda/declare.h"
 #include "sonda/attach.h"
 #include "sonda/count.h"
 #include "sonda/filter.h"
 #include "sonda/event.h"
 #include "sonda/metrics.h"
+#pragma clang diagnostic pop

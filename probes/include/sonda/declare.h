@@ -29,10 +29,12 @@
 
 /* --- the probe --- */
 
-/* PROBE(open, "fs", "Files opened"): the file probes/fs/open.bpf.c is the probe fs.open. */
-#define PROBE(name, group, doc)                                                                    \
+/* PROBE(open, "fs", "Files opened"): the file probes/fs/open.bpf.c is the probe fs.open. Behind it
+ * INTERNAL may stand: sonda's own helper, not offered to the user. */
+#define PROBE(name, group, doc, ...)                                                               \
 	char LICENSE[] SEC("license") TAG("abi " STRINGIFY(PROBE_ABI)) TAG("probe " #name)         \
-		TAG("group " group) DOC(doc) = "Dual BSD/GPL"
+		TAG("group " group) DOC(doc) __VA_ARGS__ = "Dual BSD/GPL"
+#define INTERNAL TAG("internal 1")
 
 /* PARAM(u32, depth, 4, DOC("levels shown") RANGE(1, 16)): the option --depth. T may be bool, an
  * integer, an enum (its names are the choices) or a char array. */

@@ -215,6 +215,67 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	return next ? text_was_cut(text) : n;
 }
 
+/* Appends bytes of user memory to the slot: a whole chunk, or what is left, or what has room.
+ * Returns how many, or a negative errno. */
+static __noinline int slot_user_bytes(struct event_slot *slot, const void *from, u64 n)
+{
+	u32 at, limit = n < TEXT_MAX ? n : TEXT_MAX;
+
+	if (!slot)
+		return -EINVAL;
+	at = *(volatile u32 *)&slot->tail;
+	if (at >= EVENT_MAX - 1)
+		return -E2BIG;
+	if (limit > EVENT_MAX - 1 - at)
+		limit = EVENT_MAX - 1 - at;
+	if (bpf_probe_read_user(&slot->body[at], limit, from))
+		return -EFAULT;
+	slot->tail = at + limit;
+	return limit;
+}
+
+/* Ends the text that began at `begin` where the slot's tail is now. */
+static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begin)
+{
+	struct text *text;
+	u32 at;
+
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return -EINVAL;
+	text = (void *)&slot->body[field];
+	at = *(volatile u32 *)&slot->tail;
+	if (at >= EVENT_MAX)
+		return -E2BIG;
+	slot->body[at] = 0;
+	slot->tail = at + 1;
+	text->at = begin;
+	text->size = at - begin;
+	return at - begin;
+}
+
+static __noinline int slot_text_user_bytes(struct event_slot *slot, u32 field, const void *from,
+					   u64 n)
+{
+	u32 begin, done = 0;
+	int got = 0;
+
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return -EINVAL;
+	begin = slot->tail;
+	for (u32 i = 0; i <= EVENT_MAX / TEXT_MAX && done < n; i++) {
+		got = slot_user_bytes(slot, from + done, n - done);
+		if (got <= 0)
+			break;
+		done += got;
+	}
+	if (got == -EFAULT)
+		count_unresolved();
+	if (!done)
+		return got;
+	slot_text_end(slot, field, begin);
+	return done < n ? text_was_cut((void *)&slot->body[field]) : done;
+}
+
 /* The slot that event `e` (as event_new gave it) lies in. */
 #define event_slot_of(e)                                                                           \
 	((struct event_slot *)((void *)(e) - __builtin_offsetof(struct event_slot, body)))
@@ -251,6 +312,10 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, true)
 #define text_kernel(e, field, from)                                                                \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, false)
+
+/* The same for `n` bytes that may hold NULs: as many as the event has room for. */
+#define text_user_bytes(e, field, from, n)                                                         \
+	slot_text_user_bytes(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, n)
 
 /* Fills the process block for `task`, by reading only what does not change hands. */
 static __noinline int task_fill(struct task *out, struct task_struct *task)

@@ -22,10 +22,10 @@ typedef int row_fn(const struct row *r, void *ctx);
 /* What became of the operations one probe observed, summed over CPUs and time. */
 struct account {
 	const char *probe;
-	struct stats kernel;  /* seen = sent + filtered + sum(lost) */
-	uint64_t missed;      /* runs the kernel skipped: recursion_misses, missed kprobes */
-	uint64_t received;    /* records read by us */
-	uint64_t malformed;   /* records that did not fit their schema */
+	struct stats kernel; /* seen = sent + filtered + sum(lost) */
+	uint64_t missed;     /* runs the kernel skipped: recursion_misses, missed kprobes */
+	uint64_t received;   /* records read by us */
+	uint64_t malformed;  /* records that did not fit their schema */
 };
 
 struct stream_ops {

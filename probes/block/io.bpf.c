@@ -33,7 +33,8 @@ EVENT(io, "One request completed by a block device") {
 	enum req_op op DOC("operation");
 	enum request_flag flags FLAGS DOC("how it was asked for");
 	u32 size_bytes KIND("bytes") DOC("size when it was first given to the driver");
-	u64 sector KIND("sector") DOC("first sector on the whole disk, in units of 512 bytes");
+	u64 sector KIND("sector") DOC("first sector on the whole disk, in units of 512 bytes; "
+				   "0 for a flush");
 	u64 took_ns KIND("duration") DOC("from the making of the request to its completion");
 	u64 queue_ns KIND("duration") DOC("of it waiting: plugged, in the I/O scheduler, requeued; "
 					  "0 for a flush, which is made when it is sent");
@@ -176,7 +177,7 @@ int BPF_PROG(bio_goes_first_510, struct request_queue *q, struct request *rq, st
 }
 
 /* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
-static __always_inline struct underway *underway_late(struct request *rq)
+static __always_inline struct underway *underway_late(struct request *rq, u64 now)
 {
 	struct underway made = {};
 	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
@@ -194,7 +195,7 @@ static __always_inline struct underway *underway_late(struct request *rq)
 	if (bio)
 		bpf_map_delete_elem(&causes, &bio);
 	else
-		made.cause.since_ns = bpf_ktime_get_ns();
+		made.cause.since_ns = now;
 	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return bpf_map_lookup_elem(&underway, &key);
@@ -206,11 +207,11 @@ static __noinline int request_issued(struct request *rq)
 	struct underway *u = bpf_map_lookup_elem(&underway, &key);
 
 	if (!u)
-		u = underway_late(rq);
+		u = underway_late(rq, now);
 	if (!u || u->issued)
 		return 0;
 	if (!u->tries) {
-		u->sector = rq->__sector;
+		u->sector = rq->bio ? rq->__sector : 0;
 		u->size_bytes = rq->__data_len;
 		u->opf = rq->cmd_flags;
 	}

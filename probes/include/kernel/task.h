@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "kernel/fs.h"
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct kernfs_node {
@@ -37,21 +39,8 @@ struct cred {
 	kuid_t euid;
 };
 
-struct super_block {
-	u32 s_dev;
-};
-struct inode {
-	unsigned long i_ino;
-	struct super_block *i_sb;
-	u16 i_mode;
-	u32 i_nlink;
-	s64 i_size;
-};
-struct file___exe {
-	struct inode *f_inode;
-};
 struct mm_struct {
-	struct file___exe *exe_file;
+	struct file *exe_file;
 	unsigned long arg_start, arg_end, env_start, env_end;
 };
 
@@ -65,6 +54,8 @@ struct task_struct {
 	const struct cred *real_cred;
 	struct mm_struct *mm;
 	struct css_set *cgroups;
+	struct fs_struct *fs;
+	struct files_struct *files;
 	u64 start_boottime;
 	int exit_code;
 	char comm[16];

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Absolute paths. Those of what the kernel has open hold nothing from user memory.
+ *
+ *	text_path(e, path, &file->f_path);		a struct path * of the kernel
+ *	text_path_requested(e, path, dirfd, name);	what the current process asked for: `name`,
+ *							from user memory, joined to `dirfd`
+ *	file = file_of_fd(fd);				of the current process; NULL: not open
+ *
+ * A path goes up to the root of its mount namespace, through every mount and beyond a chroot. It reads
+ * like the kernel's own: " (deleted)" when its name is gone, "pipe:[4026]", "socket:[77]",
+ * "anon_inode:[eventpoll]", "mnt:[4026531841]", "/memfd:x (deleted)". What is too deep or too long
+ * begins with ".../", is marked as cut, and counts as unresolved.
+ *
+ * Built backwards behind the part of the slot that is sent, then moved to the slot's tail.
+ */
+#pragma once
+
+#define PATH_STEPS_MAX 256 /* directories and mounts on the way up */
+#define PATH_NAME_MAX 255
+
+/* The area, TEXT_MAX bytes; a name at its last byte still lies in the slot. */
+#define PATH_AREA(slot, at) (&(slot)->body[EVENT_MAX - PATH_NAME_MAX - 1 + (at)])
+#define PATH_MARK "..."
+
+/* The walk's state lies behind the area: to the verifier, what is read from there is always unknown,
+ * so the ways through one step meet again and many steps are cheap to check. */
+struct path_walk {
+	struct dentry *dentry;
+	struct mount *mount;
+	struct mount_link up;
+	u64 at;    /* where the path begins in the area */
+	u64 floor; /* where it may begin */
+};
+#define PATH_WALK(slot) ((struct path_walk *)&(slot)->body[EVENT_MAX + TEXT_MAX - 128])
+
+/* Puts `len` bytes of kernel memory before the path. */
+static __always_inline int path_put(struct event_slot *slot, const void *from, u64 len)
+{
+	struct path_walk *walk = PATH_WALK(slot);
+	u64 at = walk->at - len;
+
+	if (len > PATH_NAME_MAX || at >= TEXT_MAX || at < walk->floor)
+		return -E2BIG;
+	walk->at = at;
+	return bpf_probe_read_kernel(PATH_AREA(slot, at), len, from);
+}
+#define path_put_text(slot, text) path_put(slot, text, sizeof(text) - 1)
+
+static __always_inline int path_put_char(struct event_slot *slot, char c)
+{
+	struct path_walk *walk = PATH_WALK(slot);
+	u64 at = walk->at - 1;
+
+	if (at >= TEXT_MAX || at < walk->floor)
+		return -E2BIG;
+	walk->at = at;
+	*PATH_AREA(slot, at) = c;
+	return 0;
+}
+
+static __noinline int path_put_number(struct event_slot *slot, u64 n)
+{
+	if (!slot)
+		return -EINVAL;
+	for (int i = 0; i < 20; i++) {
+		path_put_char(slot, '0' + n % 10);
+		n /= 10;
+		if (!n)
+			break;
+	}
+	return 0;
+}
+
+/* One step up: 1 if there is more above, 0 at the root, or a negative errno. */
+static __noinline int path_step(struct event_slot *slot)
+{
+	struct dentry_link link = {};
+	struct path_walk *walk;
+	u64 before;
+
+	if (!slot)
+		return -EINVAL;
+	walk = PATH_WALK(slot);
+	if (walk->dentry == walk->up.root) {
+		if (walk->up.parent == walk->mount)
+			return 0;
+		walk->dentry = walk->up.mountpoint;
+		walk->mount = walk->up.parent;
+		mount_link(walk->mount, &walk->up);
+		return 1;
+	}
+	dentry_link(walk->dentry, &link);
+	if (!link.parent)
+		return -EFAULT;
+	if (link.parent == walk->dentry)
+		return 0;
+	walk->dentry = link.parent;
+	before = walk->at;
+	if (!path_put(slot, link.name, link.hash_len >> 32) && !path_put_char(slot, '/'))
+		return 1;
+	walk->at = before;
+	return -E2BIG;
+}
+
+static __always_inline int path_ns(struct event_slot *slot, struct inode *inode)
+{
+	struct ns_common *ns = BPF_CORE_READ(inode, i_private);
+	const char *name = BPF_CORE_READ(ns, ops, name);
+	char kind[16] = {};
+	long size = bpf_probe_read_kernel_str(kind, sizeof(kind), name);
+
+	path_put_char(slot, '[');
+	path_put_char(slot, ':');
+	return size > 1 ? path_put(slot, kind, (size - 1) & 15) : -EFAULT;
+}
+
+/* What is in no directory has a name made up by its kind. */
+static __noinline int path_nameless(struct event_slot *slot, struct dentry *dentry)
+{
+	struct inode *inode;
+	struct dentry_link link = {};
+	u64 magic;
+
+	if (!slot)
+		return -EINVAL;
+	dentry_link(dentry, &link);
+	inode = BPF_CORE_READ(dentry, d_inode);
+	magic = BPF_CORE_READ(dentry, d_sb, s_magic);
+	if (magic == 0x50494446 /* pidfs */)
+		return path_put_text(slot, "anon_inode:[pidfd]");
+	if (magic == 0x09041934 /* anon_inodefs */) {
+		path_put(slot, link.name, link.hash_len >> 32);
+		return path_put_text(slot, "anon_inode:");
+	}
+	if (magic == 0x50495045 /* pipefs */ || magic == 0x534f434b /* sockfs */ ||
+	    magic == 0x6e736673 /* nsfs */) {
+		path_put_char(slot, ']');
+		path_put_number(slot, BPF_CORE_READ(inode, i_ino));
+		if (magic == 0x6e736673)
+			return path_ns(slot, inode);
+		return magic == 0x50495045 ? path_put_text(slot, "pipe:[") :
+					     path_put_text(slot, "socket:[");
+	}
+	if (!BPF_CORE_READ(dentry, d_op, d_dname))
+		return -ENOENT; /* opened by handle, and not yet found in any directory */
+	path_put_text(slot, " (deleted)");
+	path_put(slot, link.name, link.hash_len >> 32);
+	return path_put_char(slot, '/');
+}
+
+/* Builds `path` in the area. A root gives "" (callers make it "/"). 0 or a negative errno. */
+static __noinline int path_build(struct event_slot *slot, struct path *path)
+{
+	struct vfsmount *mnt = BPF_CORE_READ(path, mnt);
+	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct path_walk *walk;
+	int err = -E2BIG;
+
+	if (!slot || !mnt)
+		return -EINVAL;
+	walk = PATH_WALK(slot);
+	walk->dentry = dentry;
+	walk->mount = mount_of(mnt);
+	mount_link(walk->mount, &walk->up);
+	if (dentry != walk->up.root) {
+		if (BPF_CORE_READ(dentry, d_parent) == dentry)
+			return path_nameless(slot, dentry);
+		if (dentry_unlinked(dentry))
+			path_put_text(slot, " (deleted)");
+	}
+	for (int i = 0; i < PATH_STEPS_MAX; i++) {
+		err = path_step(slot);
+		if (err <= 0)
+			break;
+	}
+	return err > 0 ? -E2BIG : err;
+}
+
+/* Begins a walk whose path fits in what is left of the event. */
+static __always_inline int path_begin(struct event_slot *slot)
+{
+	struct path_walk *walk = PATH_WALK(slot);
+	u32 tail = *(volatile u32 *)&slot->tail;
+	u32 room = EVENT_MAX - 1 - tail;
+
+	if (tail >= EVENT_MAX - PATH_NAME_MAX - 1)
+		return -E2BIG;
+	walk->at = TEXT_MAX;
+	walk->floor = sizeof(PATH_MARK) - 1 + (room < TEXT_MAX ? TEXT_MAX - room : 0);
+	return 0;
+}
+
+/* Moves the path from the area to the slot's tail, with its NUL. */
+static __noinline int path_end(struct event_slot *slot, u32 field)
+{
+	struct path_walk *walk;
+	struct text *text;
+	u32 begin;
+	u64 size;
+
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return -EINVAL;
+	walk = PATH_WALK(slot);
+	text = (void *)&slot->body[field];
+	begin = *(volatile u32 *)&slot->tail;
+	size = TEXT_MAX - walk->at;
+	if (begin >= EVENT_MAX || size > TEXT_MAX)
+		return -E2BIG;
+	bpf_probe_read_kernel(&slot->body[begin], size, PATH_AREA(slot, walk->at));
+	text->at = begin;
+	text->size = size;
+	size += begin;
+	if (size >= EVENT_MAX)
+		return -E2BIG;
+	slot->body[size] = 0;
+	slot->tail = size + 1;
+	return 0;
+}
+
+/* `path` as the text `field`; what can't be told stays empty. A root is "/", or "" for `join`. */
+static __noinline int slot_path(struct event_slot *slot, u32 field, struct path *path, bool join)
+{
+	int err;
+
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return -EINVAL;
+	err = path_begin(slot);
+	if (!err)
+		err = path_build(slot, path);
+	if (err)
+		count_unresolved();
+	if (err && err != -E2BIG)
+		return err;
+	if (err) {
+		PATH_WALK(slot)->floor = 0;
+		path_put_text(slot, PATH_MARK);
+	} else if (PATH_WALK(slot)->at == TEXT_MAX && !join) {
+		path_put_char(slot, '/');
+	}
+	path_end(slot, field);
+	return err ? text_was_cut((void *)&slot->body[field]) : 0;
+}
+
+#define text_path(e, field, path)                                                                  \
+	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
+
+/* The current process's open file `fd`, or NULL. */
+static __noinline struct file *file_of_fd(u32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
+	struct file **files, *file = NULL;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+	return file;
+}
+
+/* Where the current process begins to look for `name`; NULL if `dirfd` is not open. */
+static __always_inline struct path *path_base(int dirfd, char first)
+{
+	struct fs_struct *fs = BPF_CORE_READ(current_task(), fs);
+	struct file *dir;
+
+	if (first == '/')
+		return &fs->root;
+	if (dirfd == -100 /* AT_FDCWD */)
+		return &fs->pwd;
+	dir = file_of_fd(dirfd);
+	return dir ? &dir->f_path : NULL;
+}
+
+static __noinline int slot_path_requested(struct event_slot *slot, u32 field, int dirfd,
+					  const char *name)
+{
+	struct text *text;
+	struct path *base;
+	char first = 0;
+	u32 begin, at, cut;
+	int n;
+
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return -EINVAL;
+	text = (void *)&slot->body[field];
+	begin = *(volatile u32 *)&slot->tail;
+	bpf_probe_read_user(&first, 1, name);
+	base = path_base(dirfd, first);
+	if (base)
+		slot_path(slot, field, base, true);
+	cut = text->size & TEXT_CUT;
+	at = *(volatile u32 *)&slot->tail;
+	if (at > begin && at < EVENT_MAX) {
+		slot->body[at - 1] = '/'; /* where the NUL was */
+		at -= first == '/';
+		slot->tail = at;
+	}
+	n = slot_text(slot, field, name, TEXT_MAX, true);
+	if (text->at == at)
+		text->size = (text->size + at - begin) | cut;
+	else
+		text->size = 0; /* the name could not be read */
+	text->at = begin;
+	return n;
+}
+
+#define text_path_requested(e, field, dirfd, name)                                                 \
+	slot_path_requested(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), dirfd, name)

@@ -14,7 +14,7 @@ ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
 	-Wundef -Wcast-qual -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wswitch-enum \
-	-Wnull-dereference
+	-Wnull-dereference -Wno-missing-field-initializers
 CPPFLAGS += -D_GNU_SOURCE -DSONDA_VERSION='"$(VERSION)"' -I. -Isrc -I$(BUILD)/gen -include base/banned.h
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu17 -fno-common $(WARN) $(CFLAGS)

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Losses and sums. */
+#include "pipeline/losses.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+
+#include <assert.h>
+
+#define CAUSES (LOSS_COUNT + 1)
+
+static const char *const cause_names[] = {
+	[LOSS_RING] = "ring", [LOSS_STATE] = "state",  [LOSS_BUSY] = "busy",
+	[LOSS_ROOM] = "room", [LOSS_COUNT] = "missed",
+};
+static_assert(ARRAY_LEN(cause_names) == CAUSES, "a word for each cause");
+
+static uint64_t account_loss(const struct account *a, unsigned cause)
+{
+	return cause < LOSS_COUNT ? a->kernel.lost[cause] : a->missed;
+}
+
+void losses_done(struct losses *l)
+{
+	free(l->told);
+	l->told = NULL;
+}
+
+int losses_tell(struct losses *l, struct stream *s, const struct sink_ops *ops, struct sink *sink,
+		struct err *e)
+{
+	size_t count;
+	const struct account *accounts = s->ops->accounts(s, &count);
+	int err = 0;
+
+	if (!l->told)
+		l->told = xcalloc(count + 1, CAUSES * sizeof(*l->told));
+	for (size_t i = 0; !err && i < count * CAUSES; i++) {
+		const struct account *a = &accounts[i / CAUSES];
+		uint64_t lost = account_loss(a, i % CAUSES);
+
+		if (lost > l->told[i])
+			err = ops->loss(sink, a->probe, cause_names[i % CAUSES], lost - l->told[i],
+					clock_boot_ns(), e);
+		l->told[i] = lost;
+	}
+	return err;
+}
+
+void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t filtered)
+{
+	size_t count;
+	const struct account *accounts = s->ops->accounts(s, &count);
+
+	*t = (struct tally){ .delivered = delivered, .filtered = filtered };
+	for (size_t i = 0; i < count; i++) {
+		const struct stats *k = &accounts[i].kernel;
+
+		t->seen += k->seen + accounts[i].missed;
+		t->filtered += k->filtered;
+		for (unsigned cause = 0; cause < LOSS_COUNT; cause++)
+			t->lost += k->lost[cause];
+		/* sent, but never read or not understood */
+		t->lost += k->sent - accounts[i].received + accounts[i].malformed;
+		t->lost += accounts[i].missed;
+		t->missed += accounts[i].missed;
+		t->cut += k->cut;
+		t->unresolved += k->unresolved;
+		t->overflow += k->overflow;
+	}
+}
+
+void tally_line(const struct tally *t, struct strbuf *out)
+{
+	const struct {
+		const char *what;
+		uint64_t n;
+	} more[] = {
+		{ "truncated", t->cut },
+		{ "unresolved", t->unresolved },
+		{ "missed", t->missed },
+		{ "overflowed", t->overflow },
+	};
+
+	strbuf_appendf(out, "seen %llu, delivered %llu, filtered %llu, lost %llu",
+		       (unsigned long long)t->seen, (unsigned long long)t->delivered,
+		       (unsigned long long)t->filtered, (unsigned long long)t->lost);
+	for (size_t i = 0; i < ARRAY_LEN(more); i++)
+		if (more[i].n)
+			strbuf_appendf(out, ", %s %llu", more[i].what,
+				       (unsigned long long)more[i].n);
+}

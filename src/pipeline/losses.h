@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * The accounts of a stream: losses are told as rows when they are noticed, and the whole is summed at
+ * the end, so that seen = delivered + filtered + lost. One thread.
+ */
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "sink/sink.h"
+#include "transport/stream.h"
+
+struct err;
+struct strbuf;
+
+struct losses {
+	uint64_t *told; /* (LOSS_COUNT + 1) for each account */
+};
+void losses_done(struct losses *l);
+
+/* Gives what was lost since the last call to the sink. */
+MUST_USE int losses_tell(struct losses *l, struct stream *s, const struct sink_ops *ops,
+			 struct sink *sink, struct err *e);
+
+struct tally {
+	uint64_t seen, delivered, filtered, lost; /* seen = delivered + filtered + lost */
+	uint64_t missed;                          /* of `lost`: runs that the kernel skipped */
+	uint64_t cut, unresolved, overflow;
+};
+
+/* Sums a stream that has been read to its end, with what userland delivered and filtered. */
+void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t filtered);
+
+/* "seen S, delivered D, filtered F, lost L", and where there is something to say: truncated, unresolved,
+ * missed, overflowed. */
+void tally_line(const struct tally *t, struct strbuf *out);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Parameters of probes. */
+#include "pipeline/params.h"
+
+#include "base/err.h"
+#include "base/opt.h"
+#include "base/str.h"
+#include "bpf/object.h"
+#include "pipeline/catalog.h"
+#include "schema/kind.h"
+
+#include <errno.h>
+
+static int param_range(const struct param *param, int64_t value, struct err *e)
+{
+	if (!param->has_range || (value >= param->low && value <= param->high))
+		return 0;
+	return fail(e, ERANGE, "%lld is not between %lld and %lld", (long long)value,
+		    (long long)param->low, (long long)param->high);
+}
+
+static int param_chars(const struct param *param, const char *text, struct object *o, struct err *e)
+{
+	auto_free char *bytes = xcalloc(1, param->field.size);
+
+	if (strlen(text) >= param->field.size)
+		return fail(e, EINVAL, "'%s' is longer than %u bytes", text, param->field.size - 1);
+	memcpy(bytes, text, strlen(text));
+	return object_var_set(o, param->field.name, bytes, param->field.size, e);
+}
+
+/* OPT_CALL of a parameter's row; ctx is the parameter, cfg the probe. */
+static int param_set(const struct opt *row, const char *value, void *cfg, struct err *e)
+{
+	const struct param *param = row->ctx;
+	struct probe *p = cfg;
+	struct value v;
+	int err;
+
+	if (param->type == PARAM_BOOL)
+		return object_var_set_u64(p->object, param->field.name,
+					  !str_startswith(row->name, "no-"), e);
+	if (param->type == PARAM_CHARS)
+		return param_chars(param, value, p->object, e);
+	err = value_parse(&param->field, value, &v, e);
+	if (!err)
+		err = param_range(param, v.s64, e);
+	if (err)
+		return err;
+	return param->field.is_signed ? object_var_set_s64(p->object, param->field.name, v.s64, e)
+				      : object_var_set_u64(p->object, param->field.name, v.u64, e);
+}
+
+/* "depth_max" is --depth-max; a switch that is on unless said otherwise is --no-... */
+static char *param_option_name(const char *name, bool off)
+{
+	char *option = xasprintf("%s%s", off ? "no-" : "", name);
+
+	for (char *c = option; *c; c++)
+		if (*c == '_')
+			*c = '-';
+	return option;
+}
+
+static void param_row(struct opt *row, const struct param *param)
+{
+	bool is_switch = param->type == PARAM_BOOL;
+
+	row->name = param_option_name(param->field.name, is_switch && param->initial.boolean);
+	row->type = OPT_CALL;
+	row->metavar = is_switch                    ? NULL
+		       : param->type == PARAM_CHARS ? "TEXT"
+		       : param->field.unit[0]       ? param->field.unit
+		       : param->type == PARAM_ENUM  ? "NAME"
+						    : "N";
+	row->help = param->field.doc;
+	row->call = param_set;
+	row->ctx = param;
+}
+
+struct opt *params_options(struct probe *p, struct opt_set *set)
+{
+	const struct declaration *d = p->decl;
+	struct opt *rows;
+
+	if (!d->param_count)
+		return NULL;
+	rows = xcalloc(d->param_count + 1, sizeof(*rows));
+	for (size_t i = 0; i < d->param_count; i++)
+		param_row(&rows[i], &d->params[i]);
+	opt_set_add(set,
+		    (struct opt_table){
+			    .title = p->name, .rows = rows, .count = d->param_count, .cfg = p });
+	return rows;
+}
+
+void params_free(struct opt *rows)
+{
+	for (struct opt *row = rows; row && row->name; row++)
+		free((char *)(uintptr_t)row->name);
+	free(rows);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Timers of programs tagged EVERY. */
+#include "pipeline/periodic.h"
+
+#include "base/err.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "bpf/object.h"
+#include "pipeline/session.h"
+
+static void periodic_run(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+{
+	struct periodic *p = ctx;
+	struct err e = { 0 };
+
+	(void)l, (void)timer, (void)missed;
+	if (object_run(p->object, p->program, &e) < 0)
+		log_warn_every(60000, "probe", "%s: %s", p->program, e.text);
+}
+
+static void periodic_add(struct periodics *p, const struct object *o,
+			 const struct object_program *program)
+{
+	uint64_t every_ns = program->every_ms * 1000000ULL;
+	struct periodic *one = xnew(struct periodic);
+
+	one->object = o;
+	one->program = program->name;
+	one->timer = loop_timer_add(p->loop, every_ns, every_ns, periodic_run, one);
+	vec_push(&p->all, one);
+}
+
+void periodics_start(struct periodics *p, struct session *s, struct loop *l)
+{
+	struct object_program program;
+
+	p->loop = l;
+	vec_for_each (w, &s->probes)
+		for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
+			object_program(w->probe->object, i, &program);
+			if (program.every_ms && program.state == PROGRAM_USED)
+				periodic_add(p, w->probe->object, &program);
+		}
+}
+
+void periodics_done(struct periodics *p)
+{
+	vec_for_each (one, &p->all) {
+		loop_timer_drop(p->loop, (*one)->timer);
+		free(*one);
+	}
+	vec_done(&p->all);
+}

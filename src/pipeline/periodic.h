@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/* Programs tagged EVERY: run by a timer while a session runs. One thread. */
+#include "base/attr.h"
+#include "base/vec.h"
+
+struct loop;
+struct object;
+struct session;
+
+struct periodic {
+	const struct object *object;
+	const char *program;
+	struct loop_timer *timer;
+};
+struct periodics {
+	struct loop *loop;
+	vec(struct periodic *) all;
+};
+
+/* Starts the timers of all programs in use; the session and the loop are borrowed. */
+void periodics_start(struct periodics *p, struct session *s, struct loop *l);
+void periodics_done(struct periodics *p);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * What becomes of a row: seen by the enrichers, filtered, counted, given to the sink. Each schema has
+ * its route, made before the first row (a session) or when its first row comes (a recording).
+ * One thread.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/vec.h"
+#include "sink/sink.h"
+
+struct enrich;
+struct err;
+struct filter;
+struct filter_bound;
+
+struct route {
+	const struct schema *schema;
+	const struct filter_bound *where; /* NULL: all pass */
+	struct filter_bound *own;         /* the same, when it is ours to free */
+	bool nothing;                     /* no row passes */
+};
+
+struct router {
+	const struct sink_ops *ops;
+	struct sink *sink;
+	struct enrich *enrich; /* NULL: none */
+	struct filter *where;  /* for schemas that are met on the way; NULL */
+	uint64_t limit;        /* rows to deliver; 0: no limit */
+	uint64_t delivered, filtered;
+	vec(struct route) routes;
+};
+
+void router_done(struct router *r); /* the sink stays the caller's */
+
+/* Errors: of the sink's bind. */
+MUST_USE int router_add(struct router *r, const struct schema *schema,
+			const struct filter_bound *where, bool nothing, struct err *e);
+/* 0, or what the sink or the condition said. */
+MUST_USE int router_row(struct router *r, const struct row *row, struct err *e);
+/* Has it delivered what it may? Rows after that count as filtered. */
+MUST_USE bool router_full(const struct router *r);

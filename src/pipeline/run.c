@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loop of a stream. Rows are read when the kernel says that there are many, and otherwise by a
+ * timer that goes slower while nothing comes: waking for each event would cost more than the events.
+ */
+#include "pipeline/run.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/opt.h"
+#include "base/term.h"
+#include "pipeline/periodic.h"
+#include "pipeline/route.h"
+#include "pipeline/session.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#define MS             1000000ULL
+#define DRAIN_ROWS     8192      /* between two looks at signals */
+#define DRAIN_FIRST_NS (5 * MS)  /* while rows come */
+#define DRAIN_IDLE_NS  (80 * MS) /* at most, while none do */
+#define LOSS_EVERY_NS  (250 * MS)
+
+/* clang-format off */
+static const struct opt output_opts[] = {
+	{ "output",    OPT_STR,      offsetof(struct run_options, format),    "FORMAT", "text, json, csv or null", .letter = 'o' },
+	{ "fields",    OPT_LIST,     offsetof(struct run_options, fields),    "LIST",   "these fields in this order", .letter = 'f' },
+	{ "no-header", OPT_BOOL,     offsetof(struct run_options, no_header), NULL,     "no header line" },
+	{ "count",     OPT_U64,      offsetof(struct run_options, count),     "N",      "end after so many rows", .letter = 'n' },
+	{ "for",       OPT_DURATION, offsetof(struct run_options, for_ns),    "TIME",   "end after so long (10s)", .letter = 'd' },
+	{ "strict",    OPT_BOOL,     offsetof(struct run_options, strict),    NULL,     "fail when something was lost or can't be seen here" },
+};
+/* clang-format on */
+
+struct run {
+	const struct run_options *options;
+	struct session *session; /* NULL: a recording */
+	struct stream *stream;
+	struct loop *loop;
+	struct wall wall;
+	struct router router;
+	struct losses losses;
+	struct periodics periodics;
+	uint64_t drain_ns; /* until the next look */
+	int cancel_fd;     /* readable when a signal to end waits */
+	bool stopping;
+	struct err *e; /* of whatever failed within the loop */
+	int failed;
+};
+
+void run_options(struct run_options *o, struct opt_set *set)
+{
+	opt_set_add(set, (struct opt_table){ .title = "Output and end",
+					     .rows = output_opts,
+					     .count = ARRAY_LEN(output_opts),
+					     .cfg = o });
+}
+
+void run_options_done(struct run_options *o)
+{
+	strlist_done(&o->fields);
+}
+
+static void run_stop(struct run *r)
+{
+	r->stopping = true;
+	loop_stop(r->loop, 0);
+}
+
+/* Keeps the first failure and ends the loop. */
+static void run_check(struct run *r, int err)
+{
+	if (err >= 0)
+		return;
+	if (!r->failed)
+		r->failed = err;
+	run_stop(r);
+}
+
+static int on_row(const struct row *row, void *ctx)
+{
+	struct run *r = ctx;
+
+	run_check(r, router_row(&r->router, row, r->e));
+	if (router_full(&r->router))
+		run_stop(r);
+	return r->failed;
+}
+
+/* Reads what there is, at most DRAIN_ROWS; how many came. */
+static int run_drain(struct run *r)
+{
+	int n;
+
+	if (r->failed)
+		return 0;
+	if (r->session)
+		wall_refresh(&r->wall); /* a recording keeps its own clock */
+	n = r->stream->ops->drain(r->stream, DRAIN_ROWS, on_row, r, r->e);
+	run_check(r, n);
+	if (n > 0 && !r->failed)
+		run_check(r, r->router.ops->flush(r->router.sink, r->e));
+	return n;
+}
+
+static void run_losses(struct run *r)
+{
+	if (r->failed)
+		return;
+	run_check(r, losses_tell(&r->losses, r->stream, r->router.ops, r->router.sink, r->e));
+	if (!r->failed)
+		run_check(r, r->router.ops->flush(r->router.sink, r->e));
+}
+
+static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+{
+	struct run *r = ctx;
+	int n = run_drain(r);
+
+	(void)timer, (void)missed;
+	r->drain_ns = n > 0 ? DRAIN_FIRST_NS : min(r->drain_ns * 2, DRAIN_IDLE_NS);
+	if (!r->session && !n && r->stream->ops->ended(r->stream))
+		run_stop(r);
+	else if (!r->stopping)
+		loop_timer_add(l, n == DRAIN_ROWS || !r->session ? 0 : r->drain_ns, 0,
+			       on_drain_timer, r);
+}
+
+static void on_readable(struct loop *l, int fd, uint32_t events, void *ctx)
+{
+	(void)l, (void)fd, (void)events;
+	run_drain(ctx);
+}
+
+static void on_loss_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+{
+	(void)l, (void)timer, (void)missed;
+	run_losses(ctx);
+}
+
+static void on_end_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+{
+	(void)l, (void)timer, (void)missed;
+	run_stop(ctx);
+}
+
+static void on_signal(struct loop *l, int signo, void *ctx)
+{
+	struct run *r = ctx;
+
+	(void)l;
+	if (r->session)
+		child_kill(&r->session->child, signo);
+	run_stop(r);
+}
+
+static void on_child(struct loop *l, int signo, void *ctx)
+{
+	struct run *r = ctx;
+
+	(void)l, (void)signo;
+	if (child_reap(&r->session->child))
+		run_stop(r);
+}
+
+static int run_watch_signals(struct run *r, struct err *e)
+{
+	sigset_t ends;
+	int err = loop_signal_add(r->loop, SIGINT, on_signal, r, e);
+
+	if (!err)
+		err = loop_signal_add(r->loop, SIGTERM, on_signal, r, e);
+	if (!err && r->session && r->session->child.pid)
+		err = loop_signal_add(r->loop, SIGCHLD, on_child, r, e);
+	if (err)
+		return err;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	/* never read: it shows that one waits while an output is blocked */
+	r->cancel_fd = signalfd(-1, &ends, SFD_CLOEXEC);
+	return r->cancel_fd < 0 ? fail(e, errno, "signalfd: %s", strerror(errno)) : 0;
+}
+
+static int run_watch_stream(struct run *r, struct err *e)
+{
+	int fd = r->stream->ops->poll_fd(r->stream), err = 0;
+
+	if (fd >= 0)
+		err = loop_fd_add(r->loop, fd, EPOLLIN, on_readable, r, e);
+	r->drain_ns = DRAIN_FIRST_NS;
+	loop_timer_add(r->loop, 0, 0, on_drain_timer, r);
+	if (r->session) {
+		loop_timer_add(r->loop, LOSS_EVERY_NS, LOSS_EVERY_NS, on_loss_timer, r);
+		periodics_start(&r->periodics, r->session, r->loop);
+	}
+	if (r->options->for_ns)
+		loop_timer_add(r->loop, r->options->for_ns, 0, on_end_timer, r);
+	return err;
+}
+
+static int sink_start(struct run *r, const struct sink_ops *sink, const char *path, struct err *e)
+{
+	const char *format = r->options->format ?: "text";
+	struct sink_options options = {
+		.fd = STDOUT_FILENO,
+		.cancel_fd = r->cancel_fd,
+		.path = path,
+		.no_header = r->options->no_header,
+		.colour = term_has_colour(STDOUT_FILENO),
+		.width_cols = term_width(STDOUT_FILENO),
+		.fields = (const char *const *)r->options->fields.at,
+		.field_count = r->options->fields.len,
+		.wall = &r->wall,
+		.one_probe = r->session && r->session->probes.len == 1,
+	};
+
+	r->router.ops = sink ?: sink_find(format);
+	if (!r->router.ops)
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "unknown format '%s' (expected text, json, csv or null)", format);
+	return r->router.ops->open(&options, &r->router.sink, e);
+}
+
+static int routes_start(struct run *r, struct err *e)
+{
+	if (!r->session)
+		return 0;
+	vec_for_each (w, &r->session->probes)
+		vec_for_each (event, &w->events) {
+			int err = router_add(&r->router, event->schema, event->where,
+					     event->nothing, e);
+
+			if (err)
+				return err;
+		}
+	return 0;
+}
+
+/* Says that it watches and lets the command go: from here on nothing is missed. */
+static int run_begin(struct run *r, struct err *e)
+{
+	struct strbuf hooks = { 0 };
+
+	if (!r->session)
+		return 0;
+	session_describe(r->session, &hooks);
+	log_note(NULL, "watching %s", strbuf_str(&hooks));
+	strbuf_done(&hooks);
+	return r->session->child.pid ? child_go(&r->session->child, e) : 0;
+}
+
+/* Detaches, then reads what is still in the rings. */
+static void run_finish(struct run *r)
+{
+	if (r->session)
+		session_stop(r->session);
+	while (r->session && run_drain(r) > 0)
+		;
+	run_losses(r);
+}
+
+static int run_end(struct run *r, struct tally *tally)
+{
+	size_t count;
+	const struct account *accounts;
+
+	tally_take(tally, r->stream, r->router.delivered, r->router.filtered);
+	accounts = r->stream->ops->accounts(r->stream, &count);
+	if (!r->failed && r->router.ops->end)
+		run_check(r, r->router.ops->end(r->router.sink, accounts, count, r->e));
+	return r->failed;
+}
+
+static void run_close_line(const struct run *r, const struct tally *tally)
+{
+	struct strbuf line = { 0 };
+
+	if (r->session)
+		session_coverage(r->session, &line);
+	tally_line(tally, &line);
+	log_note(NULL, "%s", strbuf_str(&line));
+	strbuf_done(&line);
+}
+
+static int run_loop(struct run *r, const struct sink_ops *sink, const char *path,
+		    struct tally *tally, struct err *e)
+{
+	int err = loop_new(&r->loop, e);
+
+	if (!err)
+		err = run_watch_signals(r, e);
+	if (!err)
+		err = sink_start(r, sink, path, e);
+	if (!err)
+		err = routes_start(r, e);
+	if (!err)
+		err = run_watch_stream(r, e);
+	if (!err)
+		err = run_begin(r, e);
+	if (err)
+		return err;
+	err = loop_run(r->loop, -1, e);
+	if (err < 0)
+		return err;
+	run_finish(r);
+	err = run_end(r, tally);
+	run_close_line(r, tally);
+	return err;
+}
+
+static int run_stream(struct run *r, const struct sink_ops *sink, const char *path,
+		      struct tally *tally, struct err *e)
+{
+	int err;
+
+	r->e = e;
+	r->cancel_fd = -1;
+	r->router.limit = r->options->count;
+	wall_init_at(&r->wall, r->stream->ops->wall_offset_ns(r->stream));
+	err = run_loop(r, sink, path, tally, e);
+	if (r->router.sink)
+		r->router.ops->close(r->router.sink);
+	router_done(&r->router);
+	losses_done(&r->losses);
+	periodics_done(&r->periodics);
+	loop_free(r->loop);
+	fd_close(&r->cancel_fd);
+	return err;
+}
+
+int run_session(struct session *s, const struct run_options *options, const struct sink_ops *sink,
+		const char *path, struct tally *ret, struct err *e)
+{
+	struct run r = { .options = options, .session = s, .router.enrich = s->enrich };
+	int err = session_stream(s, &r.stream, e);
+
+	if (err)
+		return err;
+	err = run_stream(&r, sink, path, ret, e);
+	stream_free(r.stream);
+	return err;
+}
+
+int run_recorded(struct stream *stream, struct filter *where, const struct run_options *options,
+		 struct tally *ret, struct err *e)
+{
+	struct run r = { .options = options, .stream = stream, .router.where = where };
+
+	return run_stream(&r, NULL, NULL, ret, e);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * Probes made ready and running: found, given their parameters and filters, conditions pushed into the
+ * kernel, loaded, attached. What trace, record, top and hist share. One thread.
+ *
+ *	session_init() -> options are parsed (session_word() opens probes as they are named)
+ *	-> session_load() -> run ... -> session_stop() -> session_done()
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "filter/filter.h"
+#include "pipeline/catalog.h"
+#include "pipeline/child.h"
+#include "pipeline/filters.h"
+
+struct enrich;
+struct err;
+struct opt_set;
+struct opt_table;
+struct stream;
+
+/* An event of a probe, as rows of it will come. */
+struct watched_event {
+	const struct schema *schema; /* extended by the enrichers */
+	struct filter_bound *where;  /* what is left for userland; NULL: all pass */
+	bool nothing; /* the condition speaks of fields that this event doesn't have: no row passes */
+};
+
+struct watched {
+	struct probe *probe;
+	struct opt *param_rows; /* its parameters as options */
+	char *where_text;       /* of its own: "fs.open: err != 0"; NULL */
+	struct filter *where;   /* the same parsed */
+	vec(struct watched_event) events;
+	const struct schema **schemas; /* of events, in order, for the stream */
+};
+
+struct session {
+	struct catalog catalog;
+	struct filters filters;
+	const char *where_text; /* --where; NULL */
+	struct filter *where;
+	uint64_t buffer_bytes; /* --buffer; 0: the probe's own */
+	const char *interface; /* --interface; NULL */
+	bool without_events, without_tables;
+	bool no_enrich; /* --no-enrich */
+	vec(struct watched) probes;
+	struct probe *tracker; /* of process trees; NULL: not needed */
+	struct child child;
+	struct enrich *enrich;
+};
+
+void session_init(struct session *s);
+/* Detaches, ends the child if it still waits, frees all. */
+void session_done(struct session *s);
+
+/* The options that every session has: filters, --where, --buffer, --interface. */
+void session_options(struct session *s, struct opt_set *set);
+
+/* For opt_set.word: the word is a probe, with or without a condition of its own ("fs.open: err != 0"),
+ * whose parameters become options. `ctx` is the session. */
+MUST_USE int session_word(struct opt_set *set, const char *word, void *ctx, struct err *e);
+
+/* Readies the command after `--` (stopped before it runs); argv is borrowed. */
+MUST_USE int session_command(struct session *s, char **argv, struct err *e);
+
+/* Loads and attaches everything. Errors: EXIT_USAGE, EXIT_DENIED, EXIT_KERNEL ... */
+MUST_USE int session_load(struct session *s, struct err *e);
+
+/* The stream of the loaded probes; freed by stream_free(). */
+MUST_USE int session_stream(struct session *s, struct stream **ret, struct err *e);
+
+/* "fs.open (tracepoint), net.dns (cgroup_skb)": by which hooks. */
+void session_describe(const struct session *s, struct strbuf *out);
+/* What the probes promise and can't keep here, a line each; "" when nothing is missing. */
+void session_coverage(const struct session *s, struct strbuf *out);
+
+/* Detaches: no further event is seen; what was seen can still be read. */
+void session_stop(struct session *s);

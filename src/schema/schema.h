@@ -12,6 +12,7 @@
 
 #include "abi/record.h"
 #include "base/attr.h"
+#include "base/mem.h"
 #include "schema/value.h"
 
 struct row;
@@ -21,15 +22,16 @@ struct strbuf;
 
 /* How the bytes of a field are read. */
 enum field_type {
-	FIELD_INT,   /* 1 to 8 bytes, or a bit-field; is_signed, is_bool */
-	FIELD_ENUM,  /* an int with names */
-	FIELD_CHARS, /* char[n], NUL-terminated or full */
-	FIELD_TEXT,  /* struct text: variable, behind the struct */
-	FIELD_BYTES, /* u8[n] */
-	FIELD_IP,    /* struct ip */
-	FIELD_ARRAY, /* integers: `count` of element_size each */
+	FIELD_INT,     /* 1 to 8 bytes, or a bit-field; is_signed, is_bool */
+	FIELD_ENUM,    /* an int with names */
+	FIELD_CHARS,   /* char[n], NUL-terminated or full */
+	FIELD_TEXT,    /* struct text: variable, behind the struct */
+	FIELD_BYTES,   /* u8[n] */
+	FIELD_IP,      /* struct ip */
+	FIELD_ARRAY,   /* integers: `count` of element_size each */
 	FIELD_DERIVED, /* no bytes in the record: `derive` gives the value */
-	FIELD_HIST,  /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
+	FIELD_HIST,    /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
+	FIELD_TYPE_COUNT,
 };
 
 enum field_flag {
@@ -40,13 +42,15 @@ enum field_flag {
 	FIELD_GAUGE = 1 << 4,
 };
 
-/* Names of an enum's values: the common prefix is cut, lower case. Sorted by value. */
+/* Names of an enum's values: the common prefix is cut, lower case. Sorted by value, one name
+ * each. */
 struct names {
 	const char *enum_name; /* "req_op"; "" when anonymous */
-	struct {
-		uint64_t value;
+	const char *prefix;    /* what was cut: "REQ_OP_"; may be "" */
+	const struct names_row {
+		uint64_t value; /* sign-extended for a signed enum */
 		const char *name;
-	} *at;
+	} * at;
 	size_t count;
 };
 
@@ -64,18 +68,19 @@ struct hist_shape {
 typedef struct value derive_fn(const struct field *f, const struct row *r, void *ctx);
 
 struct field {
-	const char *name; /* "took_ns" */
-	const char *doc;  /* "" when there is none */
-	const char *unit; /* "ns", "bytes" ...; "" when there is none */
+	const char *name;        /* "took_ns" */
+	const char *doc;         /* "" when there is none */
+	const char *unit;        /* "ns", "bytes" ...; "" when there is none */
 	const struct kind *kind; /* never NULL: "number", "text" ... when nothing was said */
 	enum field_type type;
-	unsigned flags; /* enum field_flag */
-	uint32_t offset, size; /* bytes from the event's start */
+	unsigned flags;        /* enum field_flag */
+	uint32_t offset, size; /* bytes from the event's start; FIELD_DERIVED: which one, from 0 */
 	uint8_t bits, bit_offset; /* of a bit-field, from `offset`; bits 0: not one */
 	bool is_signed, is_bool;
 	uint8_t element_size; /* FIELD_ARRAY */
-	uint32_t count;       /* elements of FIELD_ARRAY, slots of FIELD_HIST */
-	const struct names *names; /* FIELD_ENUM, else NULL */
+	uint16_t member; /* which member of the struct it is (in), from 0: see sonda_without_ */
+	uint32_t count;  /* elements of FIELD_ARRAY, slots of FIELD_HIST */
+	const struct names *names; /* FIELD_ENUM (and FIELD_ARRAY of enums), else NULL */
 	struct hist_shape hist;    /* FIELD_HIST */
 	derive_fn *derive;         /* FIELD_DERIVED */
 	void *derive_ctx;
@@ -86,8 +91,8 @@ struct schema {
 	const char *probe; /* full name, "fs.open" */
 	const char *name;  /* of the struct, "open" */
 	const char *doc;
-	uint32_t type_id;  /* BTF id in its own object; 0: none */
-	uint32_t size;     /* bytes of the struct */
+	uint32_t type_id; /* BTF id in its own object; 0: none */
+	uint32_t size;    /* bytes of the struct */
 	const struct field *fields;
 	size_t field_count;
 };
@@ -95,7 +100,7 @@ struct schema {
 enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS };
 
 struct param {
-	struct field field; /* name, doc, unit, kind; offset in .rodata, size */
+	struct field field; /* name, doc, unit, kind, size; set it with object_var_set() */
 	enum param_type type;
 	bool has_range;
 	int64_t low, high;
@@ -136,15 +141,26 @@ struct row {
 	uint32_t cpu;
 	uint64_t seq;
 	uint64_t at_ns; /* CLOCK_BOOTTIME */
-	const struct value *derived; /* of a recording: values of FIELD_DERIVED, in order; else NULL */
+	const struct value
+		*derived; /* of a recording: values of FIELD_DERIVED, in order; else NULL */
 };
 
 /* The field of that name, or NULL. */
 MUST_USE const struct field *schema_field(const struct schema *s, const char *name);
 
-/* The value of a field; VALUE_NONE when the record is too short for it. Never reads outside the
- * row's bytes, whatever they hold. For FIELD_HIST use hist_read(). */
+/* The value of a field. VALUE_NONE when the record is too short for it, for a text that was
+ * never set or lies outside the record, and for an address without family. Never reads outside
+ * the row's bytes, whatever they hold. For FIELD_HIST use hist_read(). */
 MUST_USE struct value row_value(const struct row *r, const struct field *f);
+
+/* `base` with `count` derived fields after its own. A name that `base` has already is left out: the
+ * probe knows better. What the fields point at is borrowed, so `base` must outlive it.
+ * Ends with schema_free(). */
+MUST_USE struct schema *schema_extend(const struct schema *base, const struct field *extra,
+				      size_t count);
+/* For what schema_extend() and schema_decode() made; NULL is fine. */
+void schema_free(struct schema *s);
+AUTO_PTR(schema)
 
 /* The nth element of an array value (VALUE_U64 or VALUE_S64). */
 MUST_USE struct value field_element(const struct field *f, struct value list, uint32_t nth);
@@ -154,16 +170,15 @@ MUST_USE const char *names_get(const struct names *n, uint64_t value);
 /* The value of a name (case-insensitive, with or without the prefix that was cut); false: none. */
 MUST_USE bool names_value(const struct names *n, const char *name, uint64_t *ret_value);
 
-/* A histogram read out of a row of a metric table. */
-struct hist {
-	const struct hist_shape *shape;
-	uint64_t sum;
-	const uint64_t *slots; /* in the row; may be unaligned only in foreign data, so copied by hist_read */
-};
+/* Reads a histogram of a metric table's row: `slots` has room for f->count. False when the row
+ * is too short or `f` is none; then nothing is written. */
 MUST_USE bool hist_read(const struct row *r, const struct field *f, uint64_t *ret_sum,
-			uint64_t *slots /* f->count of them */);
+			uint64_t *slots);
 /* The highest value that the slot counts; UINT64_MAX for the last one. */
 MUST_USE uint64_t hist_upper(const struct hist_shape *shape, uint32_t slot);
-/* The value below which `fraction` (0 to 1) of the observations lie: upper bound of its slot. */
+/* Which slot counts `value`: what the probe's observe() does. */
+MUST_USE uint32_t hist_slot(const struct hist_shape *shape, uint64_t value);
+/* The value that `fraction` (0 to 1) of the observations don't exceed: the upper bound of its slot;
+ * 0 when there are none. */
 MUST_USE uint64_t hist_percentile(const struct hist_shape *shape, const uint64_t *slots,
 				  double fraction);

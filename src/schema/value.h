@@ -37,7 +37,7 @@ struct value {
 			const unsigned char *at;
 			uint32_t len;
 		} bytes;
-		const struct ip *ip;
+		struct ip ip;
 		struct {
 			const unsigned char *at;
 			uint32_t count;
@@ -53,6 +53,21 @@ static inline struct value value_none(void)
 static inline struct value value_u64(uint64_t n)
 {
 	return (struct value){ .type = VALUE_U64, .u64 = n };
+}
+
+static inline struct value value_s64(int64_t n)
+{
+	return (struct value){ .type = VALUE_S64, .s64 = n };
+}
+
+static inline struct value value_bool(bool b)
+{
+	return (struct value){ .type = VALUE_BOOL, .boolean = b };
+}
+
+static inline struct value value_double(double d)
+{
+	return (struct value){ .type = VALUE_DOUBLE, .dbl = d };
 }
 
 static inline struct value value_text(const char *s, uint32_t len)

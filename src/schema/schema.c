@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Schemas: finding a field, and appending those that enrichers derive. */
+#include "schema/schema.h"
+
+#include <assert.h>
+
+#include "base/str.h"
+#include "schema/owned.h"
+
+const struct field *schema_field(const struct schema *s, const char *name)
+{
+	assert(s && name);
+	for (size_t i = 0; i < s->field_count; i++)
+		if (str_eq(s->fields[i].name, name))
+			return &s->fields[i];
+	return NULL;
+}
+
+struct schema *owned_schema_new(void)
+{
+	struct owned_schema *o = xnew(struct owned_schema);
+
+	return &o->schema;
+}
+
+struct arena *owned_schema_arena(struct schema *s)
+{
+	return &container_of(s, struct owned_schema, schema)->arena;
+}
+
+void schema_free(struct schema *s)
+{
+	struct owned_schema *o;
+
+	if (!s)
+		return;
+	o = container_of(s, struct owned_schema, schema);
+	arena_done(&o->arena);
+	free(o);
+}
+
+static uint32_t derived_count(const struct schema *s)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < s->field_count; i++)
+		count += s->fields[i].type == FIELD_DERIVED;
+	return count;
+}
+
+struct schema *schema_extend(const struct schema *base, const struct field *extra, size_t count)
+{
+	uint32_t nth = derived_count(base);
+	struct schema *s = owned_schema_new();
+	struct field *fields;
+
+	assert(base && (extra || !count));
+	*s = *base;
+	fields = arena_alloc(owned_schema_arena(s),
+			     (base->field_count + count) * sizeof(*fields) + 1);
+	if (base->field_count)
+		memcpy(fields, base->fields, base->field_count * sizeof(*fields));
+	s->fields = fields;
+	for (size_t i = 0; i < count; i++) {
+		if (schema_field(s, extra[i].name))
+			continue;
+		fields[s->field_count] = extra[i];
+		fields[s->field_count].type = FIELD_DERIVED;
+		fields[s->field_count].offset = nth++;
+		s->field_count++;
+	}
+	return s;
+}

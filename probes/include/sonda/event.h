@@ -42,6 +42,8 @@ struct {
 struct event_slot {
 	u32 claims;
 	u32 tail; /* bytes of `body` in use */
+	u32 index; /* of the slot itself: how a global function is told which */
+	u32 pad;
 	struct record record;
 	u8 body[EVENT_MAX + TEXT_MAX];
 };
@@ -101,8 +103,10 @@ static __noinline struct event_slot *slot_claim(void)
 		if (!slot)
 			break;
 		__sync_fetch_and_add(&slot->claims, 1);
-		if (*(volatile u32 *)&slot->claims == 1)
+		if (*(volatile u32 *)&slot->claims == 1) {
+			slot->index = at;
 			return slot;
+		}
 		__sync_fetch_and_add(&slot->claims, -1);
 	}
 	return NULL;

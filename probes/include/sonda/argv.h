@@ -15,7 +15,7 @@
  * -E2BIG when it did not fit. */
 static __noinline int slot_user_string(struct event_slot *slot, const void *from)
 {
-	u32 at, limit = TEXT_MAX;
+	u32 at, limit;
 	long n;
 
 	if (!slot)
@@ -23,8 +23,7 @@ static __noinline int slot_user_string(struct event_slot *slot, const void *from
 	at = *(volatile u32 *)&slot->tail;
 	if (at >= EVENT_MAX - 1)
 		return -E2BIG;
-	if (limit > EVENT_MAX - 1 - at)
-		limit = EVENT_MAX - 1 - at;
+	limit = slot_room(at + 1, TEXT_MAX);
 	n = bpf_probe_read_user_str(&slot->body[at], limit, from);
 	if (n <= 0) {
 		count_unresolved();

@@ -183,6 +183,18 @@ static __noinline bool where_wants(struct event_slot *slot, u32 type)
 	return true;
 }
 
+/* How much may be appended at `at`, which is below EVENT_MAX: `most`, or what has room. The barrier
+ * keeps compilers from turning this into a condition on `at` that tells the verifier nothing. */
+static __always_inline u32 slot_room(u32 at, u32 most)
+{
+	u32 room = EVENT_MAX - at;
+
+	barrier_var(room);
+	if (most > TEXT_MAX)
+		most = TEXT_MAX;
+	return most < room ? most : room;
+}
+
 static __noinline int slot_text(struct event_slot *slot, u32 field, const void *from, u32 limit,
 				bool user)
 {
@@ -197,10 +209,7 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	at = *(volatile u32 *)&slot->tail;
 	if (at >= EVENT_MAX)
 		return -E2BIG;
-	if (limit > TEXT_MAX)
-		limit = TEXT_MAX;
-	if (limit > EVENT_MAX - at)
-		limit = EVENT_MAX - at;
+	limit = slot_room(at, limit);
 	n = user ? bpf_probe_read_user_str(&slot->body[at], limit, from)
 		 : bpf_probe_read_kernel_str(&slot->body[at], limit, from);
 	if (n <= 0) {
@@ -219,23 +228,28 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	return next ? text_was_cut(text) : n;
 }
 
-/* Appends bytes of user memory to the slot: a whole chunk, or what is left, or what has room.
- * Returns how many, or a negative errno. */
-static __noinline int slot_user_bytes(struct event_slot *slot, const void *from, u64 n)
+/*
+ * Appends the next chunk of the `n` bytes of user memory that the text beginning at `begin` is made
+ * of. 0: call again; 1: all is there; or a negative errno. How far it is, is read from the slot each
+ * time: carried in a variable it would cost the verifier a state for every length.
+ */
+static __noinline int slot_user_chunk(struct event_slot *slot, u32 begin, const void *from, u64 n)
 {
-	u32 at, limit = n < TEXT_MAX ? n : TEXT_MAX;
+	u32 at, done, limit;
 
 	if (!slot)
 		return -EINVAL;
 	at = *(volatile u32 *)&slot->tail;
+	done = at - begin;
+	if (done >= n)
+		return 1;
 	if (at >= EVENT_MAX - 1)
 		return -E2BIG;
-	if (limit > EVENT_MAX - 1 - at)
-		limit = EVENT_MAX - 1 - at;
-	if (bpf_probe_read_user(&slot->body[at], limit, from))
+	limit = slot_room(at + 1, n - done < TEXT_MAX ? n - done : TEXT_MAX);
+	if (bpf_probe_read_user(&slot->body[at], limit, from + done))
 		return -EFAULT;
 	slot->tail = at + limit;
-	return limit;
+	return 0;
 }
 
 /* Ends the text that began at `begin` where the slot's tail is now. */
@@ -260,24 +274,20 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 static __noinline int slot_text_user_bytes(struct event_slot *slot, u32 field, const void *from,
 					   u64 n)
 {
-	u32 begin, done = 0;
-	int got = 0;
+	u32 begin;
+	int end = 0;
 
 	if (!slot || field > EVENT_MAX - sizeof(struct text))
 		return -EINVAL;
-	begin = slot->tail;
-	for (u32 i = 0; i <= EVENT_MAX / TEXT_MAX && done < n; i++) {
-		got = slot_user_bytes(slot, from + done, n - done);
-		if (got <= 0)
-			break;
-		done += got;
-	}
-	if (got == -EFAULT)
+	begin = *(volatile u32 *)&slot->tail;
+	for (u32 i = 0; i <= EVENT_MAX / TEXT_MAX + 1 && !end; i++)
+		end = slot_user_chunk(slot, begin, from, n);
+	if (end == -EFAULT)
 		count_unresolved();
-	if (!done)
-		return got;
+	if (slot->tail == begin)
+		return end;
 	slot_text_end(slot, field, begin);
-	return done < n ? text_was_cut((void *)&slot->body[field]) : done;
+	return end < 0 ? text_was_cut((void *)&slot->body[field]) : 0;
 }
 
 /* The slot that event `e` (as event_new gave it) lies in. */
@@ -317,7 +327,8 @@ static __noinline int slot_text_user_bytes(struct event_slot *slot, u32 field, c
 #define text_kernel(e, field, from)                                                                \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, false)
 
-/* The same for `n` bytes that may hold NULs: as many as the event has room for. */
+/* The same for `n` bytes that may hold NULs: as many as the event has room for. Returns 0, or a
+ * negative errno. */
 #define text_user_bytes(e, field, from, n)                                                         \
 	slot_text_user_bytes(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, n)
 

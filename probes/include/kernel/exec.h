@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What a task becomes by execve(2): the program being loaded, and the privileges it ends up with.
+ */
+#pragma once
+
+#include "kernel/fs.h"
+#include "kernel/signal.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct linux_binprm {
+	const char *filename; /* as given; /dev/fd/N/... where a descriptor was */
+	const char *interp;   /* what is loaded in its place: the same pointer when nothing is */
+};
+
+struct cred___privileges {
+	kuid_t euid;
+	struct {
+		u32 val;
+	} egid;
+	/* two words of 32 bits before 6.3, one of 64 since (commit f122a08b197d) */
+	struct {
+		u8 bytes[8];
+	} cap_effective;
+};
+
+struct task_struct___exec {
+	const struct cred___privileges *cred;
+	kuid_t loginuid; /* only with CONFIG_AUDIT */
+};
+
+#pragma clang attribute pop
+
+struct privileges {
+	u32 euid;
+	u32 egid;
+	u64 caps;
+};
+
+static __always_inline void task_privileges(struct task_struct *task, struct privileges *out)
+{
+	const struct cred___privileges *cred = BPF_CORE_READ((struct task_struct___exec *)task, cred);
+
+	out->euid = BPF_CORE_READ(cred, euid.val);
+	out->egid = BPF_CORE_READ(cred, egid.val);
+	bpf_core_read(&out->caps, sizeof(out->caps), &cred->cap_effective);
+}
+
+/* Who logged in at the start of it all, for the audit system; -1: nobody, or no audit. */
+static __always_inline s32 task_login_uid(struct task_struct *task)
+{
+	struct task_struct___exec *t = (void *)task;
+
+	return bpf_core_field_exists(t->loginuid) ? (s32)BPF_CORE_READ(t, loginuid.val) : -1;
+}
+
+static __always_inline struct path *task_cwd(struct task_struct *task)
+{
+	return &BPF_CORE_READ(task, fs)->pwd;
+}

@@ -16,7 +16,10 @@
  */
 #pragma once
 
-#define PATH_STEPS_MAX 256 /* directories and mounts on the way up */
+/* Directories and mounts on the way up. The steps of one round are a global function, which the
+ * verifier checks once however often it is called. */
+#define PATH_ROUNDS 32
+#define PATH_ROUND_STEPS 16
 #define PATH_NAME_MAX 255
 
 /* The area, TEXT_MAX bytes; a name at its last byte still lies in the slot. */
@@ -103,6 +106,20 @@ static __noinline int path_step(struct event_slot *slot)
 	return -E2BIG;
 }
 
+/* A round of steps in the slot `index`: 1 if there is more above, 0 at the root, or a negative errno. */
+__noinline int path_climb(u32 index)
+{
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+	int more = -EINVAL;
+
+	for (int i = 0; i < PATH_ROUND_STEPS; i++) {
+		more = path_step(slot);
+		if (more <= 0)
+			break;
+	}
+	return more;
+}
+
 static __always_inline int path_ns(struct event_slot *slot, struct inode *inode)
 {
 	struct ns_common *ns = BPF_CORE_READ(inode, i_private);
@@ -169,8 +186,8 @@ static __noinline int path_build(struct event_slot *slot, struct path *path)
 		if (dentry_unlinked(dentry))
 			path_put_text(slot, " (deleted)");
 	}
-	for (int i = 0; i < PATH_STEPS_MAX; i++) {
-		err = path_step(slot);
+	for (int i = 0; i < PATH_ROUNDS; i++) {
+		err = path_climb(slot->index);
 		if (err <= 0)
 			break;
 	}

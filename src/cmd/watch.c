@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Watching: what trace and record do. */
+#include "cmd/watch.h"
+
+#include "base/log.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+void watch_init(void *cfg)
+{
+	struct watch *w = cfg;
+
+	session_init(&w->session);
+	w->session.without_tables = true;
+}
+
+void watch_options(void *cfg, struct opt_set *set)
+{
+	struct watch *w = cfg;
+
+	session_options(&w->session, set);
+	run_options(&w->run, set);
+}
+
+void watch_done(void *cfg)
+{
+	struct watch *w = cfg;
+
+	session_done(&w->session);
+	run_options_done(&w->run);
+}
+
+/* --strict: partial coverage or a loss is a failure. */
+static int strict_code(const struct watch *w, const struct tally *tally)
+{
+	struct strbuf missing = { 0 };
+	bool whole;
+
+	if (!w->run.strict)
+		return EXIT_OK;
+	session_coverage(&w->session, &missing);
+	whole = !tally->lost && !missing.len;
+	strbuf_done(&missing);
+	if (!whole)
+		log_error(NULL, "--strict: not everything was seen");
+	return whole ? EXIT_OK : EXIT_FAILED;
+}
+
+int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_ops *sink,
+	      const char *path, struct err *e)
+{
+	struct tally tally = { 0 };
+	int err = 0, code;
+
+	if (rest->has_dashes && !rest->after_count)
+		return fail_as(e, EXIT_USAGE, EINVAL, "a COMMAND is expected after --");
+	if (rest->has_dashes)
+		err = session_command(&w->session, rest->after, e);
+	if (!err)
+		err = session_load(&w->session, e);
+	if (!err)
+		err = run_session(&w->session, &w->run, sink, path, &tally, e);
+	if (err)
+		return err;
+	code = strict_code(w, &tally);
+	if (code == EXIT_OK && w->session.child.ended)
+		code = child_exit_code(&w->session.child);
+	return code;
+}

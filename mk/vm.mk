@@ -6,6 +6,7 @@ VM_MATRIX = tests/vm/matrix $(if $(TEST_PROBE_OBJ),--objects $(BUILD)/test-probe
 .PHONY: vm vm-budgets kernels
 
 vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe and live test on every kernel of tests/vm/kernels
+	@tests/vm/selftest
 	@$(VM_MATRIX)
 
 vm-budgets: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same, and its instructions become the verifier budgets

@@ -16,16 +16,16 @@ struct wall;
 struct account;
 
 struct sink_options {
-	int fd;                /* where to write; stays the caller's */
-	int cancel_fd;         /* readable: give up writing, however blocked `fd` is (-EINTR); -1: none */
-	const char *path;      /* of a recording; else NULL */
+	int fd;        /* where to write; stays the caller's */
+	int cancel_fd; /* readable: give up writing, however blocked `fd` is (-EINTR); -1: none */
+	const char *path; /* of a recording; else NULL */
 	bool no_header;
-	bool colour;           /* allowed */
-	unsigned width_cols;   /* of the terminal; 0: not a terminal */
+	bool colour;               /* allowed */
+	unsigned width_cols;       /* of the terminal; 0: not a terminal */
 	const char *const *fields; /* --fields: names in order; NULL: the usual ones */
 	size_t field_count;
-	struct wall *wall;     /* turns a row's time into wall time; borrowed */
-	bool one_probe;        /* all rows are of one probe: text needs no probe column */
+	struct wall *wall; /* turns a row's time into wall time; borrowed */
+	bool one_probe;    /* all rows are of one probe: text needs no probe column */
 };
 
 struct sink;

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Choosing fields. */
+#include "sink/columns.h"
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <errno.h>
+
+static void column_add(struct columns *c, enum column_what what, const struct field *field,
+		       const char *name)
+{
+	struct column *column = vec_add(&c->at);
+
+	column->what = what;
+	column->field = field;
+	column->name = name;
+}
+
+/* "took" stands for "took_ns" */
+static bool name_without_unit(const char *full, const char *name)
+{
+	const char *rest = str_after(full, name);
+
+	return rest && rest[0] == '_' && !strchr(rest + 1, '_');
+}
+
+const struct field *columns_field(const struct schema *s, const char *name)
+{
+	const struct field *found = schema_field(s, name);
+
+	for (size_t i = 0; !found && i < s->field_count; i++)
+		if (s->fields[i].unit[0] && name_without_unit(s->fields[i].name, name))
+			found = &s->fields[i];
+	return found;
+}
+
+static const char *field_nth(const void *ctx, size_t i)
+{
+	const struct schema *s = ctx;
+
+	return i < s->field_count ? s->fields[i].name : NULL;
+}
+
+static int columns_named(const struct sink_options *o, const struct schema *s, struct columns *c,
+			 struct err *e)
+{
+	const char *unknown = NULL, *near;
+	size_t known = 0;
+
+	for (size_t i = 0; i < o->field_count; i++) {
+		const char *name = o->fields[i];
+		const struct field *field = columns_field(s, name);
+
+		if (str_eq(name, "time") || str_eq(name, "probe")) {
+			column_add(c, name[0] == 't' ? COLUMN_TIME : COLUMN_PROBE, NULL, name);
+			continue;
+		}
+		column_add(c, COLUMN_FIELD, field, field ? field->name : name);
+		known += field != NULL;
+		if (!field && !unknown)
+			unknown = name;
+	}
+	/* with several probes a name need only be known to one; alone it must be */
+	if (!unknown || (known && !o->one_probe))
+		return 0;
+	near = suggest_from(unknown, field_nth, s);
+	return fail_as(e, EXIT_USAGE, EINVAL, "--fields: %s has no field '%s'%s%s%s", s->probe,
+		       unknown, near ? " (did you mean '" : "", near ?: "", near ? "'?)" : "");
+}
+
+int columns_choose(const struct sink_options *o, const struct schema *s, bool hidden,
+		   struct columns *ret, struct err *e)
+{
+	struct columns c = { 0 };
+	int err = 0;
+
+	if (o->field_count) {
+		err = columns_named(o, s, &c, e);
+	} else {
+		column_add(&c, COLUMN_TIME, NULL, "time");
+		if (hidden || !o->one_probe)
+			column_add(&c, COLUMN_PROBE, NULL, "probe");
+		for (size_t i = 0; i < s->field_count; i++)
+			if (hidden || !(s->fields[i].flags & FIELD_HIDE))
+				column_add(&c, COLUMN_FIELD, &s->fields[i], s->fields[i].name);
+	}
+	if (err) {
+		columns_done(&c);
+		return err;
+	}
+	*ret = c;
+	return 0;
+}
+
+void columns_done(struct columns *c)
+{
+	vec_done(&c->at);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * Which fields of a schema a sink shows: those that --fields names, else all, or all that are not
+ * hidden. "time" and "probe" are fields of every row. Memory is the caller's. One thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/vec.h"
+#include "schema/schema.h"
+#include "sink/sink.h"
+
+enum column_what { COLUMN_TIME, COLUMN_PROBE, COLUMN_FIELD };
+
+struct column {
+	enum column_what what;
+	const struct field *field; /* COLUMN_FIELD; NULL: this schema doesn't have it */
+	const char *name;
+};
+struct columns {
+	vec(struct column) at;
+};
+
+/* `hidden`: hidden fields too when --fields says nothing. A name of --fields that the schema lacks
+ * becomes an empty column. Errors: EINVAL with a suggestion when the schema has none of the names. */
+MUST_USE int columns_choose(const struct sink_options *o, const struct schema *s, bool hidden,
+			    struct columns *ret, struct err *e);
+void columns_done(struct columns *c);
+/* The field of that name, with or without its unit ("took" for took_ns); NULL: none. */
+MUST_USE const struct field *columns_field(const struct schema *s, const char *name);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text for people: aligned columns with a header. Rows of one probe share one table; rows of several
+ * probes have different columns, so each is a line of its own: time, probe, process, then what is
+ * left as name=value.
+ */
+#include "sink/sinks.h"
+
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/table.h"
+#include "schema/kind.h"
+#include "sink/columns.h"
+#include "sink/out.h"
+
+#include <assert.h>
+#include <ctype.h>
+
+#define SETTLE_ROWS 1 /* a person waits for the first row */
+
+struct text_schema {
+	const struct schema *schema;
+	struct columns columns;
+};
+
+struct text_sink {
+	struct sink sink;
+	struct sink_options options;
+	struct strbuf out, cell;
+	struct table *table;
+	vec(struct text_schema) schemas;
+};
+
+static struct text_sink *text_of(struct sink *s)
+{
+	return container_of(s, struct text_sink, sink);
+}
+
+static int text_open(const struct sink_options *options, struct sink **ret, struct err *e)
+{
+	struct text_sink *t = xnew(struct text_sink);
+
+	(void)e;
+	t->sink.ops = &sink_text;
+	t->options = *options;
+	*ret = &t->sink;
+	return 0;
+}
+
+/* "TOOK" for took_ns: the printed value carries its unit. */
+static char *column_title(const struct column *c)
+{
+	char *title = xstrdup(c->name), *last = strrchr(title, '_');
+
+	if (c->field && c->field->unit[0] && last && last != title &&
+	    (str_eq(last + 1, c->field->unit) || str_eq(last, "_ns") || str_eq(last, "_bytes")))
+		*last = '\0';
+	for (char *p = title; *p; p++)
+		*p = *p == '_' ? '-' : (char)toupper((unsigned char)*p);
+	return title;
+}
+
+static struct table_col table_column(const struct column *c)
+{
+	const struct kind *kind = c->field ? c->field->kind : NULL;
+
+	return (struct table_col){
+		.title = column_title(c),
+		.align = kind && kind->right_aligned ? TABLE_RIGHT : TABLE_LEFT,
+		.min_cols = c->what == COLUMN_TIME ? WALL_LOCAL_LEN
+			    : kind                 ? kind->min_cols
+						   : 0,
+	};
+}
+
+/* One probe: columns of its fields. Several: time, probe, process, and the rest as words. */
+static void text_table(struct text_sink *t, const struct columns *columns)
+{
+	static const struct table_col lines[] = {
+		{ .title = "TIME", .min_cols = WALL_LOCAL_LEN },
+		{ .title = "PROBE", .min_cols = 13 },
+		{ .title = "PID", .align = TABLE_RIGHT, .min_cols = 7 },
+		{ .title = "COMM", .min_cols = 15 },
+		{ .title = "WHAT" },
+	};
+	struct table_style style = { .width_cols = t->options.width_cols,
+				     .settle_rows = SETTLE_ROWS,
+				     .colour = t->options.colour,
+				     .no_header = t->options.no_header };
+	auto_free struct table_col *cols = NULL;
+
+	if (!t->options.one_probe && !t->options.field_count) {
+		t->table = table_new(lines, ARRAY_LEN(lines), style, &t->out);
+		return;
+	}
+	cols = xcalloc(columns->at.len, sizeof(*cols));
+	for (size_t i = 0; i < columns->at.len; i++)
+		cols[i] = table_column(&columns->at.at[i]);
+	t->table = table_new(cols, columns->at.len, style, &t->out);
+	for (size_t i = 0; i < columns->at.len; i++)
+		free((char *)(uintptr_t)cols[i].title);
+}
+
+static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
+{
+	struct text_sink *t = text_of(s);
+	struct columns columns = { 0 };
+	struct text_schema *bound;
+	int err = columns_choose(&t->options, schema, false, &columns, e);
+
+	if (err)
+		return err;
+	bound = vec_add(&t->schemas);
+	bound->schema = schema;
+	bound->columns = columns;
+	if (!t->table)
+		text_table(t, &columns);
+	return 0;
+}
+
+static void cell_time(struct text_sink *t, uint64_t at_ns)
+{
+	char local[WALL_LOCAL_LEN + 1];
+
+	wall_local(t->options.wall, at_ns, local);
+	table_cell(t->table, TERM_DIM, local, WALL_LOCAL_LEN);
+}
+
+/* What went wrong is red; what is not known, dim. */
+static enum term_style value_style(const struct field *f, struct value v)
+{
+	if (v.type == VALUE_NONE)
+		return TERM_DIM;
+	if (str_eq(f->kind->name, "errno") && v.s64)
+		return TERM_RED;
+	return TERM_PLAIN;
+}
+
+static void cell_value(struct text_sink *t, const struct field *f, const struct row *r)
+{
+	struct value v = row_value(r, f);
+
+	strbuf_reset(&t->cell);
+	value_text_form(&t->cell, f, v);
+	table_cell(t->table, value_style(f, v), strbuf_str(&t->cell), t->cell.len);
+}
+
+static void row_columns(struct text_sink *t, const struct text_schema *bound, const struct row *r)
+{
+	for (size_t i = 0; i < bound->columns.at.len; i++) {
+		const struct column *c = &bound->columns.at.at[i];
+
+		if (c->what == COLUMN_TIME)
+			cell_time(t, r->at_ns);
+		else if (c->what == COLUMN_PROBE)
+			table_str(t->table, r->schema->probe);
+		else if (c->field)
+			cell_value(t, c->field, r);
+		else
+			table_cell(t->table, TERM_DIM, "-", 1);
+	}
+}
+
+static void cell_field(struct text_sink *t, const struct schema *s, const char *name,
+		       const struct row *r)
+{
+	const struct field *f = schema_field(s, name);
+
+	if (f)
+		cell_value(t, f, r);
+	else
+		table_cell(t->table, TERM_DIM, "-", 1);
+}
+
+static bool shown_apart(const struct column *c)
+{
+	return c->what != COLUMN_FIELD || str_eq(c->name, "pid") || str_eq(c->name, "comm");
+}
+
+static void row_words(struct text_sink *t, const struct text_schema *bound, const struct row *r)
+{
+	auto_done(strbuf) words = { 0 };
+
+	cell_time(t, r->at_ns);
+	table_str(t->table, r->schema->probe);
+	cell_field(t, bound->schema, "pid", r);
+	cell_field(t, bound->schema, "comm", r);
+	for (size_t i = 0; i < bound->columns.at.len; i++) {
+		const struct column *c = &bound->columns.at.at[i];
+		struct value v;
+
+		if (shown_apart(c) || !c->field)
+			continue;
+		v = row_value(r, c->field);
+		if (v.type == VALUE_NONE)
+			continue;
+		strbuf_appendf(&words, "%s%s=", words.len ? " " : "", c->name);
+		value_text_form(&words, c->field, v);
+	}
+	table_cell(t->table, TERM_PLAIN, strbuf_str(&words), words.len);
+}
+
+static const struct text_schema *text_schema_of(const struct text_sink *t,
+						const struct schema *schema)
+{
+	for (size_t i = 0; i < t->schemas.len; i++)
+		if (t->schemas.at[i].schema == schema)
+			return &t->schemas.at[i];
+	return NULL;
+}
+
+static int text_row(struct sink *s, const struct row *r, struct err *e)
+{
+	struct text_sink *t = text_of(s);
+	const struct text_schema *bound = text_schema_of(t, r->schema);
+
+	(void)e;
+	assert(bound);
+	if (t->options.one_probe || t->options.field_count)
+		row_columns(t, bound, r);
+	else
+		row_words(t, bound, r);
+	table_row_end(t->table);
+	return 0;
+}
+
+static int text_loss(struct sink *s, const char *probe, const char *cause, uint64_t count,
+		     uint64_t at_ns, struct err *e)
+{
+	struct text_sink *t = text_of(s);
+	char local[WALL_LOCAL_LEN + 1];
+
+	(void)e;
+	wall_local(t->options.wall, at_ns, local);
+	if (t->table)
+		table_settle(t->table);
+	strbuf_appendf(&t->out, "%s%s  %s: lost %llu (%s)%s\n",
+		       t->options.colour ? term_style_on(TERM_RED) : "", local, probe,
+		       (unsigned long long)count, cause,
+		       t->options.colour ? term_style_off(TERM_RED) : "");
+	return 0;
+}
+
+static int text_flush(struct sink *s, struct err *e)
+{
+	struct text_sink *t = text_of(s);
+
+	if (t->table)
+		table_settle(t->table);
+	return out_write(&t->out, t->options.fd, t->options.cancel_fd, e);
+}
+
+static void text_close(struct sink *s)
+{
+	struct text_sink *t = text_of(s);
+
+	vec_for_each (bound, &t->schemas)
+		columns_done(&bound->columns);
+	vec_done(&t->schemas);
+	table_free(t->table);
+	strbuf_done(&t->out);
+	strbuf_done(&t->cell);
+	free(t);
+}
+
+const struct sink_ops sink_text = {
+	.name = "text",
+	.help = "aligned columns",
+	.open = text_open,
+	.bind = text_bind,
+	.row = text_row,
+	.loss = text_loss,
+	.flush = text_flush,
+	.close = text_close,
+};

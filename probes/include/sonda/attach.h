@@ -21,6 +21,13 @@
 /* On an iterator program: the ROW it writes. */
 #define ROWS(type) TAG("rows " #type)
 
+/* On SEC("iter/bpf_map_elem"): the map whose elements it is given. */
+#define OVER(map) TAG("over " #map)
+
+/* On an iterator, or on a SEC("raw_tp") that is then not attached: userland runs it so often, and
+ * once more at the end. What it sends comes out as events. */
+#define EVERY(ms) TAG("every " #ms)
+
 /*
  * One body, two programs: on entry to `func` by fentry (rank 1) and by kprobe (rank 2).
  *	ENTRY(open, do_filp_open, filp_in, int dfd, struct filename *name) { ... }

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Packets as cgroup_skb programs see them, beginning with the IP header. Such a program runs for
+ * every packet of every socket: ask packet_ports() first and leave at once when it is not yours.
+ */
+#pragma once
+
+enum { PROTO_TCP = 6, PROTO_UDP = 17 };
+enum { TCP_SYN = 0x02, TCP_ACK = 0x10 };
+#ifndef AF_INET
+#define AF_INET 2
+#define AF_INET6 10
+#endif
+
+struct packet {
+	u32 l4; /* where the TCP or UDP header begins */
+	u8 version;
+	u8 protocol;
+	u16 source, dest; /* ports */
+	/* filled by packet_payload() */
+	u32 payload, end;
+	u32 seq; /* TCP: of the first byte of payload */
+	u8 tcp_flags;
+};
+
+enum { IP6_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_DEST = 60, IP6_HEADERS = 8 };
+
+/* Behind the extension headers of IPv6; `p->protocol` names the first. */
+static __noinline int packet_skip_extensions(struct __sk_buff *skb, struct packet *p)
+{
+	u8 header[2];
+
+	if (!p)
+		return 0;
+	for (int i = 0; i < IP6_HEADERS; i++) {
+		if (p->protocol != IP6_HOP && p->protocol != IP6_ROUTING &&
+		    p->protocol != IP6_FRAGMENT && p->protocol != IP6_DEST)
+			break;
+		if (bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
+			break;
+		p->l4 += p->protocol == IP6_FRAGMENT ? 8 : (header[1] + 1) * 8;
+		p->protocol = header[0];
+	}
+	return 0;
+}
+
+/* Is it TCP or UDP? Then finds its ports. */
+static __always_inline bool packet_ports(struct __sk_buff *skb, struct packet *p)
+{
+	u8 *ip = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	u8 *ports;
+
+	if (ip + 28 > end)
+		return false;
+	p->version = ip[0] >> 4;
+	if (p->version == 4) {
+		p->protocol = ip[9];
+		p->l4 = (ip[0] & 15) * 4;
+	} else {
+		p->protocol = ip[6];
+		p->l4 = 40;
+		if (p->protocol != PROTO_UDP && p->protocol != PROTO_TCP)
+			packet_skip_extensions(skb, p);
+	}
+	if (p->protocol != PROTO_UDP && p->protocol != PROTO_TCP)
+		return false;
+	ip = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	ports = ip + (p->l4 & 0x3fff);
+	if (ports + 4 > end)
+		return false;
+	p->source = ports[0] << 8 | ports[1];
+	p->dest = ports[2] << 8 | ports[3];
+	return true;
+}
+
+/* Finds the payload, which may be empty. False: the packet is malformed, or not a first fragment. */
+static __noinline int packet_payload(struct __sk_buff *skb, struct packet *p)
+{
+	u8 header[20];
+	u16 fragment;
+	u32 size;
+
+	if (!p)
+		return false;
+	if (p->version == 4 && (bpf_skb_load_bytes(skb, 6, &fragment, sizeof(fragment)) ||
+				(fragment & bpf_htons(0x1fff))))
+		return false;
+	p->end = skb->len;
+	if (p->protocol == PROTO_UDP) {
+		if (bpf_skb_load_bytes(skb, p->l4, header, 8))
+			return false;
+		p->payload = p->l4 + 8;
+		size = header[4] << 8 | header[5];
+		if (size >= 8 && p->l4 + size < p->end)
+			p->end = p->l4 + size;
+		return true;
+	}
+	if (bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
+		return false;
+	p->payload = p->l4 + (header[12] >> 4) * 4;
+	p->tcp_flags = header[13];
+	p->seq = (u32)header[4] << 24 | header[5] << 16 | header[6] << 8 | header[7];
+	if (p->tcp_flags & TCP_SYN)
+		p->seq++;
+	return p->payload <= p->end;
+}
+
+static __noinline int packet_address(struct __sk_buff *skb, u8 version, bool dest, struct ip *out)
+{
+	if (!out)
+		return 0;
+	if (version == 4) {
+		out->family = AF_INET;
+		return bpf_skb_load_bytes(skb, dest ? 16 : 12, out->bytes, 4);
+	}
+	out->family = AF_INET6;
+	return bpf_skb_load_bytes(skb, dest ? 24 : 8, out->bytes, 16);
+}

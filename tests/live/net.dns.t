@@ -1,0 +1,627 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""net.dns against a server that does what the first label of the name says, over UDP and TCP, IPv4
+and IPv6. The truth: what the test sends and receives, with the times that client and server take."""
+
+import ctypes
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from sondatest import *
+
+SERVER4, SERVER6, NOBODY = "127.7.7.7", "::1", "127.7.7.8"
+A, CNAME, TXT, AAAA = 1, 5, 16, 28
+NXDOMAIN, SERVFAIL, NOTIMP, REFUSED, FORMERR = 3, 2, 4, 5, 1
+QR, AA, TC, RD, RA, AD = 0x8000, 0x400, 0x200, 0x100, 0x80, 0x20
+OPT = b"\0" + struct.pack(">HHIH", 41, 1232, 0, 0)
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+# ---- messages ----
+
+
+def wire_name(labels):
+    if isinstance(labels, str):
+        labels = labels.encode().split(b".") if labels else []
+    return b"".join(bytes([len(l)]) + l for l in labels) + b"\0"
+
+
+def query(name, qtype=A, txid=None, edns=False, flags=RD, questions=1):
+    txid = int.from_bytes(os.urandom(2), "big") if txid is None else txid
+    return (struct.pack(">HHHHHH", txid, flags, questions, 0, 0, edns)
+            + (wire_name(name) + struct.pack(">HH", qtype, 1)) * questions + (OPT if edns else b""))
+
+
+def record(qtype, data, ttl=60, name=b"\xc0\x0c"):
+    return name + struct.pack(">HHIH", qtype, 1, ttl, len(data)) + data
+
+
+def address(qtype, n=1):
+    return bytes([10, 0, 0, n]) if qtype == A else socket.inet_pton(socket.AF_INET6, f"fd00::{n}")
+
+
+def reply(q, records=(), rcode=0, flags=RA, extra=()):
+    at = 12
+    while q[at]:
+        at += q[at] + 1
+    return (q[:2] + struct.pack(">HHHHH", QR | RD | flags | rcode, 1, len(records), 0, len(extra))
+            + q[12:at + 5] + b"".join(records) + b"".join(extra))
+
+
+# ---- the server ----
+
+
+class Server:
+    """One behaviour for each first label; each gets the query and `send`."""
+
+    def __init__(self):
+        self.held = {}      # first label -> seconds from receiving the query to sending the answer
+        self.dropped = set()
+        self.go = threading.Event()
+        self.sockets = []
+        for family, host in ((socket.AF_INET, SERVER4), (socket.AF_INET6, SERVER6)):
+            u = socket.socket(family, socket.SOCK_DGRAM)
+            u.bind((host, 53))
+            t = socket.socket(family, socket.SOCK_STREAM)
+            t.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            t.bind((host, 53))
+            t.listen(16)
+            self.sockets += [u, t]
+            threading.Thread(target=self.serve_udp, args=(u,), daemon=True).start()
+            threading.Thread(target=self.serve_tcp, args=(t,), daemon=True).start()
+
+    def serve_udp(self, s):
+        while True:
+            q, peer = s.recvfrom(4096)
+            threading.Thread(target=self.answer, args=(q, lambda m, p=peer: s.sendto(m, p), "udp"),
+                             daemon=True).start()
+
+    def serve_tcp(self, listener):
+        while True:
+            s, _ = listener.accept()
+            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self.serve_connection, args=(s,), daemon=True).start()
+
+    def serve_connection(self, s):
+        with s, s.makefile("rb") as f:
+            while len(size := f.read(2)) == 2:
+                q = f.read(struct.unpack(">H", size)[0])
+                self.answer(q, lambda m: s.sendall(struct.pack(">H", len(m)) + m), "tcp", s)
+
+    def answer(self, q, send, transport, stream=None):
+        got_at = time.monotonic()
+        if len(q) < 17 or q[2] & 0x80 or q[12] > 63 or b"\0" not in q[12:]:
+            return
+        label = q[13:13 + q[12]].decode("latin-1")
+        qtype = struct.unpack(">H", q[12 + q[12:].index(b"\0") + 1:][:2])[0] if q[12] else A
+        kind = label.split("-")[0]
+        how = getattr(self, "do_" + kind, None) or Server.do_ok
+        if how is Server.do_ok:
+            message = reply(q, [record(qtype, address(qtype))] if qtype in (A, AAAA) else [])
+        else:
+            message = how(q, qtype, send, transport, label, stream)
+        if message:
+            self.held[label] = time.monotonic() - got_at
+            send(message)
+
+    do_ok = "the usual answer"
+
+    def do_slow(self, q, qtype, *_):
+        time.sleep(0.15)    # the scripted delay, not a wait for luck
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_never(self, *_):
+        return None
+
+    def do_once(self, q, qtype, send, transport, label, stream):
+        if label not in self.dropped:
+            self.dropped.add(label)
+            return None
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_tc(self, q, qtype, send, transport, *_):
+        if transport == "udp":
+            return reply(q, flags=RA | TC)
+        return reply(q, [record(qtype, address(qtype, n)) for n in range(1, 9)])
+
+    def do_nx(self, q, *_):
+        return reply(q, rcode=NXDOMAIN, flags=RA | AA)
+
+    def do_servfail(self, q, *_):
+        return reply(q, rcode=SERVFAIL)
+
+    def do_refused(self, q, *_):
+        return reply(q, rcode=REFUSED)
+
+    def do_notimp(self, q, *_):
+        return reply(q, rcode=NOTIMP)
+
+    def do_bare(self, q, *_):
+        return q[:2] + struct.pack(">HHHHH", QR | FORMERR, 0, 0, 0, 0)
+
+    def do_badvers(self, q, *_):
+        return reply(q, extra=[b"\0" + struct.pack(">HHIH", 41, 1232, 1 << 24, 0)])
+
+    def do_nodata(self, q, *_):
+        return reply(q)
+
+    def do_secure(self, q, qtype, *_):
+        return reply(q, [record(qtype, address(qtype))], flags=RA | AD)
+
+    def do_cname(self, q, qtype, *_):
+        # ok-target.test spelled out: cname-x -> alias.test -> 10.0.0.7
+        alias = wire_name("alias.test")
+        return reply(q, [record(CNAME, alias, 300), record(A, address(A, 7), 30, alias)])
+
+    def do_many(self, q, qtype, *_):
+        return reply(q, [record(qtype, address(qtype, n), 100 - n) for n in range(1, 7)])
+
+    def do_loop(self, q, qtype, *_):
+        at = len(reply(q))  # the record's name points at itself
+        return reply(q, [record(qtype, address(qtype), name=struct.pack(">H", 0xc000 | at))])
+
+    def do_long(self, q, *_):
+        return reply(q, [record(TXT, b"\xff" + b"x" * 255) for _ in range(20)])
+
+    def do_dup(self, q, qtype, send, *_):
+        send(reply(q, [record(qtype, address(qtype))]))
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_badid(self, q, qtype, send, *_):
+        send(bytes([q[0] ^ 255]) + reply(q, [record(qtype, address(qtype, 66))])[1:])
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_badname(self, q, qtype, send, *_):
+        other = q[:12] + wire_name("evil.test") + q[-4:]
+        send(reply(other, [record(qtype, address(qtype, 66))]))
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_late(self, q, qtype, send, *_):
+        self.go.wait()
+        return reply(q, [record(qtype, address(qtype))])
+
+    def do_split(self, q, qtype, send, transport, label, stream):
+        m = reply(q, [record(qtype, address(qtype))])
+        for part in (struct.pack(">H", len(m))[:1], struct.pack(">H", len(m))[1:], m[:-4], m[-4:]):
+            stream.sendall(part)
+        return None
+
+
+# ---- the client ----
+
+
+class Asked:
+    """What the test knows of one query; filled by what it sees itself."""
+
+    def __init__(self, label, **want):
+        self.label, self.want, self.took_ns, self.rows = label, want, None, want.pop("rows", 1)
+
+
+asked = []
+
+
+def expect(label, **want):
+    asked.append(Asked(label, **want))
+    return asked[-1]
+
+
+def udp(host=SERVER4, connected=True):
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(PATIENCE_S)
+    if connected:
+        s.connect((host, 53))
+    return s
+
+
+def ask(label, qtype=A, answers=1, sock=None, edns=False, **want):
+    """One query by send and recv, timed from outside."""
+    want = {"result": "noerror", "type": {A: "a", AAAA: "aaaa", TXT: "txt"}[qtype], **want}
+    a = expect(label, **want)
+    s = sock or udp()
+    q = query(label + ".test", qtype, edns=edns)
+    began = time.monotonic_ns()
+    s.send(q)
+    for _ in range(answers):
+        m = s.recv(8192)
+    a.took_ns = time.monotonic_ns() - began
+    a.want.setdefault("query_bytes", len(q))
+    a.want.setdefault("answer_bytes", len(m))
+    a.want.setdefault("id", struct.unpack(">H", q[:2])[0])
+    return s
+
+
+def results():
+    ask("ok-plain", address="10.0.0.1", ttl_s=60, answers=1, transport="udp", server=SERVER4,
+        server_port=53, pid=os.getpid(), tid=threading.get_native_id(), attempts=1, retry_of="none",
+        flags="ra|rd", edns_bytes=0, err="0", class_=1, address2=None)
+    ask("ok-six", AAAA, address="fd00::1")
+    ask("slow-1")
+    ask("nx-1", result="nxdomain", answers_=0, ttl_s=-1, flags="ra|rd|aa")
+    ask("servfail-1", result="servfail")
+    ask("refused-1", result="refused")
+    ask("notimp-1", result="notimp")
+    ask("bare-1", result="formerr")
+    ask("badvers-1", edns=True, result="badvers", edns_bytes=1232)
+    ask("nodata-1", answers_=0, address=None)
+    ask("secure-1", flags="ad|ra|rd")
+    ask("cname-1", answers_=2, address="10.0.0.7", ttl_s=30)
+    ask("many-1", answers_=6, address="10.0.0.1", address2="10.0.0.2", address3="10.0.0.3",
+        address4="10.0.0.4", ttl_s=94)
+    ask("loop-1", answers_=1, address="10.0.0.1")
+    ask("long-1", TXT, answers_=20)
+    ask("CaSe-1")
+
+
+def ways_to_send():
+    s = udp(connected=False)
+    a = expect("ok-sendto", result="noerror", server=SERVER4)
+    s.sendto(query("ok-sendto.test"), (SERVER4, 53))
+    s.recvfrom(512)
+    a = expect("ok-sendmsg", result="noerror")
+    q = query("ok-sendmsg.test")
+    s.sendmsg([q[:14], q[14:]], [], 0, (SERVER4, 53))
+    s.recvmsg(512)
+    s = udp()
+    expect("ok-write", result="noerror", seen_by_app=True)
+    os.write(s.fileno(), query("ok-write.test"))
+    select.select([s], [], [])
+    os.read(s.fileno(), 512)
+    expect("ok-peek", result="noerror", seen_by_app=True)
+    s.send(query("ok-peek.test"))
+    s.recv(512, socket.MSG_PEEK)
+    s.recv(512)
+    # the same socket to two servers: no connection says which one
+    s = udp("::", connected=False)
+    expect("ok-mapped", result="noerror", server=SERVER4)
+    s.sendto(query("ok-mapped.test"), ("::ffff:" + SERVER4, 53))
+    s.recv(512)
+    expect("ok-six6", result="noerror", server=SERVER6)
+    s.sendto(query("ok-six6.test"), (SERVER6, 53))
+    s.recv(512)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+    expect("ok-options", result="noerror", server=SERVER6)
+    s.sendto(query("ok-options.test"), (SERVER6, 53))
+    s.recv(512)
+
+
+class Iovec(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_char_p), ("len", ctypes.c_size_t)]
+
+
+class Msghdr(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.POINTER(Iovec)),
+                ("iovlen", ctypes.c_size_t), ("control", ctypes.c_void_p),
+                ("controllen", ctypes.c_size_t), ("flags", ctypes.c_int)]
+
+
+class Mmsghdr(ctypes.Structure):
+    _fields_ = [("header", Msghdr), ("len", ctypes.c_uint)]
+
+
+def pair_in_one_call():
+    """A and AAAA by one sendmmsg on a connected socket, as glibc does."""
+    s = udp()
+    queries = [query("ok-pair.test", A), query("ok-pair.test", AAAA)]
+    iov = (Iovec * 2)(*[Iovec(q, len(q)) for q in queries])
+    headers = (Mmsghdr * 2)(*[Mmsghdr(Msghdr(iov=ctypes.pointer(iov[i]), iovlen=1)) for i in (0, 1)])
+    expect("ok-pair", result="noerror", rows=2, types={"a", "aaaa"})
+    check_equal(libc.sendmmsg(s.fileno(), headers, 2, 0), 2, "sendmmsg")
+    s.recv(512)
+    s.recv(512)
+
+
+def tcp(host=SERVER4):
+    s = socket.create_connection((host, 53), PATIENCE_S)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def framed(*queries):
+    return b"".join(struct.pack(">H", len(q)) + q for q in queries)
+
+
+def read_tcp(f):
+    return f.read(struct.unpack(">H", f.read(2))[0])
+
+
+def over_tcp():
+    s = tcp()
+    f = s.makefile("rb", buffering=0)
+    expect("ok-tcp", result="noerror", transport="tcp", address="10.0.0.1", seen_by_app=True)
+    s.sendall(framed(query("ok-tcp.test")))
+    read_tcp(f)
+    expect("ok-two1", result="noerror", transport="tcp")
+    expect("ok-two2", result="noerror", transport="tcp")
+    s.sendall(framed(query("ok-two1.test"), query("ok-two2.test")))
+    read_tcp(f)
+    read_tcp(f)
+    expect("split-1", result="noerror", transport="tcp")
+    message = framed(query("split-1.test"))
+    for part in (message[:1], message[1:2], message[2:]):
+        s.sendall(part)
+    read_tcp(f)
+    # the connection is made by one process and used by another
+    expect("ok-heir", result="noerror", transport="tcp", other_process=True)
+    if (child := os.fork()) == 0:
+        s.sendall(framed(query("ok-heir.test")))
+        read_tcp(f)
+        os._exit(0)
+    os.waitpid(child, 0)
+    asked[-1].want["pid"] = child
+    expect("ok-tcp6", result="noerror", transport="tcp", server=SERVER6)
+    s6 = tcp(SERVER6)
+    s6.sendall(framed(query("ok-tcp6.test")))
+    read_tcp(s6.makefile("rb"))
+
+
+def truncated():
+    """A cut answer over UDP, then the same with the same id over TCP."""
+    q = query("tc-1.test", txid=0x1234)
+    s = udp()
+    expect("tc-1", rows=2)
+    s.send(q)
+    s.recv(512)
+    t = tcp()
+    t.sendall(framed(q))
+    read_tcp(t.makefile("rb"))
+
+
+def tries():
+    s = udp()
+    q = query("once-1.test")
+    expect("once-1", result="noerror", attempts=2)
+    s.send(q)
+    s.send(q)
+    s.recv(512)
+    expect("ok-unreachable", result="unreachable", err="ECONNREFUSED")
+    s = udp(NOBODY)
+    s.send(query("ok-unreachable.test"))
+    try:
+        s.recv(512)
+        check(False, "nobody answers at " + NOBODY)
+    except ConnectionRefusedError:
+        pass
+
+
+def strangers():
+    """Answers that fit no query are not matched; the socket's next row counts them."""
+    for kind in ("dup", "badid", "badname"):
+        s = ask(kind + "-1", answers=2, answer_bytes=None, address="10.0.0.1")
+        ask("ok-after" + kind, sock=s, strays=1)
+
+
+def whose():
+    """The sender is told, whoever reads."""
+    s = udp()
+    t = threading.Thread(target=lambda: (
+        expect("ok-thread", tid=threading.get_native_id(), pid=os.getpid(), seen_by_app=True),
+        s.send(query("ok-thread.test"))))
+    t.start()
+    t.join()
+    s.recv(512)
+    expect("ok-fork", pid=os.getpid(), seen_by_app=True)
+    s.send(query("ok-fork.test"))
+    if (child := os.fork()) == 0:
+        s.recv(512)
+        os._exit(0)
+    os.waitpid(child, 0)
+    pids = set()
+    for _ in range(2):
+        if (child := os.fork()) == 0:
+            c = udp()
+            c.send(query("ok-sameid.test", txid=77))
+            c.recv(512)
+            os._exit(0)
+        pids.add(child)
+        os.waitpid(child, 0)
+    expect("ok-sameid", rows=2, pids=pids)
+
+
+def names():
+    """Names that are long, odd or hostile."""
+    s = udp()
+    long = [b"ok-" + b"x" * 60, b"y" * 63, b"z" * 63, b"w" * 61]
+    check_equal(len(wire_name(long)), 255, "the longest name")
+    s.send(query(long))
+    s.recv(1024)
+    s.send(query(""))
+    s.recv(512)
+    s.send(query([b"ok-esc\x1b[31m\x07", b"t\xc3\xa9st", b"\xff\xfe"]))
+    s.recv(512)
+    s.send(query([b"ok-nul\0nul", b"test"]))
+    s.recv(512)
+    return b".".join(long).decode()
+
+
+def no_queries():
+    """What goes to port 53 and asks nothing."""
+    s = udp()
+    s.send(query("ok-isanswer.test", flags=QR | RD))
+    s.send(b"\x12\x34\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+    s.send(struct.pack(">HHHHHH", 1, RD, 1, 0, 0, 0) + b"\xc0\x0c\0\1\0\1")
+    s.send(b"short")
+    s.send(b"")
+    s.send(struct.pack(">HHHHHH", 1, RD, 1, 0, 0, 0) + b"\x3fcut")
+    ask("ok-aftergarbage", sock=None)
+
+
+def by_libc():
+    """getaddrinfo as programs call it: with a resolv.conf of its own."""
+    with tempfile.NamedTemporaryFile("w") as conf:
+        conf.write(f"nameserver {SERVER4}\noptions timeout:1 attempts:2\n")
+        conf.flush()
+        code = ("import socket,os; print(os.getpid(), flush=True);"
+                "print(socket.getaddrinfo('ok-libc.test', 80, 0, socket.SOCK_STREAM))")
+        made = subprocess.run(["unshare", "-m", "sh", "-c", f"mount --bind {conf.name} /etc/resolv.conf && "
+                               f"exec {sys.executable} -c \"{code}\""], capture_output=True, text=True)
+        check("10.0.0.1" in made.stdout and "fd00::1" in made.stdout,
+              "libc resolves: " + made.stdout + made.stderr)
+        expect("ok-libc", rows=2, types={"a", "aaaa"}, pid=int(made.stdout.split()[0]), result="noerror",
+               seen_by_app=True)
+
+
+def in_namespace():
+    """A network namespace of its own, with its own loopback and server."""
+    def child():
+        if libc.unshare(0x40000000):
+            os._exit(1)
+        s = socket.socket()
+        import fcntl
+        fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS: up
+        Server()
+        c = udp()
+        c.send(query("ok-netns.test"))
+        c.recv(512)
+        os._exit(0)
+    if (pid := os.fork()) == 0:
+        child()
+    check_equal(os.waitpid(pid, 0)[1], 0, "the namespace's child")
+    expect("ok-netns", pid=pid, result="noerror")
+
+
+def after_timeout(s, server):
+    """No answer: a row. The answer comes then: not matched."""
+    sock = udp()
+    expect("never-1", result="timeout", attempts=1, took_ns=500_000_000, wire_ns=-1, app_ns=-1, answer_bytes=0)
+    sock.send(query("never-1.test"))
+    expect("late-1", result="timeout", attempts=1)
+    q = query("late-1.test")
+    sock.send(q)
+    check(s.wait_row(lambda r: label_of(r) == "late-1"), "late-1 times out")
+    server.go.set()
+    sock.recv(512)
+    ask("ok-afterlate", sock=sock, strays=1)
+    # and asked again after the time: another row, which knows of the first
+    expect("once-2", rows=2)
+    q = query("once-2.test")
+    sock.send(q)
+    check(s.wait_row(lambda r: label_of(r) == "once-2"), "once-2 times out")
+    sock.send(q)
+    sock.recv(512)
+    check(s.wait_row(lambda r: label_of(r) == "once-2" and r["result"] == "noerror"), "once-2 is answered")
+
+
+# ---- the comparison ----
+
+
+def label_of(row):
+    return row["name"].split(".")[0]
+
+
+SPECIAL = {"rows", "types", "pids", "seen_by_app", "other_process"}
+
+
+def compare(rows, a):
+    mine = [r for r in rows if label_of(r) == a.label]
+    check_equal(len(mine), a.rows, f"rows of {a.label}")
+    for r in mine:
+        for field, want in a.want.items():
+            if field in SPECIAL:
+                continue
+            got = r[field.rstrip("_")]
+            if field == "flags":
+                got, want = set(got.split("|")), set(want.split("|"))
+            check(got == want or (want is None and (not got or field == "answer_bytes")),
+                  f"{a.label} {field}: got {got!r}, want {want!r}")
+        if a.want.get("seen_by_app"):
+            check(r["app_ns"] >= 0, f"{a.label}: the reading was seen")
+    if "types" in a.want:
+        check_equal({r["type"] for r in mine}, a.want["types"], f"types of {a.label}")
+    if "pids" in a.want:
+        check_equal({r["pid"] for r in mine}, a.want["pids"], f"processes of {a.label}")
+    if a.took_ns and len(mine) == 1:
+        compare_times(mine[0], a)
+
+
+def compare_times(r, a):
+    check(0 < r["wire_ns"] <= a.took_ns, f"{a.label}: on the wire {r['wire_ns']} <= {a.took_ns} ns")
+    if a.label in server.held and a.rows == 1 and "dup" not in a.label and "bad" not in a.label:
+        held_ns = int(server.held[a.label] * 1e9)
+        check(r["wire_ns"] >= held_ns, f"{a.label}: on the wire {r['wire_ns']} >= the server's {held_ns} ns")
+    if "answer_bytes" in a.want and a.want["answer_bytes"]:
+        check(r["app_ns"] >= 0 and r["wire_ns"] + r["app_ns"] <= a.took_ns,
+              f"{a.label}: wire {r['wire_ns']} + app {r['app_ns']} <= {a.took_ns} ns")
+
+
+def compare_legs(rows):
+    legs = {r["transport"]: r for r in rows if label_of(r) == "tc-1"}
+    if check_equal(set(legs), {"udp", "tcp"}, "legs of tc-1"):
+        check("tc" in legs["udp"]["flags"].split("|"), "the cut answer says so")
+        check_equal((legs["tcp"]["attempts"], legs["tcp"]["retry_of"], legs["tcp"]["answers"]),
+                    (2, "truncated", 8), "the TCP leg knows of the UDP leg")
+        check(legs["tcp"]["took_ns"] > legs["tcp"]["wire_ns"], "and its time includes it")
+    again = sorted((r["attempts"], r["retry_of"], r["result"]) for r in rows if label_of(r) == "once-2")
+    check_equal(again, [(1, "none", "timeout"), (2, "silence", "noerror")], "asked again after a timeout")
+
+
+def compare_names(rows, longest):
+    check_equal([r["result"] for r in rows if r["name"] == longest], ["noerror"], "the longest name")
+    check_equal(len([r for r in rows if r["name"] in ("", ".")]), 1, "the root's name")
+    check_equal(len([r for r in rows if r["name"].startswith("ok-esc")]), 1, "a name with escapes")
+    check_equal(len([r for r in rows if r["name"].startswith("ok-nul") and r["name"].endswith(".test")]), 1,
+                "a name with a NUL")
+    check_equal([r["name"] for r in rows if "isanswer" in r["name"]], [], "qr=1 is no query")
+
+
+def flood():
+    """More open queries than the table holds: each is a row or is counted as lost."""
+    sent = 6000
+    with Sonda("trace", "net.dns", "--timeout", "200ms") as s:
+        c = udp(NOBODY, connected=False)
+        for n in range(sent):
+            c.sendto(query(f"flood{n}.test", txid=n), (NOBODY, 53))
+        s.wait_row(lambda r: label_of(r).startswith("flood"))
+        settle(s)
+    rows = [r for r in s.rows if label_of(r).startswith("flood")]
+    lost = s.stats["lost"]
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + lost, "the accounts of the flood")
+    check_equal(len(rows) + lost, sent, "flood: rows and losses")
+    check(lost > 0 and rows, f"the table is bounded, and told: {len(rows)} rows, {lost} lost")
+    check_equal(len({r["name"] for r in rows}), len(rows), "no row twice")
+
+
+def settle(s):
+    """A query of our own that times out later than all before it."""
+    c = udp(NOBODY, connected=False)
+    end = 0
+    while not s.wait_row(lambda r: label_of(r) == f"end{end}", timeout=2):
+        end += 1
+        c.sendto(query(f"end{end}.test"), (NOBODY, 53))
+
+
+def main():
+    global server
+    server = Server()
+    with Sonda("trace", "net.dns", "--timeout", "500ms") as s:
+        results()
+        ways_to_send()
+        pair_in_one_call()
+        over_tcp()
+        truncated()
+        tries()
+        strangers()
+        whose()
+        longest = names()
+        no_queries()
+        by_libc()
+        in_namespace()
+        after_timeout(s, server)
+        check(s.wait_row(lambda r: label_of(r) == "never-1"), "a timeout is a row")
+    rows = s.rows
+    for a in asked:
+        compare(rows, a)
+    compare_legs(rows)
+    compare_names(rows, longest)
+    check_equal(s.stats["lost"], 0, "nothing lost")
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts")
+    done()
+
+
+main()

@@ -6,7 +6,6 @@
  * where the system call returns, with path and arguments as they stand in the caller's memory.
  */
 #define EVENT_MAX (80 * 1024) /* 64 KiB of arguments and four paths */
-#define EVENT_SLOTS 16
 #define EVENT_RING (1024 * 1024)
 #include "sonda.bpf.h"
 
@@ -15,7 +14,7 @@
 #include "sonda/argv.h"
 #include "sonda/path.h"
 
-PROBE(exec, "process", "Programs started, and what could not be started");
+PROBE(exec, "process", "Programs started, and what could not be started", SLOTS(16));
 FILTERS("task errors min");
 PARAM(u32, argv_max, 65536, DOC("most bytes of arguments told") UNIT("bytes") RANGE(0, 65536));
 

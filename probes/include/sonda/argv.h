@@ -1,20 +1,47 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Argument lists as execve(2) takes them, an array of pointers in user memory, made into one text
- * of the kind "argv". Where the kernel has already gathered the arguments (mm->arg_start), use
- * text_user_bytes instead: it needs no loop and has no limit.
+ * Texts of many strings with a NUL behind each (the kind "argv").
  *
- *	text_user_argv(e, argv, user_pointer);
+ *	text_user_bytes(e, argv, from, n);	`n` bytes of user memory, of any length and content:
+ *						as many as the event has room for
+ *	text_user_argv(e, argv, pointers);	strings from an array of pointers that ends with NULL,
+ *						as execve(2) takes it
+ *
+ * Both return 0, or a negative errno; what did not fit is marked as cut, what can't be read counts
+ * as unresolved. What is done many times is a global function, which the verifier checks once; how
+ * far it is stands in the slot, because in a variable it would cost a state for each length.
  */
 #pragma once
 
-/* Arguments looked at, at most. */
+/* Strings looked at by text_user_argv, at most. */
 #define ARGV_MAX 256
 
-/* Appends the string at `from` with its NUL; one that can't be read becomes empty. Returns 0, or
- * -E2BIG when it did not fit. */
-static __noinline int slot_user_string(struct event_slot *slot, const void *from)
+/* Appends the next chunk of `n` bytes at `from` to the text that began at `begin`. 0: call again;
+ * 1: all is there; or a negative errno. */
+__noinline int argv_chunk(u32 index, u32 begin, u64 from, u64 n)
 {
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+	u32 at, done, limit;
+
+	if (!slot)
+		return -EINVAL;
+	at = *(volatile u32 *)&slot->tail;
+	done = at - begin;
+	if (done >= n)
+		return 1;
+	if (at >= EVENT_MAX - 1)
+		return -E2BIG;
+	limit = slot_room(at + 1, n - done < TEXT_MAX ? n - done : TEXT_MAX);
+	if (bpf_probe_read_user(&slot->body[at], limit, (void *)from + done))
+		return -EFAULT;
+	slot->tail = at + limit;
+	return 0;
+}
+
+/* Appends the string at `from` with its NUL; one that can't be read becomes empty. */
+__noinline int argv_string(u32 index, u64 from)
+{
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	u32 at, limit;
 	long n;
 
@@ -24,7 +51,7 @@ static __noinline int slot_user_string(struct event_slot *slot, const void *from
 	if (at >= EVENT_MAX - 1)
 		return -E2BIG;
 	limit = slot_room(at + 1, TEXT_MAX);
-	n = bpf_probe_read_user_str(&slot->body[at], limit, from);
+	n = bpf_probe_read_user_str(&slot->body[at], limit, (void *)from);
 	if (n <= 0) {
 		count_unresolved();
 		slot->body[at] = 0;
@@ -34,40 +61,43 @@ static __noinline int slot_user_string(struct event_slot *slot, const void *from
 	return n < limit ? 0 : -E2BIG;
 }
 
-/* Appends the strings of `argv`. Returns 0, or -E2BIG when not all fitted. */
-static __noinline int slot_user_strings(struct event_slot *slot, const char *const *argv)
+static __noinline int slot_user_bytes(struct event_slot *slot, u32 field, const void *from, u64 n)
 {
-	const char *arg = NULL;
+	u32 begin = *(volatile u32 *)&slot->tail;
+	int end = 0;
 
-	for (u32 i = 0; i <= ARGV_MAX; i++) {
-		if (bpf_probe_read_user(&arg, sizeof(arg), argv + i)) {
-			count_unresolved();
-			return 0;
-		}
-		if (!arg)
-			return 0;
-		if (i == ARGV_MAX || slot_user_string(slot, arg))
-			return -E2BIG;
-	}
-	return 0;
+	for (u32 i = 0; i <= EVENT_MAX / TEXT_MAX + 1 && !end; i++)
+		end = argv_chunk(slot->index, begin, (u64)from, n);
+	if (end == -EFAULT)
+		count_unresolved();
+	if (slot->tail == begin)
+		return end < 0 ? end : 0;
+	slot_text_end(slot, field, begin);
+	return end < 0 ? text_was_cut((void *)&slot->body[field]) : 0;
 }
 
-static __noinline int slot_text_argv(struct event_slot *slot, u32 field, const char *const *argv)
+static __noinline int slot_user_argv(struct event_slot *slot, u32 field, const char *const *argv)
 {
-	u32 begin;
-	int err;
+	u32 begin = *(volatile u32 *)&slot->tail;
+	const char *arg = NULL;
+	int end = 0;
 
-	if (!slot || field > EVENT_MAX - sizeof(struct text))
-		return -EINVAL;
-	begin = slot->tail;
-	err = slot_user_strings(slot, argv);
+	for (u32 i = 0; i <= ARGV_MAX && !end; i++) {
+		end = bpf_probe_read_user(&arg, sizeof(arg), argv + i);
+		if (end || !arg)
+			break;
+		end = i == ARGV_MAX ? -E2BIG : argv_string(slot->index, (u64)arg);
+	}
+	if (end == -EFAULT)
+		count_unresolved();
 	if (slot->tail == begin)
-		return 0;
+		return end;
 	slot->tail--; /* the last string's NUL is the text's */
 	slot_text_end(slot, field, begin);
-	return err ? text_was_cut((void *)&slot->body[field]) : 0;
+	return end ? text_was_cut((void *)&slot->body[field]) : 0;
 }
 
-/* The strings of a NULL-ended array of pointers at user address `argv`. */
-#define text_user_argv(e, field, argv)                                                             \
-	slot_text_argv(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), argv)
+#define text_user_bytes(e, field, from, n)                                                         \
+	slot_user_bytes(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, n)
+#define text_user_argv(e, field, pointers)                                                         \
+	slot_user_argv(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), pointers)

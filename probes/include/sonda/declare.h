@@ -30,11 +30,13 @@
 /* --- the probe --- */
 
 /* PROBE(open, "fs", "Files opened"): the file probes/fs/open.bpf.c is the probe fs.open. Behind it
- * INTERNAL may stand: sonda's own helper, not offered to the user. */
+ * may stand INTERNAL (sonda's own helper, not offered to the user) and SLOTS(n): scratch slots at
+ * most, for a probe whose EVENT_MAX is large; without, there are some for each CPU. */
 #define PROBE(name, group, doc, ...)                                                               \
 	char LICENSE[] SEC("license") TAG("abi " STRINGIFY(PROBE_ABI)) TAG("probe " #name)         \
 		TAG("group " group) DOC(doc) __VA_ARGS__ = "Dual BSD/GPL"
 #define INTERNAL TAG("internal 1")
+#define SLOTS(n) TAG("slots " #n)
 
 /* PARAM(u32, depth, 4, DOC("levels shown") RANGE(1, 16)): the option --depth. T may be bool, an
  * integer, an enum (its names are the choices) or a char array. */

@@ -228,30 +228,6 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	return next ? text_was_cut(text) : n;
 }
 
-/*
- * Appends the next chunk of the `n` bytes of user memory that the text beginning at `begin` is made
- * of. 0: call again; 1: all is there; or a negative errno. How far it is, is read from the slot each
- * time: carried in a variable it would cost the verifier a state for every length.
- */
-static __noinline int slot_user_chunk(struct event_slot *slot, u32 begin, const void *from, u64 n)
-{
-	u32 at, done, limit;
-
-	if (!slot)
-		return -EINVAL;
-	at = *(volatile u32 *)&slot->tail;
-	done = at - begin;
-	if (done >= n)
-		return 1;
-	if (at >= EVENT_MAX - 1)
-		return -E2BIG;
-	limit = slot_room(at + 1, n - done < TEXT_MAX ? n - done : TEXT_MAX);
-	if (bpf_probe_read_user(&slot->body[at], limit, from + done))
-		return -EFAULT;
-	slot->tail = at + limit;
-	return 0;
-}
-
 /* Ends the text that began at `begin` where the slot's tail is now. */
 static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begin)
 {
@@ -269,25 +245,6 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 	text->at = begin;
 	text->size = at - begin;
 	return at - begin;
-}
-
-static __noinline int slot_text_user_bytes(struct event_slot *slot, u32 field, const void *from,
-					   u64 n)
-{
-	u32 begin;
-	int end = 0;
-
-	if (!slot || field > EVENT_MAX - sizeof(struct text))
-		return -EINVAL;
-	begin = *(volatile u32 *)&slot->tail;
-	for (u32 i = 0; i <= EVENT_MAX / TEXT_MAX + 1 && !end; i++)
-		end = slot_user_chunk(slot, begin, from, n);
-	if (end == -EFAULT)
-		count_unresolved();
-	if (slot->tail == begin)
-		return end;
-	slot_text_end(slot, field, begin);
-	return end < 0 ? text_was_cut((void *)&slot->body[field]) : 0;
 }
 
 /* The slot that event `e` (as event_new gave it) lies in. */
@@ -326,11 +283,6 @@ static __noinline int slot_text_user_bytes(struct event_slot *slot, u32 field, c
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, true)
 #define text_kernel(e, field, from)                                                                \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, false)
-
-/* The same for `n` bytes that may hold NULs: as many as the event has room for. Returns 0, or a
- * negative errno. */
-#define text_user_bytes(e, field, from, n)                                                         \
-	slot_text_user_bytes(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, n)
 
 /* Fills the process block for `task`, by reading only what does not change hands. */
 static __noinline int task_fill(struct task *out, struct task_struct *task)

@@ -165,6 +165,13 @@ static __noinline int slot_send(void *ctx, struct event_slot *slot)
 	return 0;
 }
 
+static __noinline int slot_release(struct event_slot *slot)
+{
+	if (slot)
+		__sync_fetch_and_add(&slot->claims, -1);
+	return 0;
+}
+
 static __noinline int slot_refuse(struct event_slot *slot)
 {
 	if (slot)
@@ -273,6 +280,9 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 
 /* Gives the event up: counted as filtered. */
 #define event_drop(e) slot_refuse(event_slot_of(e))
+
+/* Gives the event up, uncounted: it was only to look at. */
+#define event_release(e) slot_release(event_slot_of(e))
 
 /* Are events wanted at all, or only metric tables? Free when they are. */
 #define events_wanted() (!sonda_conf.events_off)

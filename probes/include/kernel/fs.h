@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#define AT_FDCWD -100 /* a directory descriptor: the working directory */
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct file_system_type {

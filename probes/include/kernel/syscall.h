@@ -33,3 +33,48 @@ struct trace_event_raw_sys_exit {
 };
 
 #pragma clang attribute pop
+
+struct thread_info {
+	unsigned long flags;
+	u32 status;
+} __attribute__((preserve_access_index));
+struct task_struct___thread_info {
+	struct thread_info thread_info;
+} __attribute__((preserve_access_index));
+
+/*
+ * The registers of a call, at its entry and at its exit: SEC("tp_btf/sys_enter") gives
+ * (struct pt_regs *regs, long nr), SEC("tp_btf/sys_exit") (struct pt_regs *regs, long ret).
+ * Arguments are still there at exit, so nothing needs to be kept from the entry.
+ */
+#if defined(__TARGET_ARCH_x86)
+
+#define SYSCALLS_32BIT 1
+#define SYSCALL_NR_X32 0x40000000 /* the x32 ABI's calls: the same numbers with this bit */
+
+static __always_inline long syscall_nr(const struct pt_regs *regs)
+{
+	return regs->orig_rax & ~SYSCALL_NR_X32;
+}
+
+/* Is the current call a 32-bit one? Then its number is of another table: x86_32's. */
+static __always_inline bool syscall_is_32bit(void)
+{
+	struct task_struct___thread_info *task = (void *)current_task();
+
+	return BPF_CORE_READ(task, thread_info.status) & 2 /* TS_COMPAT */;
+}
+
+static __always_inline u64 syscall_arg(const struct pt_regs *regs, u32 nth, bool is_32bit)
+{
+	if (is_32bit) {
+		u64 args[4] = { regs->rbx, regs->rcx, regs->rdx, regs->rsi };
+
+		return (u32)args[nth & 3];
+	}
+	u64 args[4] = { regs->rdi, regs->rsi, regs->rdx, regs->r10 };
+
+	return args[nth & 3];
+}
+
+#endif

@@ -283,7 +283,7 @@ static __always_inline struct path *path_base(int dirfd, char first)
 
 	if (first == '/')
 		return &fs->root;
-	if (dirfd == -100 /* AT_FDCWD */)
+	if (dirfd == AT_FDCWD)
 		return &fs->pwd;
 	dir = file_of_fd(dirfd);
 	return dir ? &dir->f_path : NULL;

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * io_uring requests, as they are from 6.0 on: before, requests had other members and the tracepoints
+ * did not tell which request they were about.
+ */
+#pragma once
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct io_cqe {
+	s32 res;
+};
+struct io_cmd_data {
+	struct file *file;
+};
+struct io_kiocb {
+	struct io_cmd_data cmd; /* begins with what the opcode needs: struct io_open ... */
+	u8 opcode;
+	struct io_cqe cqe;
+};
+struct open_how {
+	u64 flags;
+	u64 mode;
+	u64 resolve;
+};
+struct io_open {
+	int dfd;
+	u32 file_slot;
+	struct filename *filename;
+	struct open_how how;
+};
+
+#pragma clang attribute pop
+
+#define URING_OPENAT 18 /* IORING_OP_... */
+#define URING_OPENAT2 28
+
+static __always_inline struct io_open *uring_open(struct io_kiocb *req)
+{
+	return (void *)req + bpf_core_field_offset(struct io_kiocb, cmd);
+}

@@ -4,8 +4,8 @@
  * The expression language of --where: text -> tree -> checked against a schema -> evaluated on
  * rows; and what of it the kernel can evaluate itself (the pipeline pushes that down).
  *
- *	err == ENOENT and path ~ "/etc/[star].conf"  or  not (took > 10ms)
- *	dst in 10.0.0.0/8, fe80::/10 and size >= 4KiB and flags ~ O_CREAT and comm in nginx, redis
+ *	err == ENOENT and path ~ "/etc/[a-z]*.conf"  or  not (took > 10ms)
+ *	dst in 10.0.0.0/8, fe80::/10 and size >= 4KiB and flags ~ O_CREAT and comm in (nginx, redis)
  */
 #include <stdbool.h>
 
@@ -23,8 +23,9 @@ void filter_free(struct filter *f);
 AUTO_PTR(filter)
 
 /* Checks names and types and readies values. `f` must outlive it. A field may be named without its
- * unit ("took" for took_ns) while unambiguous. Errors: EINVAL (unknown field, with a suggestion; a
- * value that doesn't fit the field's kind; an operator that the kind doesn't have). */
+ * unit ("took" for took_ns) while unambiguous. Errors: ENOENT (unknown field, with a
+ * suggestion); EINVAL (a value that doesn't fit the field's kind, an operator that the kind doesn't
+ * have). */
 MUST_USE int filter_bind(const struct filter *f, const struct schema *schema,
 			 struct filter_bound **ret, struct err *e);
 void filter_bound_free(struct filter_bound *b);
@@ -38,9 +39,10 @@ MUST_USE bool filter_matches(const struct filter_bound *b, const struct row *r);
 struct filter_push {
 	const struct field *field;
 	enum { PUSH_EQ, PUSH_LT, PUSH_GT, PUSH_ANY_BIT } op;
-	bool negated; /* not EQ, not LT (>=), not GT (<=) */
+	bool negated;   /* not EQ, not LT (>=), not GT (<=) */
 	uint64_t value; /* sign-extended for signed fields */
-	uint32_t offset; /* of the bytes compared, from the event's start (char arrays: 8 at a time) */
+	uint32_t
+		offset; /* of the bytes compared, from the event's start (char arrays: 8 at a time) */
 	uint8_t size;
 	const char *text; /* the source of the condition, for -v; lives as long as the filter */
 };

@@ -106,7 +106,7 @@ struct object_program {
 	const char *missed;  /* OPTIONAL: what isn't seen without it; NULL: it is required */
 	const char *targets; /* TARGETS; NULL: none */
 	uint32_t row_type;   /* ROWS: BTF id of the struct an iterator writes; 0: none */
-	uint32_t every_ms;   /* EVERY: run each so often by object_run(), not attached; 0: no */
+	uint32_t every_ms;   /* EVERY: to be run each so often by object_run(); 0: no */
 	enum program_state state;
 	const char *reason; /* in words why it was refused: "fentry: refused by the kernel
 			       (lockdown?)"; "" */
@@ -163,7 +163,8 @@ MUST_USE int object_stats(const struct object *o, struct stats *ret_stats, struc
 /* Runs that the kernel skipped: recursion_misses of all programs in use, and missed kprobes. */
 MUST_USE uint64_t object_missed(const struct object *o);
 
-/* Runs a program that is tagged EVERY once, now. Errors: ENOENT, those of the kernel. */
+/* Runs a program that is tagged EVERY once, now: an iterator to its end, its rows dropped.
+ * Errors: ENOENT, those of the kernel. */
 MUST_USE int object_run(const struct object *o, const char *program, struct err *e);
 
 /* Reads all rows of an iterator program: `fn` gets whole records (header and row), one by one, until

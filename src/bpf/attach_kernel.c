@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Attaching to kernel code: tracepoints, trampolines, kprobes, LSM hooks, iterators. */
+#include "bpf/attach.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/perf_event.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "bpf/mounts.h"
+
+enum { TARGET_MAX = 512, SYMBOLS_MAX = 4096 };
+
+/* libbpf gave a link, or NULL with errno. */
+static int link_take(struct bpf_link *link, const char *place, struct links *links, struct err *e)
+{
+	if (!link)
+		return fail(e, errno, "%s: %s", place, strerror(errno));
+	links_add(links, link);
+	return 0;
+}
+
+int attach_tracepoint(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
+	auto_close int fd = -1;
+	struct bpf_link *link;
+	uint64_t id;
+
+	if (tracepoint_id(spec->rest, &id, e) < 0)
+		return -e->code;
+	attr.config = id;
+	attr.sample_period = 1;
+	attr.wakeup_events = 1;
+	/* the program runs on every CPU, whichever the event is opened on */
+	fd = (int)syscall(SYS_perf_event_open, &attr, -1, sched_getcpu(), -1, PERF_FLAG_FD_CLOEXEC);
+	if (fd < 0)
+		return fail(e, errno, "tracepoint %s: %s", spec->rest, strerror(errno));
+	link = bpf_program__attach_perf_event(spec->program, fd);
+	if (link)
+		(void)TAKE_FD(fd);
+	return link_take(link, spec->rest, links, e);
+}
+
+int attach_raw_tracepoint(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return link_take(bpf_program__attach_raw_tracepoint(spec->program, spec->rest), spec->rest,
+			 links, e);
+}
+
+int attach_trace(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return link_take(bpf_program__attach_trace(spec->program), spec->rest, links, e);
+}
+
+int attach_lsm(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return link_take(bpf_program__attach_lsm(spec->program), spec->rest, links, e);
+}
+
+int iterator_link(int program_fd, int map_fd)
+{
+	union bpf_iter_link_info over = { .map.map_fd = (__u32)map_fd };
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+
+	if (map_fd >= 0) {
+		opts.iter_info = &over;
+		opts.iter_info_len = sizeof(over);
+	}
+	return bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &opts);
+}
+
+int attach_iter(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	int fd = iterator_link(bpf_program__fd(spec->program), spec->map_fd);
+
+	if (fd < 0)
+		return fail(e, errno, "iterator %s: %s", spec->rest, strerror(errno));
+	links_add_fd(links, fd);
+	return 0;
+}
+
+/* "function" or "function+0x10": the first of the targets that is there. */
+static int kprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
+		      struct err *e)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .retprobe = is_return);
+	char name[TARGET_MAX], *plus;
+	struct bpf_link *link;
+
+	fail(e, EINVAL, "kprobe: no function is named");
+	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
+		plus = strchr(name, '+');
+		opts.offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
+		if (plus)
+			*plus = '\0';
+		link = bpf_program__attach_kprobe_opts(spec->program, name, &opts);
+		if (link) {
+			links_add(links, link);
+			return 0;
+		}
+		if (errno == ENOENT || errno == EADDRNOTAVAIL)
+			fail_as(e, EXIT_KERNEL, ENOENT, "function %s: not in this kernel, or it "
+							"can't be probed", name);
+		else
+			fail(e, errno, "kprobe %s: %s", name, strerror(errno));
+	}
+	return -e->code;
+}
+
+int attach_kprobe(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return kprobe_add(spec, false, links, e);
+}
+
+int attach_kretprobe(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return kprobe_add(spec, true, links, e);
+}
+
+/* One after the other, where the kernel can't take many at once; what isn't there is left out. */
+static int kprobes_add_each(const struct attach_spec *spec, bool is_return, struct links *links,
+			    struct err *e)
+{
+	size_t before = links->len;
+	char name[TARGET_MAX];
+
+	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
+		struct attach_spec one = *spec;
+
+		one.targets = name;
+		(void)!kprobe_add(&one, is_return, links, e);
+	}
+	if (links->len > before)
+		return 0;
+	return e->code ? -e->code : fail(e, ENOENT, "kprobe.multi: no function is named");
+}
+
+static int kprobes_add(const struct attach_spec *spec, bool is_return, struct links *links,
+		       struct err *e)
+{
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
+	struct strlist names = { 0 };
+	char name[TARGET_MAX];
+	struct bpf_link *link;
+	int code;
+
+	if (bpf_program__expected_attach_type(spec->program) != BPF_TRACE_KPROBE_MULTI)
+		return kprobes_add_each(spec, is_return, links, e);
+	for (unsigned i = 0; i < SYMBOLS_MAX && spec_target(spec, i, name, sizeof(name)); i++)
+		strlist_add(&names, name);
+	opts.syms = (const char **)(void *)names.at;
+	opts.cnt = names.len;
+	if (names.len == 1 && strpbrk(names.at[0], "*?"))
+		link = bpf_program__attach_kprobe_multi_opts(spec->program, names.at[0], NULL);
+	else
+		link = bpf_program__attach_kprobe_multi_opts(spec->program, NULL, &opts);
+	code = link_take(link, *spec->targets ? spec->targets : spec->rest, links, e);
+	strlist_done(&names);
+	return code;
+}
+
+int attach_kprobe_multi(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return kprobes_add(spec, false, links, e);
+}
+
+int attach_kretprobe_multi(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return kprobes_add(spec, true, links, e);
+}
+
+static int ksyscall_add(const struct attach_spec *spec, bool is_return, struct links *links,
+			struct err *e)
+{
+	LIBBPF_OPTS(bpf_ksyscall_opts, opts, .retprobe = is_return);
+
+	return link_take(bpf_program__attach_ksyscall(spec->program, spec->rest, &opts), spec->rest,
+			 links, e);
+}
+
+int attach_ksyscall(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return ksyscall_add(spec, false, links, e);
+}
+
+int attach_kretsyscall(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return ksyscall_add(spec, true, links, e);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Attaching to programs in user space, and to samples: uprobes, USDT, perf events. */
+#include "bpf/attach.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/perf_event.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { TARGET_MAX = 512 };
+
+/* Cuts "a:b:c" at its last colons into `count` parts; the first may hold colons itself (a path). */
+static bool target_split(char *text, char **parts, unsigned count)
+{
+	for (unsigned i = count - 1; i; i--) {
+		char *colon = strrchr(text, ':');
+
+		if (!colon || colon == text || !colon[1])
+			return false;
+		*colon = '\0';
+		parts[i] = colon + 1;
+	}
+	parts[0] = text;
+	return true;
+}
+
+/* "BINARY:FUNCTION", "BINARY:FUNCTION+0x10": the first of the targets that is there. */
+static int uprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
+		      struct err *e)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = is_return);
+	char target[TARGET_MAX], *part[2], *plus;
+	struct bpf_link *link;
+	size_t offset;
+
+	fail(e, EINVAL, "uprobe: no BINARY:FUNCTION is named");
+	for (unsigned i = 0; spec_target(spec, i, target, sizeof(target)); i++) {
+		if (!target_split(target, part, 2))
+			return fail(e, EINVAL, "uprobe '%s': not BINARY:FUNCTION", target);
+		plus = strchr(part[1], '+');
+		offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
+		if (plus)
+			*plus = '\0';
+		opts.func_name = part[1];
+		link = bpf_program__attach_uprobe_opts(spec->program, -1, part[0], offset, &opts);
+		if (link) {
+			links_add(links, link);
+			return 0;
+		}
+		fail(e, errno, "function %s of %s: %s", part[1], part[0],
+		     errno == ENOENT ? "not found" : strerror(errno));
+	}
+	return -e->code;
+}
+
+int attach_uprobe(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return uprobe_add(spec, false, links, e);
+}
+
+int attach_uretprobe(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	return uprobe_add(spec, true, links, e);
+}
+
+/* "BINARY:PROVIDER:NAME" */
+int attach_usdt(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	char target[TARGET_MAX], *part[3];
+	struct bpf_link *link;
+
+	if (!spec_target(spec, 0, target, sizeof(target)) || !target_split(target, part, 3))
+		return fail(e, EINVAL, "usdt '%s': not BINARY:PROVIDER:NAME", target);
+	link = bpf_program__attach_usdt(spec->program, -1, part[0], part[1], part[2], NULL);
+	if (!link)
+		return fail(e, errno, "usdt %s:%s of %s: %s", part[1], part[2], part[0],
+			    errno == ENOENT ? "not found" : strerror(errno));
+	links_add(links, link);
+	return 0;
+}
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	unsigned type;
+	uint64_t config;
+} samplers[] = {
+	{ "cpu-clock",        PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK },
+	{ "task-clock",       PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK },
+	{ "page-faults",      PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS },
+	{ "major-faults",     PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ },
+	{ "context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES },
+	{ "cpu-migrations",   PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS },
+	{ "cycles",           PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES },
+	{ "instructions",     PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS },
+	{ "cache-misses",     PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES },
+	{ "branch-misses",    PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES },
+};
+/* clang-format on */
+
+static int sampler_find(const char *name, struct perf_event_attr *attr)
+{
+	for (size_t i = 0; i < ARRAY_LEN(samplers); i++) {
+		if (!str_eq(samplers[i].name, name))
+			continue;
+		attr->type = samplers[i].type;
+		attr->config = samplers[i].config;
+		return 0;
+	}
+	return -1;
+}
+
+/* One event per CPU that is online. */
+static int samples_add(const struct attach_spec *spec, struct perf_event_attr *attr,
+		       const char *name, struct links *links, struct err *e)
+{
+	int cpus = libbpf_num_possible_cpus();
+	size_t before = links->len;
+
+	for (int cpu = 0; cpu < cpus; cpu++) {
+		auto_close int fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1,
+						 PERF_FLAG_FD_CLOEXEC);
+		struct bpf_link *link;
+
+		if (fd < 0 && errno == ENODEV) /* offline */
+			continue;
+		if (fd < 0)
+			return fail(e, errno, "samples of %s: %s", name,
+				    errno == ENOENT || errno == EOPNOTSUPP ?
+					    "this machine has no such counter" :
+					    strerror(errno));
+		link = bpf_program__attach_perf_event(spec->program, fd);
+		if (!link)
+			return fail(e, errno, "samples of %s: %s", name, strerror(errno));
+		(void)TAKE_FD(fd);
+		links_add(links, link);
+	}
+	return links->len > before ? 0 : fail(e, ENODEV, "no CPU to sample");
+}
+
+/* "EVENT:HZ", "cpu-clock:99": so many samples a second on each CPU. */
+int attach_perf_event(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	struct perf_event_attr attr = { .size = sizeof(attr), .freq = 1 };
+	char target[TARGET_MAX], *part[2];
+
+	if (!spec_target(spec, 0, target, sizeof(target)))
+		str_copy(target, sizeof(target), "cpu-clock:99");
+	if (!target_split(target, part, 2) || sampler_find(part[0], &attr) < 0)
+		return fail(e, EINVAL, "perf_event '%s': not EVENT:HZ, such as cpu-clock:99",
+			    target);
+	attr.sample_freq = strtoull(part[1], NULL, 10);
+	if (!attr.sample_freq)
+		return fail(e, EINVAL, "perf_event: '%s' samples a second", part[1]);
+	return samples_add(spec, &attr, part[0], links, e);
+}

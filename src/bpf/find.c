@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is the place to attach there? Cheap looks before anything is loaded. */
+#include "bpf/attach.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "bpf/kernel.h"
+#include "bpf/mounts.h"
+
+enum { TARGET_MAX = 512 };
+
+static int name_is_module(int dir_fd, const char *name, unsigned char type, void *ctx,
+			  struct err *e)
+{
+	(void)dir_fd;
+	(void)type;
+	(void)ctx;
+	(void)e;
+	return !str_eq(name, "vmlinux");
+}
+
+/* Modules bring BTF of their own, which isn't read here: what vmlinux lacks may be in them. */
+static bool kernel_has_module_btf(void)
+{
+	struct err e;
+
+	return dir_each("/sys/kernel/btf", name_is_module, NULL, &e) > 0;
+}
+
+int find_tracepoint(const struct attach_spec *spec, struct err *e)
+{
+	uint64_t id;
+
+	return tracepoint_id(spec->rest, &id, e);
+}
+
+int find_btf_tracepoint(const struct attach_spec *spec, struct err *e)
+{
+	if (!*spec->rest || !kernel_has_btf() || kernel_tracepoint_args(spec->rest) >= 0 ||
+	    kernel_has_module_btf())
+		return 0;
+	return fail_as(e, EXIT_KERNEL, ENOENT, "tracepoint %s: not in this kernel", spec->rest);
+}
+
+/* With targets: the first that is there. */
+int find_function(const struct attach_spec *spec, struct err *e)
+{
+	char name[TARGET_MAX];
+
+	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
+		if (!kernel_has_func(name))
+			continue;
+		if (!*spec->targets)
+			return 0;
+		if (!bpf_program__set_attach_target(spec->program, 0, name))
+			return 0;
+	}
+	if (!*spec->targets && kernel_has_module_btf())
+		return 0;
+	return fail_as(e, EXIT_KERNEL, ENOENT, "function %s: not in this kernel",
+		       *spec->targets ? spec->targets : spec->rest);
+}
+
+int find_lsm(const struct attach_spec *spec, struct err *e)
+{
+	char name[TARGET_MAX];
+
+	if (str_format(name, sizeof(name), "bpf_lsm_%s", spec->rest) && kernel_has_func(name))
+		return 0;
+	return fail_as(e, EXIT_KERNEL, ENOENT, "LSM hook %s: not in this kernel", spec->rest);
+}
+
+/* One symbol of many at once, as a test: whether the kernel was built with fprobes shows only then. */
+static bool kprobe_multi_works(void)
+{
+	static const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, load, .expected_attach_type = BPF_TRACE_KPROBE_MULTI);
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	const char *symbol = "bpf_fentry_test1";
+	static int known;
+	auto_close int prog = -1, link = -1;
+
+	if (known)
+		return known > 0;
+	opts.kprobe_multi.syms = &symbol;
+	opts.kprobe_multi.cnt = 1;
+	prog = bpf_prog_load(BPF_PROG_TYPE_KPROBE, "sonda_test", "GPL", insns, ARRAY_LEN(insns),
+			     &load);
+	if (prog >= 0)
+		link = bpf_link_create(prog, 0, BPF_TRACE_KPROBE_MULTI, &opts);
+	known = link >= 0 ? 1 : -1;
+	return known > 0;
+}
+
+/* Where many can't be attached at once, the same program is attached to one after the other; it must
+ * be loaded as a plain one then, or its helpers would read another context. */
+int find_kprobe_multi(const struct attach_spec *spec, struct err *e)
+{
+	(void)e;
+	if (!kprobe_multi_works())
+		bpf_program__set_expected_attach_type(spec->program, 0);
+	return 0;
+}
+
+int find_interface(const struct attach_spec *spec, struct err *e)
+{
+	if (spec->ifindex)
+		return 0;
+	fail_as(e, EXIT_USAGE, ENODEV, "it needs to know the network interface");
+	return hint(e, "name it with --interface");
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is attached, and taking it away again. */
+#include "bpf/attach.h"
+
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "base/mem.h"
+#include "base/vec.h"
+
+struct link {
+	struct bpf_link *bpf; /* or NULL */
+	int fd;               /* or -1 */
+	struct {
+		unsigned ifindex; /* 0: not TC */
+		unsigned handle, priority;
+		bool ingress, made_hook;
+	} tc;
+};
+
+void links_add(struct links *l, struct bpf_link *link)
+{
+	struct link *added = vec_add(l);
+
+	added->bpf = link;
+	added->fd = -1;
+}
+
+void links_add_fd(struct links *l, int fd)
+{
+	vec_add(l)->fd = fd;
+}
+
+void links_add_tc(struct links *l, unsigned ifindex, bool ingress, unsigned handle,
+		  unsigned priority, bool made_hook)
+{
+	struct link *added = vec_add(l);
+
+	added->fd = -1;
+	added->tc.ifindex = ifindex;
+	added->tc.ingress = ingress;
+	added->tc.handle = handle;
+	added->tc.priority = priority;
+	added->tc.made_hook = made_hook;
+}
+
+static void tc_undo(const struct link *link)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)link->tc.ifindex);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = link->tc.handle, .priority = link->tc.priority);
+
+	hook.attach_point = link->tc.ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS;
+	bpf_tc_detach(&hook, &opts);
+	if (!link->tc.made_hook)
+		return;
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* the qdisc itself */
+	bpf_tc_hook_destroy(&hook);
+}
+
+void links_done(struct links *l)
+{
+	while (l->len) {
+		struct link link = vec_pop(l);
+
+		if (link.tc.ifindex)
+			tc_undo(&link);
+		bpf_link__destroy(link.bpf);
+		fd_close(&link.fd);
+	}
+	vec_done(l);
+}
+
+uint64_t links_missed(const struct links *l)
+{
+	uint64_t missed = 0;
+
+	vec_for_each(link, l) {
+		struct bpf_link_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = link->bpf ? bpf_link__fd(link->bpf) : link->fd;
+
+		if (fd < 0 || bpf_link_get_info_by_fd(fd, &info, &len))
+			continue;
+		if (info.type == BPF_LINK_TYPE_KPROBE_MULTI)
+			missed += info.kprobe_multi.missed;
+		else if (info.type == BPF_LINK_TYPE_PERF_EVENT &&
+			 (info.perf_event.type == BPF_PERF_EVENT_KPROBE ||
+			  info.perf_event.type == BPF_PERF_EVENT_KRETPROBE))
+			missed += info.perf_event.kprobe.missed;
+	}
+	return missed;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tracefs, cgroup2 and securityfs by the mount table, else by detached mounts. */
+#include "bpf/mounts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/mount.h>
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/str.h"
+
+enum { TRACEFS, CGROUP2, SECURITYFS, MOUNT_COUNT };
+
+static struct mount {
+	const char *type;
+	const char *config; /* what the kernel was built without when it doesn't know the type */
+	int fd;
+} mounts[MOUNT_COUNT] = {
+	[TRACEFS] = { "tracefs", "CONFIG_TRACING", -1 },
+	[CGROUP2] = { "cgroup2", "CONFIG_CGROUPS", -1 },
+	[SECURITYFS] = { "securityfs", "CONFIG_SECURITYFS", -1 },
+};
+
+/* Undoes the octal escapes of the mount table, in place. */
+static void path_unescape(char *path)
+{
+	char *to = path;
+
+	for (const char *from = path; *from; to++) {
+		if (from[0] == '\\' && strlen(from) >= 4) {
+			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+/* A line of mountinfo is "... root mount-point options ... - type source options". Only whole file
+ * systems count (root "/"), else a container's bind mount would pass for the real root. */
+static int mounted_open(const char *type)
+{
+	auto_free char *line = NULL;
+	auto_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
+	char root[512], point[512], found[64];
+	const char *tail;
+	size_t cap = 0;
+	int fd = -1;
+
+	while (f && fd < 0 && getline(&line, &cap, f) > 0) {
+		tail = strstr(line, " - ");
+		if (!tail || sscanf(tail, " - %63s", found) != 1 || !str_eq(found, type) ||
+		    sscanf(line, "%*s %*s %*s %511s %511s", root, point) != 2 || !str_eq(root, "/"))
+			continue;
+		path_unescape(point);
+		fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	return fd;
+}
+
+static int detached_open(const char *type)
+{
+	auto_close int fs = (int)syscall(SYS_fsopen, type, FSOPEN_CLOEXEC);
+	auto_close int top = -1;
+
+	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	top = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC,
+			   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (top < 0)
+		return -1;
+	/* what fsmount gives is an O_PATH descriptor */
+	return openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int mount_fd(struct mount *m, int *ret_fd, struct err *e)
+{
+	if (m->fd < 0)
+		m->fd = mounted_open(m->type);
+	if (m->fd < 0)
+		m->fd = detached_open(m->type);
+	if (m->fd >= 0) {
+		*ret_fd = m->fd;
+		return 0;
+	}
+	if (errno == ENODEV)
+		return fail_as(e, EXIT_KERNEL, ENODEV, "%s is not in this kernel (%s)", m->type,
+			       m->config);
+	return fail(e, errno, "%s can't be opened: %s", m->type, strerror(errno));
+}
+
+int tracefs_fd(int *ret_fd, struct err *e)
+{
+	return mount_fd(&mounts[TRACEFS], ret_fd, e);
+}
+
+int cgroup_root_fd(int *ret_fd, struct err *e)
+{
+	return mount_fd(&mounts[CGROUP2], ret_fd, e);
+}
+
+int tracepoint_id(const char *name, uint64_t *ret_id, struct err *e)
+{
+	auto_free char *text = NULL;
+	char path[256], *end;
+	uint64_t id;
+	int fd;
+
+	if (tracefs_fd(&fd, e) < 0)
+		return wrap(e, "tracepoint %s", name);
+	if (strstr(name, "..") || !str_format(path, sizeof(path), "events/%s/id", name))
+		return fail(e, EINVAL, "tracepoint '%s': not SYSTEM/NAME", name);
+	if (file_read_at(fd, path, &text, NULL, e) < 0) {
+		if (e->code == ENOENT)
+			return fail_as(e, EXIT_KERNEL, ENOENT, "tracepoint %s: not in this kernel",
+				       name);
+		return wrap(e, "tracepoint %s", name);
+	}
+	id = strtoull(text, &end, 10);
+	if (end == text)
+		return fail(e, EIO, "tracepoint %s: no number in tracefs", name);
+	*ret_id = id;
+	return 0;
+}
+
+bool securityfs_line(const char *name, char *line, unsigned size)
+{
+	auto_free char *text = NULL;
+	struct err e;
+	int fd;
+
+	if (mount_fd(&mounts[SECURITYFS], &fd, &e) < 0 ||
+	    file_read_at(fd, name, &text, NULL, &e) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	str_copy(line, size, text);
+	return true;
+}
+
+void mounts_release(void)
+{
+	for (int i = 0; i < MOUNT_COUNT; i++)
+		fd_close(&mounts[i].fd);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Loads each program on its own and reads what the verifier said. */
+#include "bpf/verify.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "bpf/advice.h"
+#include "bpf/capture.h"
+#include "bpf/parts.h"
+
+enum {
+	LOG_BYTES = 16 * 1024 * 1024, /* pages are taken only as far as they are written */
+	LOG_TEXT = 1,		      /* BPF_LOG_LEVEL1: what led to a refusal */
+	LOG_STATS = 4,
+};
+
+/* ---- the log ---- */
+
+/* "12: (85) call ...", "12: R1=ctx()", "from 3 to 7: R0=..." and other lines of the trace. */
+static bool is_trace(const char *line)
+{
+	static const char *const words[] = { "from ",	"func#",	"Func#",  "mark_precise",
+					     "last_idx", "regs=",	"parent ", "propagating",
+					     "caller:",	 "callee:",	"returning from",
+					     "frame",	 "reg type unsupported for",
+					     "Validating ", "Live regs" };
+	const char *end = line;
+
+	while (isdigit((unsigned char)*end))
+		end++;
+	if (end > line && *end == ':')
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (str_startswith(line, words[i]))
+			return true;
+	return false;
+}
+
+static bool is_closing(const char *line)
+{
+	return str_startswith(line, "processed ") || str_startswith(line, "verification time") ||
+	       str_startswith(line, "stack depth") || str_startswith(line, "arg#");
+}
+
+/* "; C SOURCE @ FILE:LINE"; before 6.8 only the source. */
+static void source_read(char *line, struct verdict *v)
+{
+	char *at = NULL, *colon, *end;
+	unsigned long number;
+
+	v->source = line + 2;
+	v->file = "";
+	v->line = 0;
+	for (char *next = line; (next = strstr(next, " @ ")); next += 3)
+		at = next;
+	colon = at ? strrchr(at, ':') : NULL;
+	if (!colon)
+		return;
+	number = strtoul(colon + 1, &end, 10);
+	if (end == colon + 1 || *end)
+		return;
+	*at = *colon = '\0';
+	v->file = at + 3;
+	v->line = (unsigned)number;
+}
+
+/* "stack depth 24+0+16": a figure for each function. */
+static uint32_t stack_deepest(const char *figures)
+{
+	unsigned long deepest = 0, n;
+	char *end;
+
+	for (const char *at = figures; isdigit((unsigned char)*at); at = *end == '+' ? end + 1 : end) {
+		n = strtoul(at, &end, 10);
+		deepest = max(deepest, n);
+	}
+	return (uint32_t)deepest;
+}
+
+static void closing_read(const char *line, struct verdict *v)
+{
+	unsigned insns;
+
+	if (sscanf(line, "processed %u insns", &insns) == 1)
+		v->insns = insns;
+	else if (str_startswith(line, "stack depth "))
+		v->stack_bytes = stack_deepest(line + strlen("stack depth "));
+}
+
+void verify_read_log(char *log, struct verdict *v)
+{
+	const struct advice *advice;
+	char *source = NULL, *next;
+	bool is_last = false; /* no line of the trace after the words */
+
+	v->source = v->file = v->words = v->advice = "";
+	for (char *line = log; line; line = next) {
+		next = strchr(line, '\n');
+		if (next)
+			*next++ = '\0';
+		if (!*line)
+			continue;
+		if (line[0] == ';' && line[1] == ' ') {
+			source = line;
+		} else if (is_closing(line)) {
+			closing_read(line, v);
+		} else if (is_trace(line)) {
+			is_last = false;
+		} else {
+			v->words = is_last && advice_find(v->words) && !advice_find(line) ?
+					   v->words : line;
+			is_last = true;
+		}
+	}
+	if (source)
+		source_read(source, v);
+	advice = *v->words ? advice_find(v->words) : NULL;
+	if (advice)
+		v->advice = advice->remedy;
+}
+
+/* ---- the programs ---- */
+
+/* Loads only `p`, with the log at that level in `log`. Returns 0 or a positive errno. */
+static int load_alone(struct object *o, struct program_part *p, unsigned level, char *log,
+		      struct err *e)
+{
+	struct err why = { 0 };
+	int code;
+
+	if (object_reopen(o, e) < 0)
+		return e->code;
+	vec_for_each(other, &o->programs)
+		other->chosen = other == p;
+	/* once more, because the gate may have chosen the target, in the handle before */
+	(void)!program_gate(o, p, 1, &why);
+	if (object_apply(o, e) < 0)
+		return e->code;
+	log[0] = '\0';
+	bpf_program__set_log_buf(p->handle, log, LOG_BYTES);
+	bpf_program__set_log_level(p->handle, level);
+	capture_begin();
+	code = bpf_object__load(o->bpf);
+	return -code;
+}
+
+static void verdict_sizes(const struct program_part *p, struct verdict *v)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(p->handle), &info, &len))
+		return;
+	v->xlated_bytes = info.xlated_prog_len;
+	v->jited_bytes = info.jited_prog_len;
+	if (info.verified_insns)
+		v->insns = info.verified_insns;
+}
+
+/* What libbpf itself refused, before the kernel saw it. */
+static void verdict_blame(struct verdict *v, char *words, size_t size)
+{
+	struct blame blame;
+
+	capture_blame(capture_text(), &blame);
+	if (blame.words_len)
+		str_format(words, size, "%.*s", (int)blame.words_len, blame.words);
+	else
+		str_copy(words, size, strerror(v->code));
+	v->words = words;
+}
+
+static int verify_program(struct object *o, struct program_part *p, char *log, char *copy,
+			  verdict_fn *fn, void *ctx, struct err *e)
+{
+	struct verdict v = { .program = p->told.name, .hook = p->told.hook,
+			     .slot = p->told.slot, .rank = p->told.rank };
+	struct err why = { 0 };
+	char words[512];
+
+	v.file = v.source = v.words = v.advice = v.log = "";
+	if (program_gate(o, p, 1, &why) < 0) {
+		v.skipped = true;
+		v.code = why.code;
+		v.words = why.text;
+		return fn(&v, ctx);
+	}
+	v.code = load_alone(o, p, LOG_STATS, log, e);
+	if (v.code && !e->code)
+		v.code = load_alone(o, p, LOG_TEXT | LOG_STATS, log, e);
+	if (e->code)
+		return -e->code;
+	if (v.code == EPERM && geteuid())
+		return fail_as(e, EXIT_DENIED, EPERM, "loading BPF programs is not permitted");
+	v.loads = !v.code;
+	v.log = log;
+	str_copy(copy, LOG_BYTES, log);
+	verify_read_log(copy, &v);
+	if (v.loads) {
+		verdict_sizes(p, &v);
+		v.words = v.advice = v.source = v.file = "";
+		v.line = 0;
+	} else if (!*v.words) {
+		verdict_blame(&v, words, sizeof(words));
+	}
+	return fn(&v, ctx);
+}
+
+int verify_object(struct object *o, verdict_fn *fn, void *ctx, struct err *e)
+{
+	auto_free char *log = xmalloc(LOG_BYTES), *copy = xmalloc(LOG_BYTES);
+	struct err reopened = { 0 };
+	int code = 0;
+
+	if (o->loaded)
+		return fail(e, EBUSY, "'%s' is already loaded", o->name);
+	err_clear(e);
+	vec_for_each(p, &o->programs) {
+		code = verify_program(o, p, log, copy, fn, ctx, e);
+		if (code)
+			break;
+	}
+	vec_for_each(p, &o->programs)
+		p->chosen = false;
+	if (object_reopen(o, &reopened) < 0 && !code) {
+		*e = reopened;
+		code = -e->code;
+	}
+	return code;
+}

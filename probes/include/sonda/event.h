@@ -190,16 +190,17 @@ static __noinline bool where_wants(struct event_slot *slot, u32 type)
 	return true;
 }
 
-/* How much may be appended at `at`, which is below EVENT_MAX: `most`, or what has room. The barrier
- * keeps compilers from turning this into a condition on `at` that tells the verifier nothing. */
+/* How much may be appended at `at`, which is below EVENT_MAX: `most`, what has room, or TEXT_MAX.
+ * The barriers keep compilers from merging these into conditions that tell the verifier nothing. */
 static __always_inline u32 slot_room(u32 at, u32 most)
 {
 	u32 room = EVENT_MAX - at;
 
 	barrier_var(room);
-	if (most > TEXT_MAX)
-		most = TEXT_MAX;
-	return most < room ? most : room;
+	if (room > most)
+		room = most;
+	barrier_var(room);
+	return room < TEXT_MAX ? room : TEXT_MAX;
 }
 
 static __noinline int slot_text(struct event_slot *slot, u32 field, const void *from, u32 limit,

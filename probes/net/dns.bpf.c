@@ -150,14 +150,27 @@ struct {
 	__type(value, struct query);
 } pending SEC(".maps");
 
-/* Queries are put together here: too large for the stack. Claimed by counting, as event slots are. */
+/*
+ * A message is worked on here: too large for the stack. Claimed by counting, as event slots are. The
+ * functions that are not static get its number and find the rest here: so the verifier checks each
+ * of them once, and not again for every message that a segment may hold.
+ */
 struct bench {
 	u64 claims;
 	u64 sk; /* address of the packet's socket */
+	struct packet p;
+	u32 at, size; /* the message: where it begins, and its whole size */
+	u32 end_seq;  /* TCP: behind its last byte */
+	/* the walk over the records; here, where the verifier doesn't try each value they can have */
+	u32 records; /* seen so far */
+	u32 cursor;
+	struct dns_header header;
+	struct query_key key;
 	struct query query;
 };
 #define BENCHES 128
 #define BENCH_TRIES 4
+#define NO_BENCH BENCHES
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BENCHES);
@@ -224,27 +237,28 @@ struct {
 	__type(value, struct stream);
 } streams SEC(".maps");
 
-static __noinline struct bench *bench_claim(void)
+static __always_inline struct bench *bench_at(u32 nth)
 {
-	u32 first = bpf_get_smp_processor_id(), at;
+	return bpf_map_lookup_elem(&benches, &nth);
+}
+
+/* The number of a bench that is now the caller's, or NO_BENCH. */
+static __noinline u32 bench_claim(void)
+{
+	u32 first = bpf_get_smp_processor_id(), nth;
 	struct bench *b;
 
 	for (u32 i = 0; i < BENCH_TRIES; i++) {
-		at = (first * BENCH_TRIES + i) & (BENCHES - 1);
-		b = bpf_map_lookup_elem(&benches, &at);
+		nth = (first * BENCH_TRIES + i) & (BENCHES - 1);
+		b = bench_at(nth);
 		if (!b)
 			break;
 		__sync_fetch_and_add(&b->claims, 1);
 		if (*(volatile u64 *)&b->claims == 1)
-			return b;
+			return nth;
 		__sync_fetch_and_add(&b->claims, -1);
 	}
-	return NULL;
-}
-
-static __always_inline void bench_release(struct bench *b)
-{
-	__sync_fetch_and_add(&b->claims, -1);
+	return NO_BENCH;
 }
 
 /* ---- the end of a query ---- */
@@ -259,7 +273,7 @@ static __noinline int name_text(struct dns *e, const struct query *q)
 	slot = event_slot_of(e);
 	begin = *(volatile u32 *)&slot->tail;
 	n = q->question.name_bytes > 2 ? q->question.name_bytes - 2 : 0;
-	if (begin > EVENT_MAX - sizeof(q->question.name) || n > DNS_NAME_MAX)
+	if (begin > EVENT_MAX - DNS_NAME_MAX - 1 || n > DNS_NAME_MAX)
 		return 0;
 	if (n)
 		bpf_probe_read_kernel(&slot->body[begin], n, &q->question.name[1]);
@@ -357,6 +371,33 @@ static __noinline int leg_end(const struct query_key *key, const struct query *q
 	return 0;
 }
 
+/* ---- the message on the bench ---- */
+
+static __noinline int message_begin(struct __sk_buff *skb, struct bench *b)
+{
+	if (!b || !dns_header_read(skb, b->at, &b->header))
+		return false;
+	b->key.socket = bpf_get_socket_cookie(skb);
+	b->key.id = b->header.id;
+	return true;
+}
+
+__noinline int message_question(struct __sk_buff *skb, u32 nth)
+{
+	struct bench *b = bench_at(nth);
+
+	return b && dns_question_read(skb, b->at + sizeof(b->header), b->p.end, &b->query.question);
+}
+
+static __noinline struct stream *stream_find(u64 socket, bool outbound)
+{
+	struct stream_key key = {};
+
+	key.socket = socket;
+	key.outbound = outbound;
+	return bpf_map_lookup_elem(&streams, &key);
+}
+
 /* ---- queries that leave ---- */
 
 /* Carries over what the same question had behind it, and remembers it for the next leg. */
@@ -417,84 +458,95 @@ static __noinline u32 query_edns(struct __sk_buff *skb, u32 at, u32 end)
 	return 0;
 }
 
-static __noinline int query_fill(struct __sk_buff *skb, const struct packet *p,
-				 const struct dns_header *h, struct query *q)
+static __noinline int query_fill(struct __sk_buff *skb, struct bench *b)
 {
+	struct query *q;
 	struct dns *e;
 
-	if (!p || !h || !q)
+	if (!b)
 		return 0;
+	q = &b->query;
 	e = &q->event;
+	__builtin_memset(q, 0, offsetof(struct query, question));
 	q->first_ns = q->last_ns = bpf_ktime_get_boot_ns();
 	e->type = q->question.type;
 	e->class = q->question.class;
 	e->result = DNS_TIMEOUT;
 	e->ttl_s = e->wire_ns = e->app_ns = -1;
-	e->server_port = p->dest;
-	packet_address(skb, p->version, true, &e->server);
-	e->id = h->id;
-	e->transport = p->protocol == PROTO_TCP ? DNS_OVER_TCP : DNS_OVER_UDP;
+	e->server_port = b->p.dest;
+	packet_address(skb, b->p.version, true, &e->server);
+	e->id = b->header.id;
+	e->transport = b->p.protocol == PROTO_TCP ? DNS_OVER_TCP : DNS_OVER_UDP;
 	e->attempts = 1;
-	e->flags = h->bits & DNS_FLAGS_ALL;
-	if (h->additionals && !h->answers && !h->authorities)
-		e->edns_bytes = query_edns(skb, q->question.next, p->end);
+	e->flags = b->header.bits & DNS_FLAGS_ALL;
+	e->query_bytes = b->size;
+	if (b->header.additionals && !b->header.answers && !b->header.authorities)
+		e->edns_bytes = query_edns(skb, q->question.next, b->p.end);
 	return 0;
 }
 
-/* The question of a query that leaves has been read: is it new, or sent again? */
-static __noinline int query_keep(struct __sk_buff *skb, const struct packet *p,
-				 const struct dns_header *h, struct query *q,
-				 const struct stream *stream)
+/* Who asks? Over UDP the current task; a TCP connection knows. */
+static __noinline int query_task(struct bench *b)
 {
-	struct query_key key = {};
+	struct stream *s;
+
+	if (!b)
+		return 0;
+	if (b->p.protocol == PROTO_UDP)
+		return task_now(&b->query.event.task);
+	s = stream_find(b->key.socket, true);
+	if (s)
+		b->query.event.task = s->task;
+	return 0;
+}
+
+static __noinline bool query_wanted(struct bench *b)
+{
+	struct stream *s;
+
+	if (!b)
+		return false;
+	if (b->p.protocol == PROTO_UDP)
+		return wanted_task(current_task());
+	s = stream_find(b->key.socket, true);
+	if (!s || !s->unwanted)
+		return s;
+	count_filtered();
+	return false;
+}
+
+/* The query on the bench has been read: is it new, or sent again? */
+static __noinline int query_keep(struct __sk_buff *skb, struct bench *b)
+{
 	struct query *old;
 
-	if (!p || !h || !q)
+	if (!b)
 		return 0;
-	key.socket = bpf_get_socket_cookie(skb);
-	key.hash = q->question.hash;
-	key.id = h->id;
-	old = bpf_map_lookup_elem(&pending, &key);
+	old = bpf_map_lookup_elem(&pending, &b->key);
 	if (old) {
 		old->last_ns = bpf_ktime_get_boot_ns();
 		old->ended_ns = 0; /* had it been answered, then in vain */
 		old->event.attempts++;
 		return 0;
 	}
-	query_fill(skb, p, h, q);
-	if (stream)
-		q->event.task = stream->task;
-	else
-		task_now(&q->event.task);
-	leg_begin(&key, q);
-	if (bpf_map_update_elem(&pending, &key, q, BPF_NOEXIST))
+	query_fill(skb, b);
+	query_task(b);
+	leg_begin(&b->key, &b->query);
+	if (bpf_map_update_elem(&pending, &b->key, &b->query, BPF_NOEXIST))
 		return count_lost(LOSS_STATE);
-	return asker_note(&key, false);
+	return asker_note(&b->key, false);
 }
 
-/* A message that leaves for a server. `size`: whole, of which the packet may hold only a part. */
-static __noinline int query_sent(struct __sk_buff *skb, const struct packet *p, u32 at, u32 size,
-				 const struct stream *stream)
+/* A message that leaves for a server. */
+__noinline int query_sent(struct __sk_buff *skb, u32 nth)
 {
-	struct dns_header h;
-	struct bench *b;
+	struct bench *b = bench_at(nth);
 
-	if (!p || !dns_header_read(skb, at, &h) || (h.bits & (DNS_IS_ANSWER | DNS_OPCODE)) ||
-	    !h.questions)
+	if (!b || !message_begin(skb, b) || (b->header.bits & (DNS_IS_ANSWER | DNS_OPCODE)) ||
+	    !b->header.questions || !query_wanted(b) || !message_question(skb, nth))
 		return 0;
-	if (stream && stream->unwanted)
-		return count_filtered();
-	if (!stream && !wanted_task(current_task()))
-		return 0;
-	b = bench_claim();
-	if (!b)
-		return count_lost(LOSS_BUSY);
-	__builtin_memset(&b->query, 0, sizeof(b->query) - sizeof(b->query.question));
-	b->query.event.query_bytes = size;
-	if (dns_question_read(skb, at + sizeof(h), p->end, &b->query.question))
-		query_keep(skb, p, &h, &b->query, stream);
-	bench_release(b);
-	return 0;
+	b->key.hash = b->query.question.hash;
+	return query_keep(skb, b);
 }
 
 /* ---- answers that arrive ---- */
@@ -520,50 +572,53 @@ static __always_inline void answer_address(struct __sk_buff *skb, struct query *
 }
 
 /* Addresses and times to live from the answer section, the upper part of the result from EDNS. */
-#define ANSWER_STEPS 64
-static __noinline int answer_records(struct __sk_buff *skb, const struct dns_header *h, u32 end,
-				     u32 at, struct query *q)
+#define ANSWER_STEPS 40
+__noinline int answer_records(struct __sk_buff *skb, u32 nth)
 {
+	struct bench *b = bench_at(nth);
 	struct dns_record r = {};
-	u32 seen = 0;
+	struct query *q;
 	int step;
 
-	if (!h || !q)
+	q = b ? bpf_map_lookup_elem(&pending, &b->key) : NULL;
+	if (!q)
 		return 0;
+	b->cursor = b->query.question.next;
+	b->records = 0;
 	for (int i = 0; i < ANSWER_STEPS; i++) {
-		step = dns_step(skb, &at, end, &r);
+		step = dns_step(skb, &b->cursor, b->p.end, &r);
 		if (step < 0)
 			break;
 		if (!step)
 			continue;
-		if (seen < h->answers) {
+		if (b->records++ < b->header.answers) {
 			answer_address(skb, q, &r);
 			if (q->event.ttl_s < 0 || r.ttl_s < q->event.ttl_s)
 				q->event.ttl_s = r.ttl_s;
 		} else if (r.type == DNS_TYPE_OPT) {
 			q->event.result |= r.ttl_s >> 24 << 4;
 		}
-		seen++;
 	}
 	return 0;
 }
 
-static __noinline int answer_take(struct __sk_buff *skb, const struct packet *p,
-				  const struct dns_header *h, u32 next, struct query *q)
+static __noinline int answer_take(struct __sk_buff *skb, u32 nth, struct bench *b, struct query *q)
 {
 	u64 now_ns = bpf_ktime_get_boot_ns();
 	struct dns *e;
 
-	if (!p || !h || !q)
+	if (!b || !q)
 		return 0;
 	e = &q->event;
-	e->result = h->bits & DNS_BITS_RCODE;
-	e->flags = h->bits & DNS_FLAGS_ALL;
-	e->answers = h->answers;
+	e->result = b->header.bits & DNS_BITS_RCODE;
+	e->flags = b->header.bits & DNS_FLAGS_ALL;
+	e->answers = b->header.answers;
+	e->answer_bytes = b->size;
 	e->took_ns = now_ns - q->first_ns;
 	e->wire_ns = now_ns - q->last_ns;
-	if (next)
-		answer_records(skb, h, p->end, next, q);
+	q->end_seq = b->end_seq;
+	if (b->header.questions)
+		answer_records(skb, nth);
 	*(volatile u64 *)&q->ended_ns = now_ns;
 	return 0;
 }
@@ -612,62 +667,38 @@ static __always_inline enum dns_retry answer_means(const struct query *q)
 	return DNS_RETRY_ERROR;
 }
 
-static __noinline int answer_match(struct __sk_buff *skb, const struct packet *p,
-				   const struct dns_header *h, struct dns_question *question, u32 size)
+/* A message that arrives from a server. */
+__noinline int answer_came(struct __sk_buff *skb, u32 nth)
 {
-	struct query_key key = {};
+	struct bench *b = bench_at(nth);
 	struct query *q;
 
-	if (!p || !h || !question)
+	if (!b || !message_begin(skb, b) || !(b->header.bits & DNS_IS_ANSWER))
 		return 0;
-	key.socket = bpf_get_socket_cookie(skb);
-	key.id = h->id;
-	key.hash = question->hash;
-	if (!h->questions)
-		answer_guess(&key);
-	q = bpf_map_lookup_elem(&pending, &key);
+	if (!b->header.questions)
+		answer_guess(&b->key);
+	else if (message_question(skb, nth))
+		b->key.hash = b->query.question.hash;
+	else
+		return 0;
+	q = bpf_map_lookup_elem(&pending, &b->key);
 	if (!q || q->ended_ns)
-		return stray_count(skb, key.socket, p->version);
-	q->event.answer_bytes = size;
-	q->end_seq = p->seq;
-	answer_take(skb, p, h, h->questions ? question->next : 0, q);
-	leg_end(&key, q, answer_means(q));
-	return asker_note(&key, true);
-}
-
-/* A message that arrives from a server; `p->seq` is behind its last byte. */
-static __noinline int answer_came(struct __sk_buff *skb, const struct packet *p, u32 at, u32 size)
-{
-	struct dns_header h;
-	struct bench *b;
-
-	if (!p || !dns_header_read(skb, at, &h) || !(h.bits & DNS_IS_ANSWER))
-		return 0;
-	b = bench_claim();
-	if (!b)
-		return 0;
-	if (!h.questions ||
-	    dns_question_read(skb, at + sizeof(h), p->end, &b->query.question))
-		answer_match(skb, p, &h, &b->query.question, size);
-	bench_release(b);
-	return 0;
+		return stray_count(skb, b->key.socket, b->p.version);
+	answer_take(skb, nth, b, q);
+	leg_end(&b->key, q, answer_means(q));
+	return asker_note(&b->key, true);
 }
 
 /* ---- packets ---- */
 
 /* Who uses the socket? Only while it is owned by a thread is the current task one that does: acks
  * and timers send what was waiting in the name of whoever happens to run. */
-static __noinline int stream_user(struct __sk_buff *skb, struct stream *s)
+static __noinline int stream_user(struct __sk_buff *skb, struct bench *b, struct stream *s)
 {
-	struct bench *b = bench_claim();
-	bool owned;
-
-	if (!s || !b)
+	if (!b || !s)
 		return 0;
 	*(volatile u64 *)&b->sk = (u64)(long)skb->sk;
-	owned = sock_owned((void *)*(volatile u64 *)&b->sk);
-	bench_release(b);
-	if (!owned)
+	if (!sock_owned((void *)*(volatile u64 *)&b->sk))
 		return 0;
 	task_now(&s->task);
 	s->unwanted = (sonda_conf.self && s->task.pid == sonda_conf.self) ||
@@ -675,99 +706,111 @@ static __noinline int stream_user(struct __sk_buff *skb, struct stream *s)
 	return 0;
 }
 
-static __noinline struct stream *stream_of(struct __sk_buff *skb, const struct packet *p,
-					   bool outbound)
+static __noinline struct stream *stream_of(struct __sk_buff *skb, u32 seq, bool outbound)
 {
 	struct stream_key key = {};
 	struct stream *s, new = {};
 
-	if (!p)
-		return NULL;
 	key.socket = bpf_get_socket_cookie(skb);
 	key.outbound = outbound;
 	s = bpf_map_lookup_elem(&streams, &key);
-	if (!s) {
-		new.at = p->seq;
-		bpf_map_update_elem(&streams, &key, &new, BPF_ANY);
-		s = bpf_map_lookup_elem(&streams, &key);
-	}
-	return s;
+	if (s)
+		return s;
+	new.at = seq;
+	bpf_map_update_elem(&streams, &key, &new, BPF_ANY);
+	return bpf_map_lookup_elem(&streams, &key);
 }
 
-/* Reads the two bytes before a message, which may come one by one. Advances `*off`. */
-static __always_inline bool stream_size(struct __sk_buff *skb, const struct packet *p,
-					struct stream *s, u32 *off)
+/* Reads what is here of the two bytes before a message. True: its size is known. */
+static __noinline int stream_size(struct __sk_buff *skb, struct stream *s, u32 at, u32 end)
 {
 	u8 byte;
 
-	for (int i = 0; i < 2; i++) {
-		if (s->have >= 2)
-			return true;
-		if (p->payload + *off >= p->end ||
-		    bpf_skb_load_bytes(skb, p->payload + *off, &byte, 1))
+	if (!s)
+		return false;
+	for (int i = 0; i < 2 && s->have < 2; i++, at++) {
+		if (at >= end || bpf_skb_load_bytes(skb, at, &byte, 1))
 			return false;
 		s->size = s->size << 8 | byte;
 		s->have++;
 		s->at++;
-		*off += 1;
 	}
-	return s->have >= 2;
+	return true;
+}
+
+/* The next message of the stream, put on the bench; false when none begins in this segment. */
+__noinline int stream_next(struct __sk_buff *skb, u32 nth, u32 outbound)
+{
+	struct bench *b = bench_at(nth);
+	struct stream *s;
+	u32 seq;
+
+	s = b ? stream_find(bpf_get_socket_cookie(skb), outbound) : NULL;
+	if (!s)
+		return false;
+	seq = b->p.seq - b->p.payload; /* what stands at offset 0 of the packet would have */
+	if (s->at - b->p.seq >= b->p.end - b->p.payload)
+		return false;
+	if (!stream_size(skb, s, s->at - seq, b->p.end) || s->at - seq >= b->p.end)
+		return false;
+	b->at = s->at - seq;
+	b->size = s->size;
+	s->at += s->size;
+	s->have = 0;
+	b->end_seq = s->at;
+	return true;
 }
 
 /* Messages in a segment: those whose header and question lie in it. */
-static __noinline int stream_messages(struct __sk_buff *skb, struct packet *p, struct stream *s,
-				      bool outbound)
+static __always_inline int segment_seen(struct __sk_buff *skb, u32 nth, struct bench *b,
+					bool outbound)
 {
-	u32 seq, off;
+	struct stream *s;
 
-	if (!p || !s)
+	if (b->p.payload == b->p.end && !(b->p.tcp_flags & TCP_SYN))
 		return 0;
-	seq = p->seq;
-	if ((s32)(seq - s->at) > 0) { /* a segment was missed */
-		s->at = seq;
+	s = stream_of(skb, b->p.seq, outbound);
+	if (!s)
+		return 0;
+	if (outbound)
+		stream_user(skb, b, s);
+	if ((s32)(b->p.seq - s->at) > 0) { /* a segment was missed */
+		s->at = b->p.seq;
 		s->have = 0;
 	}
 	for (int i = 0; i < STREAM_MESSAGES; i++) {
-		off = s->at - seq;
-		if (off >= p->end - p->payload || !stream_size(skb, p, s, &off) ||
-		    p->payload + off >= p->end)
+		if (!stream_next(skb, nth, outbound))
 			break;
-		s->at += s->size;
-		s->have = 0;
-		p->seq = s->at;
 		if (outbound)
-			query_sent(skb, p, p->payload + off, s->size, s);
+			query_sent(skb, nth);
 		else
-			answer_came(skb, p, p->payload + off, s->size);
+			answer_came(skb, nth);
 	}
 	return 0;
 }
 
-static __noinline int segment_seen(struct __sk_buff *skb, struct packet *p, bool outbound)
-{
-	struct stream *s;
-
-	if (!p)
-		return 0;
-	if (p->payload == p->end && !(p->tcp_flags & TCP_SYN))
-		return 0;
-	s = stream_of(skb, p, outbound);
-	if (!s)
-		return 0;
-	if (outbound)
-		stream_user(skb, s);
-	return stream_messages(skb, p, s, outbound);
-}
-
 static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, bool outbound)
 {
+	u32 nth;
+	struct bench *b;
+
 	if (!packet_payload(skb, p))
 		return 0;
+	nth = bench_claim();
+	b = bench_at(nth);
+	if (!b)
+		return outbound ? count_lost(LOSS_BUSY) : count_unresolved();
+	b->p = *p;
+	b->at = p->payload;
+	b->size = p->end - p->payload;
 	if (p->protocol == PROTO_TCP)
-		return segment_seen(skb, p, outbound);
-	if (outbound)
-		return query_sent(skb, p, p->payload, p->end - p->payload, NULL);
-	return answer_came(skb, p, p->payload, p->end - p->payload);
+		segment_seen(skb, nth, b, outbound);
+	else if (outbound)
+		query_sent(skb, nth);
+	else
+		answer_came(skb, nth);
+	__sync_fetch_and_add(&b->claims, -1);
+	return 0;
 }
 
 NEED("cgroup2") SEC("cgroup_skb/egress") int dns_egress(struct __sk_buff *skb)
@@ -798,21 +841,19 @@ static __always_inline bool answer_was_read(const struct query *q, const struct 
 	return (s32)(sock_copied_seq(sk) - q->end_seq) >= 0;
 }
 
+/* Marks all that were read, and tells the first; the sweep tells the others. */
 static __noinline int answer_read(void *ctx, struct sock___net *sk, int got, int flags)
 {
-	struct query_key key = {};
+	struct query_key key = {}, first = {};
 	struct asker *asker;
-	struct query *q;
+	struct query *q, *tell = NULL;
 	struct hint *hint;
-	bool datagram;
 	u32 next;
 
 	if (got <= 0 || (flags & MSG_PEEK))
 		return 0;
 	key.socket = sock_cookie(sk);
-	if (!key.socket)
-		return 0;
-	asker = bpf_map_lookup_elem(&askers, &key.socket);
+	asker = key.socket ? bpf_map_lookup_elem(&askers, &key.socket) : NULL;
 	if (!asker)
 		return 0;
 	next = asker->answered_at;
@@ -831,12 +872,14 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, int got, int
 			continue;
 		hint->id = 0;
 		q->event.app_ns = bpf_ktime_get_boot_ns() - q->ended_ns;
-		datagram = q->event.transport == DNS_OVER_UDP;
-		query_end(ctx, &key, q);
-		if (datagram)
+		if (!tell) {
+			tell = q;
+			first = key;
+		}
+		if (q->event.transport == DNS_OVER_UDP)
 			break;
 	}
-	return 0;
+	return tell ? query_end(ctx, &first, tell) : 0;
 }
 
 ALT(read, 1) OPTIONAL("when the process has read an answer") NEED("tp sock/sock_recv_length")
@@ -861,20 +904,17 @@ SEC("?fexit/inet6_recvmsg") int BPF_PROG(dns_read6, struct socket___net *sock, v
 
 /* ---- the socket gets an error: an ICMP message, or the connection is reset ---- */
 
+/* Marks all queries of the socket, and tells the first; the sweep tells the others. */
 static __noinline int socket_failed(void *ctx, const struct sock___net *sk)
 {
-	struct query_key key = {};
+	struct query_key key = {}, first = {};
+	struct query *q, *tell = NULL;
 	struct asker *asker;
-	struct query *q;
-	u64 now_ns;
 
 	key.socket = sock_cookie(sk);
-	if (!key.socket)
-		return 0;
-	asker = bpf_map_lookup_elem(&askers, &key.socket);
+	asker = key.socket ? bpf_map_lookup_elem(&askers, &key.socket) : NULL;
 	if (!asker)
 		return 0;
-	now_ns = bpf_ktime_get_boot_ns();
 	for (int i = 0; i < HINTS; i++) {
 		if (!asker->asked[i].id)
 			continue;
@@ -885,12 +925,13 @@ static __noinline int socket_failed(void *ctx, const struct sock___net *sk)
 			continue;
 		q->event.result = DNS_UNREACHABLE;
 		q->event.err = -sock_error(sk);
-		q->event.took_ns = now_ns - q->first_ns;
-		q->ended_ns = now_ns;
+		q->ended_ns = bpf_ktime_get_boot_ns();
+		q->event.took_ns = q->ended_ns - q->first_ns;
 		leg_end(&key, q, DNS_RETRY_ERROR);
-		query_end(ctx, &key, q);
+		tell = q;
+		first = key;
 	}
-	return 0;
+	return tell ? query_end(ctx, &first, tell) : 0;
 }
 
 ALT(error, 1) OPTIONAL("ICMP errors: they are told as timeouts") NEED("tp sock/inet_sk_error_report")
@@ -926,7 +967,8 @@ OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter_
 	if (!q)
 		return 0;
 	if (q->ended_ns) {
-		if ((s64)(now_ns - q->ended_ns) < UNREAD_NS)
+		if (q->event.app_ns < 0 && q->event.result != DNS_UNREACHABLE &&
+		    (s64)(now_ns - q->ended_ns) < UNREAD_NS)
 			return 0;
 	} else {
 		if ((s64)(now_ns - q->last_ns) < (s64)timeout + TIMEOUT_GRACE_NS)

@@ -35,7 +35,7 @@ static __always_inline bool dns_header_read(struct __sk_buff *skb, u32 at, struc
 
 struct dns_question {
 	/* as in the message, but each length is a dot and the end a 0: the text begins at [1] */
-	char name[DNS_NAME_MAX + 1] __attribute__((aligned(8)));
+	char name[DNS_NAME_MAX + 1 + 8] __attribute__((aligned(8)));
 	u32 name_bytes; /* with the first length and the end */
 	u32 hash;       /* of name, type and class; upper and lower case are the same */
 	u32 next;       /* where the next section begins */
@@ -43,8 +43,9 @@ struct dns_question {
 	u16 class;
 };
 
-/* Turns lengths into dots. Returns the bytes of the name in the message, or 0 when it is none:
- * without end, too long, or compressed, which the first name in a message can't be. */
+/* Turns lengths into dots and puts zeros behind the end. Returns the bytes of the name in the message,
+ * or 0 when it is none: without end, too long, or compressed, which the first name can't be. What
+ * lies behind `room` is old and may be misread for a while; the last check finds that. */
 static __noinline int dns_name_dots(struct dns_question *q, u32 room)
 {
 	u32 at = 0, label;
@@ -53,31 +54,32 @@ static __noinline int dns_name_dots(struct dns_question *q, u32 room)
 		return 0;
 	label = (u8)q->name[0];
 	for (int i = 0; i < DNS_LABELS_MAX && label; i++) {
-		at += label + 1;
-		if (label > DNS_LABEL_MAX || at >= DNS_NAME_MAX || at >= room)
+		if (label > DNS_LABEL_MAX)
 			return 0;
+		at += label + 1;
 		label = (u8)q->name[at & DNS_NAME_MAX];
-		q->name[at & DNS_NAME_MAX] = label ? '.' : 0;
+		q->name[at & DNS_NAME_MAX] = '.';
 	}
-	return label ? 0 : at + 1;
+	if (label || at >= DNS_NAME_MAX || at >= room)
+		return 0;
+	_Pragma("unroll") for (int i = 0; i < 8; i++)
+		q->name[(at & DNS_NAME_MAX) + i] = 0;
+	return at + 1;
 }
 
 static __noinline u32 dns_question_hash(const struct dns_question *q)
 {
 	const u64 *words;
-	u64 hash, word;
+	u64 hash;
 
 	if (!q)
 		return 0;
 	words = (const void *)q->name;
 	hash = (u64)q->type << 16 | q->class;
-	for (u32 i = 0; i < sizeof(q->name) / 8; i++) {
+	for (u32 i = 0; i < (DNS_NAME_MAX + 1) / 8; i++) {
 		if (i * 8 >= q->name_bytes)
 			break;
-		word = bpf_be64_to_cpu(words[i]);
-		if (q->name_bytes - i * 8 < 8)
-			word &= ~0ull << ((8 - (q->name_bytes - i * 8)) & 7) * 8;
-		hash = (hash ^ (word | 0x2020202020202020)) * 0x9e3779b97f4a7c15;
+		hash = (hash ^ (words[i] | 0x2020202020202020)) * 0x9e3779b97f4a7c15;
 		hash ^= hash >> 32;
 	}
 	return hash;
@@ -92,8 +94,8 @@ static __noinline int dns_question_read(struct __sk_buff *skb, u32 at, u32 end,
 
 	if (!q || at + 5 > end)
 		return false;
-	if (room > sizeof(q->name))
-		room = sizeof(q->name);
+	if (room > DNS_NAME_MAX + 1)
+		room = DNS_NAME_MAX + 1;
 	if (room < 5 || bpf_skb_load_bytes(skb, at, q->name, room))
 		return false;
 	q->name_bytes = dns_name_dots(q, room);

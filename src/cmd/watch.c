@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "enrich/enrich.h"
 
 #include <errno.h>
 
@@ -47,6 +48,18 @@ static int strict_code(const struct watch *w, const struct tally *tally)
 	return whole ? EXIT_OK : EXIT_FAILED;
 }
 
+/* Text shows no exe, args or parents unless asked; other formats show every field. */
+static bool shows_processes(const struct watch *w, bool record)
+{
+	const char *format = w->run.format ?: "text";
+
+	for (size_t i = 0; i < w->run.fields.len; i++)
+		if (enrich_of_process(w->run.fields.at[i]))
+			return true;
+	return !w->run.fields.len &&
+	       (record || (!str_eq(format, "text") && !str_eq(format, "null")));
+}
+
 int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_ops *sink,
 	      const char *path, struct err *e)
 {
@@ -57,6 +70,7 @@ int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_op
 		return fail_as(e, EXIT_USAGE, EINVAL, "a COMMAND is expected after --");
 	if (rest->has_dashes)
 		err = session_command(&w->session, rest->after, e);
+	w->session.wants_processes = shows_processes(w, sink != NULL);
 	if (!err)
 		err = session_load(&w->session, e);
 	if (!err)

@@ -3,9 +3,10 @@
 /*
  * Rows gain fields: from pid and start_ns the executable, arguments and the chain of parents; from
  * uid the user's name; from cgroup the systemd unit or the container. A schema is extended once; the
- * values are worked out only when a sink or a filter asks for them, from caches that are primed from
- * what already runs and kept true by the process events that pass. One thread.
+ * values are worked out only when a sink or a filter asks for them. One thread.
  */
+#include <stdbool.h>
+
 #include "base/attr.h"
 #include "base/mem.h"
 #include "schema/schema.h"
@@ -13,15 +14,21 @@
 struct err;
 struct enrich;
 
-/* Reads /proc once (what already runs). `primed` false: only on demand. */
-MUST_USE int enrich_new(bool primed, struct enrich **ret, struct err *e);
+/* Never NULL. */
+MUST_USE struct enrich *enrich_new(void);
 void enrich_free(struct enrich *en);
 AUTO_PTR(enrich)
 
-/* The schema with what can be added to it: for fields of kind pid "exe", "args", "parents" (chain
- * of comm(pid)), of kind uid "user", of kind cgroup "unit" and "container". The result is en's. */
+/* Does a field of that name come from processes, so that enrich_prime() and the rows of process.image
+ * are needed for it? */
+MUST_USE bool enrich_of_process(const char *field);
+
+/* Reads what already runs; call it when process.image watches, so that nothing falls between. */
+MUST_USE int enrich_prime(struct enrich *en, struct err *e);
+
+/* The schema with what can be added to it: to a "pid" with "start_ns" exe, args and parents, to a "uid"
+ * user, to a "cgroup" unit and container. The result is en's; `base` must outlive it. */
 MUST_USE const struct schema *enrich_schema(struct enrich *en, const struct schema *base);
 
-/* Sees each row before the sinks, so that what process.exec and process.exit rows tell is known
- * even after the process is gone. Cheap for other rows. */
+/* Takes in a row of process.image. */
 void enrich_observe(struct enrich *en, const struct row *r);

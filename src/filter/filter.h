@@ -22,6 +22,9 @@ MUST_USE int filter_parse(const char *text, struct filter **ret, struct err *e);
 void filter_free(struct filter *f);
 AUTO_PTR(filter)
 
+/* The nth field that the expression names, NULL at the end. */
+MUST_USE const char *filter_field(const struct filter *f, size_t nth);
+
 /* Checks names and types and readies values. `f` must outlive it. A field may be named without its
  * unit ("took" for took_ns) while unambiguous. Errors: ENOENT (unknown field, with a
  * suggestion); EINVAL (a value that doesn't fit the field's kind, an operator that the kind doesn't

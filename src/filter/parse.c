@@ -218,6 +218,14 @@ int filter_parse(const char *text, struct filter **ret, struct err *e)
 	return 0;
 }
 
+const char *filter_field(const struct filter *f, size_t nth)
+{
+	for (size_t i = 0; i < f->nodes.len; i++)
+		if (f->nodes.at[i].type == NODE_TEST && !nth--)
+			return f->nodes.at[i].name;
+	return NULL;
+}
+
 void filter_free(struct filter *f)
 {
 	if (!f)

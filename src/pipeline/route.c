@@ -26,6 +26,14 @@ int router_add(struct router *r, const struct schema *schema, const struct filte
 	return r->ops->bind(r->sink, schema, e);
 }
 
+void router_feed(struct router *r, const struct schema *schema)
+{
+	struct route *route = vec_add(&r->routes);
+
+	route->schema = schema;
+	route->feed = true;
+}
+
 /* A schema that nobody announced: a recording's. A condition on fields that it doesn't have lets none
  * of its rows pass. */
 static int router_meet(struct router *r, const struct schema *schema, struct err *e)
@@ -65,8 +73,10 @@ int router_row(struct router *r, const struct row *row, struct err *e)
 			return err;
 		route = &r->routes.at[r->routes.len - 1];
 	}
-	if (r->enrich)
+	if (route->feed) {
 		enrich_observe(r->enrich, row);
+		return 0;
+	}
 	if (router_full(r) || route->nothing ||
 	    (route->where && !filter_matches(route->where, row))) {
 		r->filtered++;

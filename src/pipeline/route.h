@@ -22,6 +22,7 @@ struct route {
 	const struct filter_bound *where; /* NULL: all pass */
 	struct filter_bound *own;         /* the same, when it is ours to free */
 	bool nothing;                     /* no row passes */
+	bool feed;                        /* for the enrichers only: neither shown nor counted */
 };
 
 struct router {
@@ -39,6 +40,8 @@ void router_done(struct router *r); /* the sink stays the caller's */
 /* Errors: of the sink's bind. */
 MUST_USE int router_add(struct router *r, const struct schema *schema,
 			const struct filter_bound *where, bool nothing, struct err *e);
+/* Rows of this schema are for the enrichers. */
+void router_feed(struct router *r, const struct schema *schema);
 /* 0, or what the sink or the condition said. */
 MUST_USE int router_row(struct router *r, const struct row *row, struct err *e);
 /* Has it delivered what it may? Rows after that count as filtered. */

@@ -24,9 +24,9 @@ struct run_options {
 	const char *format;    /* -o */
 	struct strlist fields; /* --fields */
 	bool no_header;
-	uint64_t count;      /* --count; 0: no limit */
-	uint64_t for_ns;     /* --for; 0: no limit */
-	bool strict;         /* --strict: fail when something was lost or is not covered */
+	uint64_t count;  /* --count; 0: no limit */
+	uint64_t for_ns; /* --for; 0: no limit */
+	bool strict;     /* --strict: fail when something was lost or is not covered */
 };
 
 /* Adds the options to a set. */

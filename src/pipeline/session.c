@@ -18,6 +18,7 @@
 #include <net/if.h>
 
 #define TRACKER "process.tree"
+#define FEED    "process.image"
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -55,6 +56,8 @@ void session_done(struct session *s)
 		watched_done(w);
 	vec_done(&s->probes);
 	probe_free(s->tracker);
+	probe_free(s->feed);
+	free(s->feed_schemas);
 	filter_free(s->where);
 	filters_done(&s->filters);
 	enrich_free(s->enrich);
@@ -213,6 +216,39 @@ static int tracker_load(struct session *s, struct err *e)
 	return filters_seed_tree(&s->filters, e);
 }
 
+static bool asks_for_processes(const struct filter *where)
+{
+	const char *name;
+
+	for (size_t i = 0; where && (name = filter_field(where, i)); i++)
+		if (enrich_of_process(name))
+			return true;
+	return false;
+}
+
+/* The feed is attached before the probes, so that of one exec it tells first. */
+static int feed_load(struct session *s, struct err *e)
+{
+	const struct declaration *d;
+	int err;
+
+	s->wants_processes |= asks_for_processes(s->where);
+	vec_for_each (w, &s->probes)
+		s->wants_processes |= asks_for_processes(w->where);
+	if (!s->enrich || !s->wants_processes || s->without_events)
+		return 0;
+	err = catalog_find(&s->catalog, FEED, &s->feed, e);
+	if (!err)
+		err = object_load(s->feed->object, NULL, e);
+	if (err)
+		return wrap(e, "joining events with processes");
+	d = s->feed->decl;
+	s->feed_schemas = xcalloc(d->event_count + 1, sizeof(*s->feed_schemas));
+	for (size_t i = 0; i < d->event_count; i++)
+		s->feed_schemas[i] = &d->events[i];
+	return enrich_prime(s->enrich, e);
+}
+
 static int probes_load(struct session *s, struct err *e)
 {
 	struct load_options options = { .ifindex = 0 };
@@ -244,13 +280,15 @@ int session_load(struct session *s, struct err *e)
 	if (err)
 		return wrap(e, "--where");
 	if (!s->no_enrich)
-		err = enrich_new(true, &s->enrich, e);
+		s->enrich = enrich_new();
 	if (!err)
 		err = filters_ready(&s->filters, e);
 	for (size_t i = 0; !err && i < s->probes.len; i++)
 		err = watched_ready(s, &s->probes.at[i], e);
 	if (!err)
 		err = tracker_load(s, e);
+	if (!err)
+		err = feed_load(s, e);
 	if (!err)
 		err = probes_load(s, e);
 	kernel_btf_release();
@@ -263,11 +301,14 @@ int session_stream(struct session *s, struct stream **ret, struct err *e)
 	struct stream *stream = NULL;
 	int err = live_new(&stream, e);
 
+	if (!err && s->feed)
+		err = live_add(stream, s->feed->name, s->feed->object, s->feed_schemas,
+			       s->feed->decl->event_count, false, e);
 	for (size_t i = 0; !err && i < s->probes.len; i++) {
 		const struct watched *w = &s->probes.at[i];
 
 		err = live_add(stream, w->probe->name, w->probe->object, w->schemas, w->events.len,
-			       e);
+			       true, e);
 	}
 	if (err) {
 		stream_free(stream);
@@ -340,4 +381,6 @@ void session_stop(struct session *s)
 		object_detach(w->probe->object);
 	if (s->tracker)
 		object_detach(s->tracker->object);
+	if (s->feed)
+		object_detach(s->feed->object);
 }

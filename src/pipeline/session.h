@@ -50,7 +50,10 @@ struct session {
 	bool without_events, without_tables;
 	bool no_enrich; /* --no-enrich */
 	vec(struct watched) probes;
+	bool wants_processes;  /* exe, args or parents are shown or asked for */
 	struct probe *tracker; /* of process trees; NULL: not needed */
+	struct probe *feed;    /* of what processes run, for the enrichers; NULL: not needed */
+	const struct schema **feed_schemas;
 	struct child child;
 	struct enrich *enrich;
 };

@@ -28,6 +28,7 @@ struct source {
 	struct perfring *perfring; /* NULL: a ring */
 	const void *head;          /* the next record, or NULL */
 	uint32_t head_size;
+	bool counted;
 	struct account account;
 };
 
@@ -247,7 +248,7 @@ static int source_open(struct live *l, struct source *src, struct err *e)
 }
 
 int live_add(struct stream *s, const char *probe, const struct object *object,
-	     const struct schema *const *events, size_t event_count, struct err *e)
+	     const struct schema *const *events, size_t event_count, bool counted, struct err *e)
 {
 	struct live *l = container_of(s, struct live, stream);
 	struct source *src;
@@ -257,6 +258,7 @@ int live_add(struct stream *s, const char *probe, const struct object *object,
 	src->object = object;
 	src->events = events;
 	src->event_count = event_count;
+	src->counted = counted;
 	src->account.probe = probe;
 	return source_open(l, src, e);
 }

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of processes. */
+#include "enrich/processes.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/lru.h"
+#include "base/str.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdio.h>
+
+#define TICK_NS     10000000ULL /* /proc tells start times in 1/100 s */
+#define IMAGES      4           /* programs remembered of one process, for rows that come late */
+#define PARENTS_MAX 16
+#define ARGS_MAX    4096 /* of what /proc tells */
+
+/* What a process ran from when on. */
+struct period {
+	uint64_t from_ns;
+	struct image *image;
+};
+
+struct process {
+	uint32_t pid, ppid;
+	uint64_t start_tick;
+	char comm[16];
+	struct period periods[IMAGES]; /* latest first */
+};
+
+struct processes {
+	struct lru *by_pid;
+};
+
+static struct image *image_new(const char *exe, size_t exe_len, const char *args, size_t args_len)
+{
+	struct image *image = xnew(struct image);
+
+	image->users = 1;
+	image->exe = exe_len ? xstrndup(exe, exe_len) : NULL;
+	image->args = xmemdup(args_len ? args : "", args_len + !args_len);
+	image->args_len = (uint32_t)args_len;
+	return image;
+}
+
+static struct image *image_use(struct image *image)
+{
+	if (image)
+		image->users++;
+	return image;
+}
+
+static void image_drop(struct image *image)
+{
+	if (!image || --image->users)
+		return;
+	free(image->exe);
+	free(image->args);
+	free(image);
+}
+
+static void process_free(void *value)
+{
+	struct process *p = value;
+
+	for (size_t i = 0; i < IMAGES; i++)
+		image_drop(p->periods[i].image);
+	free(p);
+}
+
+struct processes *processes_new(size_t max_count)
+{
+	struct processes *p = xnew(struct processes);
+
+	p->by_pid = lru_new(max_count, process_free);
+	return p;
+}
+
+void processes_free(struct processes *p)
+{
+	if (!p)
+		return;
+	lru_free(p->by_pid);
+	free(p);
+}
+
+/* Takes over `image`. */
+static void process_runs(struct process *p, uint64_t from_ns, struct image *image)
+{
+	image_drop(p->periods[IMAGES - 1].image);
+	memmove(&p->periods[1], &p->periods[0], sizeof(p->periods) - sizeof(p->periods[0]));
+	p->periods[0] = (struct period){ from_ns, image };
+}
+
+static const struct period *process_period(const struct process *p, uint64_t at_ns)
+{
+	for (size_t i = 0; i < IMAGES; i++)
+		if (p->periods[i].image && p->periods[i].from_ns <= at_ns)
+			return &p->periods[i];
+	return NULL;
+}
+
+static struct process *process_add(struct processes *all, uint32_t pid, uint64_t start_tick,
+				   uint32_t ppid, const char comm[static 16])
+{
+	struct process *p = xnew(struct process);
+
+	p->pid = pid;
+	p->ppid = ppid;
+	p->start_tick = start_tick;
+	memcpy(p->comm, comm, sizeof(p->comm));
+	p->comm[15] = '\0';
+	lru_put(all->by_pid, pid, p);
+	return p;
+}
+
+static struct process *process_find(const struct processes *all, uint32_t pid, uint64_t start_tick)
+{
+	struct process *p = lru_get(all->by_pid, pid);
+
+	return p && p->start_tick == start_tick ? p : NULL;
+}
+
+/* Name, parent and start time of /proc/PID/stat, in which the name may hold anything. */
+static bool stat_read(uint32_t pid, char comm[static 16], uint32_t *ret_ppid, uint64_t *ret_tick)
+{
+	char path[64], line[1024], *open, *close;
+	struct err ignored;
+	unsigned long long tick;
+	unsigned ppid;
+
+	str_format(path, sizeof(path), "/proc/%u/stat", pid);
+	if (file_line(path, line, sizeof(line), &ignored) < 0)
+		return false;
+	open = strchr(line, '(');
+	close = strrchr(line, ')');
+	if (!open || !close || close < open ||
+	    sscanf(close + 1,
+		   " %*c %u %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+		   &ppid, &tick) != 2)
+		return false;
+	*close = '\0';
+	memset(comm, 0, 16);
+	str_copy(comm, 16, open + 1);
+	*ret_ppid = ppid;
+	*ret_tick = tick;
+	return true;
+}
+
+/* The program that /proc shows now; NULL: gone, or not permitted. */
+static struct image *image_read(uint32_t pid)
+{
+	char path[64], exe[PATH_MAX];
+	auto_free char *args = NULL;
+	struct err ignored;
+	size_t args_len = 0;
+	ssize_t exe_len;
+
+	str_format(path, sizeof(path), "/proc/%u/exe", pid);
+	exe_len = readlink(path, exe, sizeof(exe));
+	str_format(path, sizeof(path), "/proc/%u/cmdline", pid);
+	if (file_read(path, &args, &args_len, &ignored) < 0)
+		return NULL;
+	args_len = min(args_len, (size_t)ARGS_MAX);
+	return image_new(exe, exe_len > 0 ? (size_t)exe_len : 0, args,
+			 args_len ? args_len - 1 : 0); /* without the last NUL */
+}
+
+/* A process as /proc has it, if it is the one that started then (0: whichever it is). */
+static struct process *process_read(struct processes *all, uint32_t pid, uint64_t start_tick)
+{
+	char comm[16], again[16];
+	uint32_t ppid;
+	uint64_t tick;
+	struct process *p;
+	struct image *image;
+
+	if (!stat_read(pid, comm, &ppid, &tick) || (start_tick && tick != start_tick))
+		return NULL;
+	image = image_read(pid);
+	/* still the same process? */
+	if (!image || !stat_read(pid, again, &ppid, &start_tick) || start_tick != tick) {
+		image_drop(image);
+		return NULL;
+	}
+	p = process_add(all, pid, tick, ppid, comm);
+	process_runs(p, 0, image);
+	return p;
+}
+
+static int prime_one(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
+{
+	(void)dir_fd, (void)type, (void)e;
+	if (name[0] >= '1' && name[0] <= '9')
+		process_read(ctx, (uint32_t)strtoul(name, NULL, 10), 0);
+	return 0;
+}
+
+int processes_prime(struct processes *p, struct err *e)
+{
+	return dir_each("/proc", prime_one, p, e);
+}
+
+void processes_fork(struct processes *all, uint32_t pid, uint64_t start_ns, uint32_t ppid,
+		    const char comm[static 16])
+{
+	struct process *parent = lru_get(all->by_pid, ppid);
+	const struct period *period = parent ? process_period(parent, start_ns) : NULL;
+	struct image *image = period ? image_use(period->image) : NULL;
+	struct process *p = process_add(all, pid, start_ns / TICK_NS, ppid, comm);
+
+	if (image)
+		process_runs(p, start_ns, image);
+}
+
+void processes_exec(struct processes *all, uint32_t pid, uint64_t start_ns, uint32_t ppid,
+		    const char comm[static 16], uint64_t at_ns, const char *exe, size_t exe_len,
+		    const char *args, size_t args_len)
+{
+	struct process *p = process_find(all, pid, start_ns / TICK_NS);
+
+	if (!p)
+		p = process_add(all, pid, start_ns / TICK_NS, ppid, comm);
+	memcpy(p->comm, comm, sizeof(p->comm));
+	p->comm[15] = '\0';
+	process_runs(p, at_ns, image_new(exe, exe_len, args, args_len));
+}
+
+const struct image *processes_image(struct processes *all, uint32_t pid, uint64_t start_ns,
+				    uint64_t at_ns)
+{
+	struct process *p = process_find(all, pid, start_ns / TICK_NS);
+	const struct period *period;
+
+	if (!p)
+		p = process_read(all, pid, start_ns / TICK_NS);
+	period = p ? process_period(p, at_ns) : NULL;
+	return period ? period->image : NULL;
+}
+
+void processes_parents(struct processes *all, uint32_t ppid, struct strbuf *out)
+{
+	for (unsigned i = 0; ppid && i < PARENTS_MAX; i++) {
+		struct process *p = lru_get(all->by_pid, ppid);
+
+		if (!p)
+			p = process_read(all, ppid, 0);
+		if (!p)
+			return;
+		strbuf_appendf(out, "%s%s(%u)", i ? " < " : "", p->comm, ppid);
+		ppid = p->ppid;
+	}
+}

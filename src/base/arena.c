@@ -53,7 +53,7 @@ void *arena_alloc(struct arena *a, size_t size)
 	void *at;
 
 	assert(a && size <= SIZE_MAX - align);
-	rounded = (size + align - 1) & ~(align - 1);
+	rounded = (max(size, (size_t)1) + align - 1) & ~(align - 1);
 	b = a->now;
 	if (!b || b->size - b->used < rounded)
 		b = block_next(a, rounded);

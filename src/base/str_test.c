@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Strings: prefixes, splitting, suggestions. */
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/test.h"
+
+TEST(prefix_and_suffix)
+{
+	CHECK(str_startswith("fs.open", "fs."));
+	CHECK(!str_startswith("fs", "fs."));
+	CHECK(str_endswith("x.bpf.o", ".bpf.o"));
+	CHECK(!str_endswith("o", ".o"));
+	CHECK_STR(str_after("--name", "--"), "name");
+	CHECK_STR(str_after("name", "--"), NULL);
+}
+
+TEST(copies_are_bounded)
+{
+	char to[4];
+
+	CHECK(str_copy(to, sizeof(to), "abc"));
+	CHECK(!str_copy(to, sizeof(to), "abcd"));
+	CHECK_STR(to, "abc");
+	CHECK(str_format(to, sizeof(to), "%d", 123));
+	CHECK(!str_format(to, sizeof(to), "%d", 1234));
+}
+
+static void check_split(const char *text, const char *want)
+{
+	auto_done(strlist) l = { 0 };
+	auto_done(strbuf) b = { 0 };
+	size_t count = str_split(text, &l);
+
+	for (size_t i = 0; i < l.len; i++)
+		strbuf_appendf(&b, "<%s>", l.at[i]);
+	CHECK_STR(strbuf_str(&b), want);
+	CHECK_INT(count, l.len);
+}
+
+TEST(split_on_commas)
+{
+	check_split("a,b", "<a><b>");
+	check_split(" a , b b ,", "<a><b b>");
+	check_split("", "");
+	check_split(",, ,", "");
+	check_split("*.{c,h},x", "<*.{c,h}><x>");
+	check_split("[,;],x", "<[,;]><x>");
+	check_split("{a,b", "<{a><b>");
+	check_split("a\\,b,c", "<a\\,b><c>");
+	check_split("a\\", "<a\\>");
+}
+
+TEST(distance_counts_swaps_as_one)
+{
+	CHECK_INT(str_distance("", ""), 0);
+	CHECK_INT(str_distance("abc", "abc"), 0);
+	CHECK_INT(str_distance("abc", "ABC"), 0);
+	CHECK_INT(str_distance("abc", ""), 3);
+	CHECK_INT(str_distance("kitten", "sitting"), 3);
+	CHECK_INT(str_distance("opne", "open"), 1);
+	CHECK_INT(str_distance("ca", "abc"), 3);
+}
+
+TEST(suggestions)
+{
+	static const char *const names[] = { "fs.open", "fs.read", "net.dns", "process.exec",
+					     "json" };
+
+	CHECK_STR(suggest("fs.opne", names, 5), "fs.open");
+	CHECK_STR(suggest("opne", names, 5), "fs.open");
+	CHECK_STR(suggest("proces.exec", names, 5), "process.exec");
+	CHECK_STR(suggest("jsno", names, 5), "json");
+	CHECK_STR(suggest("zzzzzz", names, 5), NULL);
+	CHECK_STR(suggest("", names, 5), NULL);
+	CHECK_STR(suggest("x", names, 5), NULL);
+	CHECK_STR(suggest("anything", NULL, 0), NULL);
+}
+
+TEST(suggest_long_names)
+{
+	char a[200], b[200];
+	const char *names[] = { b };
+
+	memset(a, 'a', sizeof(a) - 1);
+	a[sizeof(a) - 1] = '\0';
+	memcpy(b, a, sizeof(a));
+	b[3] = 'b';
+	CHECK_STR(suggest(a, names, 1), b);
+}
+
+TEST(list_has)
+{
+	auto_done(strlist) l = { 0 };
+
+	CHECK(!strlist_has(&l, "a"));
+	strlist_add(&l, "a");
+	strlist_add_len(&l, "bcd", 1);
+	CHECK(strlist_has(&l, "a"));
+	CHECK(strlist_has(&l, "b"));
+	CHECK(!strlist_has(&l, "bcd"));
+}

@@ -10,6 +10,7 @@
 #include "sonda.bpf.h"
 
 #include "kernel/block.h"
+#include "sonda/cause.h"
 
 PROBE(io, "block", "Requests that block devices carried out, with the time they waited and took");
 FILTERS("task errors min");
@@ -60,17 +61,14 @@ struct io_values {
 };
 METRICS(io, struct io_labels, struct io_values, 2048, "Block I/O");
 
-/* Who caused a request. */
-struct cause {
-	struct task task;
+/* Who wants a bio done, and since when. */
+struct asked {
+	struct cause cause;
 	u64 charged_cgroup;
-	u64 since_ns;
-	bool ours;	/* sonda's own: neither told nor counted */
-	bool unwanted;	/* by a filter */
-	u8 pad[6];
+	u64 since_ns; /* once underway: of the last change between waiting and being served */
 };
 struct underway {
-	struct cause cause; /* since_ns: of the last change between waiting and being served */
+	struct asked asked;
 	u64 queue_ns;
 	u64 device_ns;
 	u64 sector;
@@ -88,41 +86,36 @@ struct {
 	__type(value, struct underway);
 } underway SEC(".maps");
 
-/* Before 6.5 no hook shows request and submitter together, so the cause is kept with the bio until
+/* Before 6.5 no hook shows request and submitter together, so who asked is kept by bio until
  * the request is issued. LRU, because a bio that is merged away is never heard of again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, u64); /* struct bio */
-	__type(value, struct cause);
-} causes SEC(".maps");
+	__type(value, struct asked);
+} bios SEC(".maps");
 
 /* A flush is a request of the queue's own, without a bio: the last who asked for one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 256);
 	__type(key, u64); /* struct request_queue */
-	__type(value, struct cause);
+	__type(value, struct asked);
 } flushers SEC(".maps");
 
-static __always_inline void cause_now(struct cause *cause, struct bio *bio)
+static __always_inline void asked_now(struct asked *asked, struct bio *bio)
 {
-	cause->since_ns = bpf_ktime_get_ns();
-	cause->ours = sonda_conf.self && bpf_get_current_pid_tgid() >> 32 == sonda_conf.self;
-	cause->unwanted = sonda_conf.sets_on && !task_in_filters(current_task());
-	cause->charged_cgroup = bio_cgroup(bio);
-	if (events_wanted())
-		task_now(&cause->task);
-	else
-		bpf_get_current_comm(cause->task.comm, sizeof(cause->task.comm));
+	asked->since_ns = bpf_ktime_get_ns();
+	asked->charged_cgroup = bio_cgroup(bio);
+	cause_now(&asked->cause);
 }
 
-static __always_inline void flusher_keep(struct request_queue *q, u32 opf, struct cause *cause)
+static __always_inline void flusher_keep(struct request_queue *q, u32 opf, struct asked *asked)
 {
 	u64 key = (u64)q;
 
 	if (opf_has(opf, REQ_PREFLUSH) || opf_has(opf, REQ_FUA))
-		bpf_map_update_elem(&flushers, &key, cause, BPF_ANY);
+		bpf_map_update_elem(&flushers, &key, asked, BPF_ANY);
 }
 
 ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct request *rq)
@@ -130,8 +123,8 @@ ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct re
 	struct underway made = {};
 	u64 key = (u64)rq;
 
-	cause_now(&made.cause, rq->bio);
-	flusher_keep(rq->q, rq->cmd_flags, &made.cause);
+	asked_now(&made.asked, rq->bio);
+	flusher_keep(rq->q, rq->cmd_flags, &made.asked);
 	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return 0;
@@ -139,12 +132,12 @@ ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct re
 
 static __noinline int bio_taken(struct bio *bio, struct request_queue *q)
 {
-	struct cause cause = {};
+	struct asked asked = {};
 	u64 key = (u64)bio;
 
-	cause_now(&cause, bio);
-	flusher_keep(q, bio->bi_opf, &cause);
-	if (bpf_map_update_elem(&causes, &key, &cause, BPF_ANY))
+	asked_now(&asked, bio);
+	flusher_keep(q, bio->bi_opf, &asked);
+	if (bpf_map_update_elem(&bios, &key, &asked, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return 0;
 }
@@ -181,21 +174,21 @@ static __always_inline struct underway *underway_late(struct request *rq, u64 no
 {
 	struct underway made = {};
 	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
-	struct cause *cause;
+	struct asked *asked;
 
 	if (bio)
-		cause = bpf_map_lookup_elem(&causes, &bio);
+		asked = bpf_map_lookup_elem(&bios, &bio);
 	else if ((rq->cmd_flags & REQ_OP_MASK) == REQ_OP_FLUSH)
-		cause = bpf_map_lookup_elem(&flushers, &q);
+		asked = bpf_map_lookup_elem(&flushers, &q);
 	else
-		cause = NULL;
-	if (!cause)
+		asked = NULL;
+	if (!asked)
 		return NULL;
-	made.cause = *cause;
+	made.asked = *asked;
 	if (bio)
-		bpf_map_delete_elem(&causes, &bio);
+		bpf_map_delete_elem(&bios, &bio);
 	else
-		made.cause.since_ns = now;
+		made.asked.since_ns = now;
 	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return bpf_map_lookup_elem(&underway, &key);
@@ -217,8 +210,8 @@ static __noinline int request_issued(struct request *rq)
 	}
 	u->tries++;
 	u->issued = true;
-	u->queue_ns += now - u->cause.since_ns;
-	u->cause.since_ns = now;
+	u->queue_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
 	return 0;
 }
 
@@ -230,8 +223,8 @@ static __noinline int request_given_back(struct request *rq)
 	if (!u || !u->issued)
 		return 0;
 	u->issued = false;
-	u->device_ns += now - u->cause.since_ns;
-	u->cause.since_ns = now;
+	u->device_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
 	return 0;
 }
 
@@ -292,9 +285,9 @@ static __always_inline void count_request(struct underway *u, u32 device)
 	if (label(io, 1))
 		key.op = u->opf & REQ_OP_MASK;
 	if (label(io, 2))
-		__builtin_memcpy(key.comm, u->cause.task.comm, sizeof(key.comm));
+		__builtin_memcpy(key.comm, u->asked.cause.task.comm, sizeof(key.comm));
 	if (label(io, 3))
-		key.charged_cgroup = u->cause.charged_cgroup;
+		key.charged_cgroup = u->asked.charged_cgroup;
 	row = row_of(io, &key);
 	if (!row)
 		return;
@@ -332,7 +325,7 @@ static __always_inline void tell_request(void *ctx, struct underway *u, u32 devi
 
 	if (!e)
 		return;
-	e->task = u->cause.task;
+	e->task = u->asked.cause.task;
 	e->device = device;
 	e->op = u->opf & REQ_OP_MASK;
 	e->flags = request_flags(u->opf);
@@ -343,7 +336,7 @@ static __always_inline void tell_request(void *ctx, struct underway *u, u32 devi
 	e->device_ns = u->device_ns;
 	e->requeues = u->tries - 1;
 	e->err = u->err;
-	e->charged_cgroup = u->cause.charged_cgroup;
+	e->charged_cgroup = u->asked.charged_cgroup;
 	event_send(ctx, e);
 }
 
@@ -351,14 +344,8 @@ static __always_inline void request_done(void *ctx, struct underway *u, struct r
 {
 	u32 device = request_device(rq);
 
-	u->device_ns += bpf_ktime_get_ns() - u->cause.since_ns;
-	if (u->cause.ours)
-		return;
-	if (u->cause.unwanted) {
-		count_filtered();
-		return;
-	}
-	if (!notable(u->err, u->queue_ns + u->device_ns))
+	u->device_ns += bpf_ktime_get_ns() - u->asked.since_ns;
+	if (!cause_wanted(&u->asked.cause) || !notable(u->err, u->queue_ns + u->device_ns))
 		return;
 	if (tables_wanted())
 		count_request(u, device);

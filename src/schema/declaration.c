@@ -53,9 +53,25 @@ static bool shares_a_name(const struct names_row *own, size_t count, const struc
 	return !count;
 }
 
+/*
+ * BTF before clang 16 (and pahole 1.25) doesn't say whether an enum is signed. So that all compilers
+ * give the same: one of up to 4 bytes is if it has a value from -4096 to -1. Larger ones are flags.
+ */
+static void values_widen(struct names_row *rows, size_t count)
+{
+	bool is_signed = false;
+
+	for (size_t i = 0; i < count; i++)
+		is_signed |= (int32_t)rows[i].value < 0 && (int32_t)rows[i].value >= -4096;
+	for (size_t i = 0; i < count; i++)
+		rows[i].value = is_signed ? (uint64_t)(int64_t)(int32_t)rows[i].value
+					  : (uint32_t)rows[i].value;
+}
+
 /* The kernel's enum of that name; it is the same one only if they have a name in common. */
-static bool names_of_kernel(struct declarer *d, const char *name, const struct names_row *own,
-			    size_t count, const struct names **ret_names)
+static bool names_of_kernel(struct declarer *d, const struct type *en, const char *name,
+			    const struct names_row *own, size_t count,
+			    const struct names **ret_names)
 {
 	auto_free struct kernel_enum *kernel = NULL;
 	auto_free struct names_row *rows = NULL;
@@ -67,6 +83,8 @@ static bool names_of_kernel(struct declarer *d, const char *name, const struct n
 	rows = xcalloc(row_count + 1, sizeof(*rows));
 	for (size_t i = 0; i < row_count; i++)
 		rows[i] = (struct names_row){ kernel[i].value, kernel[i].name };
+	if (en->size <= 4)
+		values_widen(rows, row_count);
 	*ret_names = names_new(d->arena, name, rows, row_count);
 	return true;
 }
@@ -85,7 +103,9 @@ const struct names *declare_names(struct declarer *d, const struct type *en)
 	for (uint32_t i = 0; i < ENUMERATORS_MAX && types_enum(d->types, en, i, &value); i++)
 		if (name_is_identifier(value.name))
 			own[count++] = (struct names_row){ value.value, value.name };
-	if (!names_of_kernel(d, name, own, count, &n))
+	if (en->size <= 4)
+		values_widen(own, count);
+	if (!names_of_kernel(d, en, name, own, count, &n))
 		n = names_new(d->arena, name, own, count);
 	map_put(&d->names, en->id, (void *)(uintptr_t)n);
 	return n;

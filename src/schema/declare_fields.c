@@ -50,12 +50,24 @@ static int int_type(struct declarer *d, const struct type *t, struct field *f, s
 	return 0;
 }
 
+/* Up to 4 bytes by its values: see declare_names(). */
+static bool enum_is_signed(const struct type *t, const struct names *n)
+{
+	if (t->size > 4)
+		return t->is_signed;
+	for (size_t i = 0; i < n->count; i++)
+		if ((int64_t)n->at[i].value < 0)
+			return true;
+	return false;
+}
+
 static int enum_type(struct declarer *d, const struct type *t, struct field *f, struct err *e)
 {
 	if (int_type(d, t, f, e) < 0)
 		return -e->code;
 	f->type = FIELD_ENUM;
 	f->names = declare_names(d, t);
+	f->is_signed = enum_is_signed(t, f->names);
 	return 0;
 }
 
@@ -101,8 +113,10 @@ static int array_type(struct declarer *d, const struct type *t, struct field *f,
 	} else {
 		f->is_signed = false;
 	}
-	if (of.kind != TYPE_INT)
+	if (of.kind != TYPE_INT) {
 		f->names = declare_names(d, &of);
+		f->is_signed = enum_is_signed(&of, f->names);
+	}
 	return 0;
 }
 

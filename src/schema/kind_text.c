@@ -70,12 +70,13 @@ void argv_json(struct json *out, const struct field *f, struct value v)
 	json_arr_end(out);
 }
 
+/* With dots and without the last; the root has nothing else. */
 void dns_name_text(struct strbuf *out, const struct field *f, struct value v)
 {
-	plain_text(out, f, v);
+	plain_text(out, f, v.text.len ? v : value_text(".", 1));
 }
 
 void dns_name_json(struct json *out, const struct field *f, struct value v)
 {
-	plain_json(out, f, v);
+	plain_json(out, f, v.text.len ? v : value_text(".", 1));
 }

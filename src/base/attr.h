@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
-/* Compiler attributes under short names, and the few macros every file wants. Depends on nothing. */
+/* Compiler attributes under short names, and the few macros that every file wants. */
 
 #define MUST_USE           __attribute__((warn_unused_result))
 #define PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))

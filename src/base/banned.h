@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Functions that are not used here, and what to use. A call doesn't compile; a field or a variable of
- * the same name is fine. The Makefile forces it into every userland file (-include base/banned.h), so
- * the system headers that declare them come first.
+ * Functions that are not used here, and what to use. A call doesn't compile; a field or a variable
+ * of the same name is fine. The Makefile forces it into every userland file (-include
+ * base/banned.h), so the system headers that declare them come first.
  */
 #include <alloca.h>
 #include <signal.h>

@@ -26,9 +26,9 @@ struct err {
 	char hint[256];            /* what to do next; may be empty */
 };
 
-/* Sets `e` to `code` (a positive errno; 0 or less becomes EINVAL) and the text. Clears the hint and
- * the exit class. Text that doesn't fit ends in "...". Returns -code: `return fail(e, ENOENT, ...)`.
- * Arguments may point into `e` itself. */
+/* Sets `e` to `code` (a positive errno; 0 or less becomes EINVAL) and the text. Clears the hint
+ * and the exit class. Text that doesn't fit ends in "...". Returns -code: `return fail(e,
+ * ENOENT, ...)`. Arguments may point into `e` itself. */
 int fail(struct err *e, int code, const char *fmt, ...) PRINTF(3, 4);
 
 /* fail() with the exit code said: `return fail_as(e, EXIT_KERNEL, ENOTSUP, ...)`. */
@@ -37,7 +37,7 @@ int fail_as(struct err *e, enum exit_code exit_class, int code, const char *fmt,
 /* Puts context in front: "context: text". Returns -e->code. */
 int wrap(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
-/* Sets the hint (the last one set stays). Returns -e->code: `return hint(e, "try ...")` after fail(). */
+/* Sets the hint (the last one stays). Returns -e->code: `return hint(e, "try ...")` after fail(). */
 int hint(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
 /* The process's exit code for this error; EXIT_OK when there is none. */

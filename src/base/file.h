@@ -33,8 +33,8 @@ MUST_USE int file_s64(const char *path, int64_t *ret_value, struct err *e);
 
 MUST_USE bool file_exists(const char *path);
 
-/* Replaces `path` in one step: a new file beside it, synced, renamed over it. On failure the old one
- * is as it was and nothing is left behind. */
+/* Replaces `path` in one step: a new file beside it, synced, renamed over it. On failure the
+ * old one is as it was and nothing is left behind. */
 MUST_USE int file_write(const char *path, const void *bytes, size_t len, mode_t mode,
 			struct err *e);
 /* Writes to what exists (sysfs, procfs), in one write(2). */
@@ -48,8 +48,8 @@ MUST_USE int path_join(char out[static PATH_MAX], const char *dir, const char *n
 /* The part after the last slash. */
 MUST_USE const char *path_base(const char *path);
 
-/* Calls `fn` for each entry but "." and "..", in no particular order, until it returns non-zero, which
- * is returned. `dir_fd` is the open directory, `type` a DT_... value. */
+/* Calls `fn` for each entry but "." and "..", in no particular order, until it returns
+ * non-zero, which is returned. `dir_fd` is the open directory, `type` a DT_... value. */
 typedef int dir_fn(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e);
 MUST_USE int dir_each(const char *path, dir_fn *fn, void *ctx, struct err *e);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Streaming JSON writer into a strbuf; commas are put where they belong. It trusts its caller about
- * nesting. A value is one call; an object's value is json_key() and then one call:
+ * Streaming JSON writer into a strbuf; commas are put where they belong. It trusts its caller
+ * about nesting. A value is one call; an object's value is json_key() and then one call:
  *	struct json j = { .out = &buf };
  *	json_obj_begin(&j); json_key(&j, "pid"); json_u64(&j, 7); json_obj_end(&j);
- * Integers are written in full: readers with 53-bit numbers must mind values above that. One thread.
+ * Integers are written in full: readers with 53-bit numbers must mind values above that. One
+ * thread.
  */
 #include <stdbool.h>
 #include <stddef.h>

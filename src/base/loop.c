@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The event loop. What a callback drops may still have an event in the batch in hand: each watch has
- * a number of its own, and an event whose number is gone is passed over. Timers that are gone are
- * freed between batches.
+ * The event loop. What a callback drops may still have an event in the batch in hand: each watch
+ * has a number of its own, and an event whose number is gone is passed over. Timers that are gone
+ * are freed between batches.
  */
 #include "base/loop.h"
 
@@ -179,10 +179,10 @@ static void signals_serve(struct loop *l, int fd, uint32_t events, void *ctx)
 
 	(void)events, (void)ctx;
 	while (!l->stopped && read(fd, &info, sizeof(info)) == sizeof(info)) {
-		struct taker *t = &l->taker[info.ssi_signo & SIGNO_MAX];
-
-		if (info.ssi_signo <= SIGNO_MAX && t->fn)
-			t->fn(l, (int)info.ssi_signo, t->ctx);
+		assert(info.ssi_signo <= SIGNO_MAX);
+		if (l->taker[info.ssi_signo].fn)
+			l->taker[info.ssi_signo].fn(l, (int)info.ssi_signo,
+						    l->taker[info.ssi_signo].ctx);
 	}
 }
 

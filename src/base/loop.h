@@ -2,9 +2,9 @@
 #pragma once
 /*
  * The event loop: descriptors by epoll, any number of timers on one timerfd, signals by signalfd.
- * Callbacks run in the thread that calls loop_run() and may add, drop and stop anything, themselves
- * included. Descriptors stay the caller's. Signals taken are blocked until loop_free() gives the old
- * mask back; a forked child calls loop_child() before exec.
+ * Callbacks run in the thread that calls loop_run() and may add, drop and stop anything,
+ * themselves included. Descriptors stay the caller's. Signals taken are blocked until loop_free()
+ * gives the old mask back; a forked child calls loop_child() before exec.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,14 +27,14 @@ MUST_USE int loop_new(struct loop **ret_loop, struct err *e);
 void loop_free(struct loop *l);
 AUTO_PTR(loop)
 
-/* Watches `fd` (a second call for the same fd changes it). Errors: EPERM (a regular file), EBADF. */
+/* Watches `fd`; a second call for the same fd changes it. Errors: EPERM (a regular file), EBADF. */
 MUST_USE int loop_fd_add(struct loop *l, int fd, uint32_t events, loop_fd_fn *fn, void *ctx,
 			 struct err *e);
 /* Before the fd is closed. No effect when it isn't watched. */
 void loop_fd_drop(struct loop *l, int fd);
 
-/* Runs `fn` after `after_ns` (0: at once), then each `every_ns` (0: once, and the timer is gone when
- * `fn` returns). Never NULL. */
+/* Runs `fn` after `after_ns` (0: at once), then each `every_ns` (0: once, and the timer is gone
+ * when `fn` returns). Never NULL. */
 struct loop_timer *loop_timer_add(struct loop *l, uint64_t after_ns, uint64_t every_ns,
 				  loop_timer_fn *fn, void *ctx);
 /* Not for a timer that is gone (once, and it ran); NULL is fine. */

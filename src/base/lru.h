@@ -13,8 +13,8 @@
 
 struct lru;
 
-/* Never NULL. `max_entries` > 0. `free_value` (may be NULL) gets each value that is replaced, evicted
- * or removed. */
+/* Never NULL. `max_entries` > 0. `free_value` (may be NULL) gets each value that is replaced,
+ * evicted or removed. */
 MUST_USE struct lru *lru_new(size_t max_entries, void (*free_value)(void *value));
 void lru_free(struct lru *l);
 AUTO_PTR(lru)

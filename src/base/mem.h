@@ -58,9 +58,9 @@ static inline void auto_fclose_end(FILE **file)
 #define auto_close  CLEANUP(fd_close)
 #define auto_fclose CLEANUP(auto_fclose_end)
 
-/* `auto_ptr(schema) s = NULL;` is a `struct schema *` that ends with schema_free(s). The header that
- * declares schema_free() says AUTO_PTR(schema) after it. `auto_done(strbuf) b = { 0 };` is a
- * `struct strbuf` that ends with strbuf_done(&b); there is nothing to declare for that. */
+/* `auto_ptr(schema) s = NULL;` is a `struct schema *` that ends with schema_free(s). The header
+ * that declares schema_free() says AUTO_PTR(schema) after it. `auto_done(strbuf) b = { 0 };` is
+ * a `struct strbuf` that ends with strbuf_done(&b); there is nothing to declare for that. */
 #define AUTO_PTR(type)                                      \
 	static inline void type##_auto_end(struct type **p) \
 	{                                                   \

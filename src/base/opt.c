@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Option tables: parsing. Each type is a row that knows its usual metavar and how to store a value. */
+/* Option tables: parsing. Each type is a row: its usual metavar and how to store a value. */
 #include "base/opt.h"
 
 #include "base/err.h"

@@ -6,8 +6,8 @@
  * each table writes into its own structure. One thread.
  *
  * Understood: --name VALUE, --name=VALUE, --no-name (and --name for a row called "no-name") for
- * booleans, -n VALUE, -nVALUE, -abc, options after words, and `--`, after which everything is handed
- * back apart.
+ * booleans, -n VALUE, -nVALUE, -abc, options after words, and `--`, after which everything is
+ * handed back apart.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -88,9 +88,10 @@ struct opt_rest {
 	bool has_dashes; /* there was a `--` */
 };
 
-/* Parses argv[0..argc) (without the program's and the command's name), reordering argv in place.
- * An option found in several tables is set in each. Errors: EINVAL with exit class EXIT_USAGE, which
- * name the option, what was expected, and the nearest name. Lists must be freed also on failure. */
+/* Parses argv[0..argc) (without the program's and the command's name), reordering argv in
+ * place. An option found in several tables is set in each. Errors: EINVAL with exit class
+ * EXIT_USAGE, which name the option, what was expected, and the nearest name. Lists must be
+ * freed also on failure. */
 MUST_USE int opt_parse(struct opt_set *set, int argc, char **argv, struct opt_rest *ret_rest,
 		       struct err *e);
 

@@ -263,14 +263,14 @@ TEST(help_is_aligned_and_wrapped)
 	opt_set_add(&set, (struct opt_table){ "Nothing:", NULL, 0, NULL, NULL });
 	text = help_text(&set, 62);
 	CHECK_STR(text, "Output:\n"
-			"  -j, --json                    one JSON object a line\n"
-			"      --where EXPR              only events for which the\n"
-			"                                expression is true\n"
-			"  -o, --output text|json|csv    form\n"
-			"                                  text: aligned columns\n"
-			"                                  json: one object a line\n"
+			"  -j, --json                  one JSON object a line\n"
+			"      --where EXPR            only events for which the\n"
+			"                              expression is true\n"
+			"  -o, --output text|json|csv  form\n"
+			"                                text: aligned columns\n"
+			"                                json: one object a line\n"
 			"      --a-very-long-name-for-an-option N\n"
-			"                                help\n");
+			"                              help\n");
 }
 
 TEST(spellings)

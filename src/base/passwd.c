@@ -34,8 +34,8 @@ struct accounts {
 	uint64_t look_ns; /* when the files are looked at again */
 };
 
-/* "name:x:1000:..." without its newline. Lines of another shape (comments, NIS) are passed over; the
- * first of several with the same name or number counts. */
+/* "name:x:1000:..." without its newline. Lines of another shape (comments, NIS) are passed
+ * over; the first of several with the same name or number counts. */
 static void line_read(struct names_file *f, const char *line)
 {
 	size_t len = strcspn(line, ":");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Users and groups from their files, without NSS (a static binary has none). The files are looked at
- * again at most once a second, and read again when they have changed. Users known only to LDAP and
- * the like stay numbers. One thread at a time.
+ * Users and groups from their files, without NSS (a static binary has none). The files are looked
+ * at again at most once a second, and read again when they have changed. Users known only to LDAP
+ * and the like stay numbers. One thread at a time.
  */
 #include <stdbool.h>
 #include <stdint.h>

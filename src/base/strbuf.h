@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * A growable string: zero-initialised is ready, `.s` is NUL-terminated after the first append, `.len`
- * doesn't count the NUL. Reset keeps the memory, so a steady state allocates nothing. One thread.
+ * A growable string: zero-initialised is ready, `.s` is NUL-terminated after the first append,
+ * `.len` doesn't count the NUL. Reset keeps the memory, so a steady state allocates nothing. One
+ * thread.
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,7 +40,7 @@ static inline const char *strbuf_str(const struct strbuf *b)
 char *strbuf_take(struct strbuf *b) MUST_USE RETURNS_NONNULL;
 void strbuf_done(struct strbuf *b);
 
-/* Writes all of it to `fd` and resets. 0 or -errno (EPIPE, ENOSPC ...); what was not written stays. */
+/* Writes it to `fd` and resets. 0 or -errno (EPIPE, ENOSPC ...); what was not written stays. */
 int strbuf_write(struct strbuf *b, int fd) MUST_USE;
 
 /* Makes room for `more` bytes and a NUL, and yields where they go; then set the length with

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "Did you mean": the edit distance that counts a swap of neighbours as one, and the nearest name. */
+/* "Did you mean": the edit distance that counts a swap of neighbours as one; the nearest name. */
 #include "base/str.h"
 
 #include <assert.h>

@@ -130,8 +130,8 @@ static void grow(struct table *t, size_t i, unsigned cols)
 	c->width_cols = cols;
 }
 
-/* Columns that the cell may take: its own width or the rest of the terminal's line; any number where
- * nothing is cut. */
+/* Columns that the cell may take: its own width or the rest of the terminal's line; any number
+ * where nothing is cut. */
 static unsigned cell_room(const struct table *t, const struct line *line, size_t i)
 {
 	unsigned taken = line->used_cols + line->pad_cols, room;
@@ -185,8 +185,8 @@ static void put_cell(struct table *t, struct line *line, size_t i, const struct 
 	if (room)
 		put_text(t, line, cell, text, len, cols, cut);
 	line->full = !room && cell->cols;
-	if (c->declared.align == TABLE_LEFT)
-		line->pad_cols += fill;
+	if (c->declared.align == TABLE_LEFT && c->width_cols > cols)
+		line->pad_cols += c->width_cols - cols;
 	line->pad_cols += GAP_COLS;
 }
 

@@ -2,10 +2,10 @@
 #pragma once
 /*
  * Aligned text tables into a strbuf. Rows are held back until `settle_rows` have come or
- * table_settle() is called; the widths come from those, then stay; a wider cell grows its column up
- * to max_cols from that row on. The last column is free (never padded). On a terminal (width_cols >
- * 0) a cell above max_cols and a line above the width are cut with an ellipsis; otherwise nothing is
- * ever cut. Cells are escaped for terminals. One thread.
+ * table_settle() is called; the widths come from those, then stay; a wider cell grows its column
+ * up to max_cols from that row on. The last column is free (never padded). On a terminal
+ * (width_cols > 0) a cell above max_cols and a line above the width are cut with an ellipsis;
+ * otherwise nothing is ever cut. Cells are escaped for terminals. One thread.
  */
 #include <stdbool.h>
 #include <stddef.h>

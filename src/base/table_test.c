@@ -127,7 +127,7 @@ TEST(cells_are_escaped_and_coloured_only_when_asked)
 		table_cell(t, TERM_PLAIN, "\033[2J", 4);
 		table_row_end(t);
 		table_settle(t);
-		CHECK_STR(out.s, colour ? "\033[1m  PID\033[0m  \033[1mCOMM\033[0m\n"
+		CHECK_STR(out.s, colour ? "  \033[1mPID\033[0m  \033[1mCOMM\033[0m\n"
 					  "    \033[31m1\033[0m  \\x1b[2J\n"
 					: "  PID  COMM\n    1  \\x1b[2J\n");
 	}

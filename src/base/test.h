@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Unit tests: include this in x_test.c, write TEST(name) { CHECK(...); }, link with the objects under
- * test. main() is here (weak), so one file or several make a program. Run it with words to run only
- * the tests whose names contain one of them. A failed check prints file:line and the test goes on;
- * REQUIRE leaves the test. The last line is "N passed, N failed" (tests), the status 1 if any failed.
+ * Unit tests: include this in x_test.c, write TEST(name) { CHECK(...); }, link with the objects
+ * under test. main() is here (weak), so one file or several make a program. Run it with words to
+ * run only the tests whose names contain one of them. A failed check prints file:line and the test
+ * goes on; REQUIRE leaves the test. The last line is "N passed, N failed" (tests), the status 1 if
+ * any failed.
  */
 #include <inttypes.h>
 #include <stdbool.h>

@@ -46,7 +46,8 @@ static const struct unit bytes_units[] = {
 	{ "E", 1ULL << 60 }, { "EiB", 1ULL << 60 }, { "EB", 1000000000000000000ULL },
 };
 static const struct unit number_units[] = {
-	{ "", 1 }, { "k", 1000ULL }, { "M", 1000000ULL }, { "G", 1000000000ULL }, { "T", 1000000000000ULL },
+	{ "", 1 }, { "k", 1000ULL }, { "M", 1000000ULL }, { "G", 1000000000ULL },
+	{ "T", 1000000000000ULL },
 };
 /* Parts per million. */
 static const struct unit share_units[] = { { "", 1000000 }, { "%", 10000 } };
@@ -84,8 +85,8 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* digits[.digits] as value / 10^decimals, at most 18 decimals. Moves *at behind it; false when there
- * is no digit or too many of them. */
+/* digits[.digits] as value / 10^decimals, at most 18 decimals. Moves *at behind it; false when
+ * there is no digit or too many of them. */
 static bool read_decimal(const char **at, unsigned __int128 *value, uint64_t *scale)
 {
 	const char *p = *at;

@@ -36,7 +36,7 @@ static bool in_ranges(uint32_t code, const struct range *r, size_t count)
 	return false;
 }
 
-/* How the first byte says how many follow, and what the code must be at least (no overlong form). */
+/* How many bytes the first one announces, and the least code that may come so (not overlong). */
 static unsigned lead(unsigned char c, uint32_t *ret_code, uint32_t *ret_least)
 {
 	static const struct {

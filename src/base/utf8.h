@@ -12,8 +12,9 @@
 
 struct strbuf;
 
-/* Length in bytes (1-4) of the valid UTF-8 sequence at `s` (at most `len` bytes there); 0 when it is
- * not one (overlong, surrogate, above U+10FFFF, cut short). *ret_code gets the code point. */
+/* Length in bytes (1-4) of the valid UTF-8 sequence at `s` (at most `len` bytes there); 0 when
+ * it is not one (overlong, surrogate, above U+10FFFF, cut short). *ret_code gets the code
+ * point. */
 MUST_USE unsigned utf8_next(const char *s, size_t len, uint32_t *ret_code);
 MUST_USE bool utf8_valid(const char *s, size_t len);
 
@@ -23,13 +24,13 @@ MUST_USE unsigned utf8_width(const char *s, size_t len);
 /* Bytes of the longest prefix that takes at most `cols` columns; *ret_cols gets what it takes. */
 MUST_USE size_t utf8_fit(const char *s, size_t len, unsigned cols, unsigned *ret_cols);
 
-/* Appends as the inside of a JSON string (no quotes): valid UTF-8 as it is, '"' '\\' and controls
- * escaped, each invalid byte 0xXX as \udcXX (Python: json.loads(s).encode("utf-8", "surrogateescape")
- * gives the bytes back). */
+/* Appends as the inside of a JSON string (no quotes): valid UTF-8 as it is, '"' '\\' and
+ * controls escaped, each invalid byte 0xXX as \udcXX (Python: json.loads(s).encode("utf-8",
+ * "surrogateescape") gives the bytes back). */
 void json_escape(struct strbuf *b, const char *s, size_t len);
 
-/* Appends for a terminal or log: controls, C1 controls, bidirectional overrides and invalid bytes as
- * \xNN for each byte, a backslash as \\, the rest as it is. */
+/* Appends for a terminal or log: controls, C1 controls, bidirectional overrides and invalid
+ * bytes as \xNN for each byte, a backslash as \\, the rest as it is. */
 void text_escape(struct strbuf *b, const char *s, size_t len);
 /* The same, but a backslash stays as it is: for sentences, which nobody reads back. */
 void text_clean(struct strbuf *b, const char *s, size_t len);

@@ -11,6 +11,7 @@
 #include "kernel/net.h"
 #include "sonda/packet.h"
 #include "sonda/dns.h"
+#include "sonda/framing.h"
 
 PROBE(dns, "net", "DNS queries: what was asked, what came back, and how long it took");
 FILTERS("task errors min");
@@ -18,59 +19,7 @@ PARAM(u16, port, 53, DOC("port that the servers listen at") RANGE(1, 65535));
 PARAM(u64, timeout, 5000000000, KIND("duration")
 	DOC("a query that has no answer after so long is told as timed out") RANGE(1000000, 3600000000000));
 
-enum dns_type {
-	DNS_TYPE_A = 1,
-	DNS_TYPE_NS = 2,
-	DNS_TYPE_CNAME = 5,
-	DNS_TYPE_SOA = 6,
-	DNS_TYPE_PTR = 12,
-	DNS_TYPE_MX = 15,
-	DNS_TYPE_TXT = 16,
-	DNS_TYPE_AAAA = 28,
-	DNS_TYPE_SRV = 33,
-	DNS_TYPE_NAPTR = 35,
-	DNS_TYPE_OPT = 41,
-	DNS_TYPE_DS = 43,
-	DNS_TYPE_SSHFP = 44,
-	DNS_TYPE_RRSIG = 46,
-	DNS_TYPE_NSEC = 47,
-	DNS_TYPE_DNSKEY = 48,
-	DNS_TYPE_TLSA = 52,
-	DNS_TYPE_SVCB = 64,
-	DNS_TYPE_HTTPS = 65,
-	DNS_TYPE_IXFR = 251,
-	DNS_TYPE_AXFR = 252,
-	DNS_TYPE_ANY = 255,
-	DNS_TYPE_CAA = 257,
-};
-/* the server's code, or that there was none */
-enum dns_result {
-	DNS_NOERROR = 0,
-	DNS_FORMERR = 1,
-	DNS_SERVFAIL = 2,
-	DNS_NXDOMAIN = 3,
-	DNS_NOTIMP = 4,
-	DNS_REFUSED = 5,
-	DNS_YXDOMAIN = 6,
-	DNS_YXRRSET = 7,
-	DNS_NXRRSET = 8,
-	DNS_NOTAUTH = 9,
-	DNS_NOTZONE = 10,
-	DNS_BADVERS = 16,
-	DNS_BADCOOKIE = 23,
-	DNS_TIMEOUT = 0x10000,
-	DNS_UNREACHABLE = 0x10001,
-};
 enum dns_transport { DNS_OVER_UDP, DNS_OVER_TCP };
-enum dns_flags {
-	DNS_FLAG_CD = 0x010,
-	DNS_FLAG_AD = 0x020,
-	DNS_FLAG_RA = 0x080,
-	DNS_FLAG_RD = 0x100,
-	DNS_FLAG_TC = 0x200,
-	DNS_FLAG_AA = 0x400,
-};
-#define DNS_FLAGS_ALL 0x7b0
 /* how the same question of the same process ended before */
 enum dns_retry { DNS_RETRY_NONE, DNS_RETRY_SILENCE, DNS_RETRY_TRUNCATED, DNS_RETRY_ERROR };
 
@@ -128,138 +77,7 @@ struct stray_values {
 METRICS(strays, struct stray_labels, struct stray_values, 256,
 	"Answers that fit no open query: late, doubled or forged");
 
-/* ---- state ---- */
-
-struct query_key {
-	u64 socket; /* cookie */
-	u32 hash;   /* of the question */
-	u32 id;
-};
-struct query {
-	struct dns event; /* the row in the making */
-	u64 first_ns, last_ns;
-	u64 ended_ns;  /* the answer came; 0: not yet */
-	u32 end_seq;   /* TCP: behind the answer's last byte */
-	u32 addresses; /* found so far */
-	struct dns_question question;
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct query_key);
-	__type(value, struct query);
-} pending SEC(".maps");
-
-/*
- * A message is worked on here: too large for the stack. Claimed by counting, as event slots are. The
- * functions that are not static get its number and find the rest here: so the verifier checks each
- * of them once, and not again for every message that a segment may hold.
- */
-struct bench {
-	u64 claims;
-	u64 sk; /* address of the packet's socket */
-	struct packet p;
-	u32 at, size; /* the message: where it begins, and its whole size */
-	u32 end_seq;  /* TCP: behind its last byte */
-	/* the walk over the records; here, where the verifier doesn't try each value they can have */
-	u32 records; /* seen so far */
-	u32 cursor;
-	struct dns_header header;
-	struct query_key key;
-	struct query query;
-};
-#define BENCHES 128
-#define BENCH_TRIES 4
-#define NO_BENCH BENCHES
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, BENCHES);
-	__type(key, u32);
-	__type(value, struct bench);
-} benches SEC(".maps");
-
-/* What a socket asked last, and which answers wait to be read: hints, looked up in `pending`. */
-#define HINTS 4
-struct hint {
-	u32 hash;
-	u32 id; /* id + 1; 0: empty */
-};
-struct asker {
-	u32 strays;
-	u16 asked_at, answered_at;
-	struct hint asked[HINTS];
-	struct hint answered[HINTS];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u64);
-	__type(value, struct asker);
-} askers SEC(".maps");
-
-/* The same question with the same id by the same process, over whatever socket: glibc keeps the id
- * when it goes on to another server or to TCP. */
-struct leg_key {
-	u32 pid;
-	u32 hash;
-	u32 id;
-};
-struct leg {
-	u64 first_ns, last_ns;
-	u32 attempts;
-	enum dns_retry ended;
-};
-#define LEG_FORGOTTEN_NS 60000000000ull
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct leg_key);
-	__type(value, struct leg);
-} legs SEC(".maps");
-
-/* One direction of a TCP connection: where the next message, or its length, begins. */
-struct stream_key {
-	u64 socket;
-	u64 outbound;
-};
-struct stream {
-	struct task task; /* outbound: who used the socket last */
-	u32 unwanted;     /* by the filters */
-	u32 at;           /* sequence number of the next byte to look at */
-	u16 size;         /* of the message */
-	u16 have;         /* bytes of that size already seen: 0 to 2 */
-};
-#define STREAM_MESSAGES 8
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct stream_key);
-	__type(value, struct stream);
-} streams SEC(".maps");
-
-static __always_inline struct bench *bench_at(u32 nth)
-{
-	return bpf_map_lookup_elem(&benches, &nth);
-}
-
-/* The number of a bench that is now the caller's, or NO_BENCH. */
-static __noinline u32 bench_claim(void)
-{
-	u32 first = bpf_get_smp_processor_id(), nth;
-	struct bench *b;
-
-	for (u32 i = 0; i < BENCH_TRIES; i++) {
-		nth = (first * BENCH_TRIES + i) & (BENCHES - 1);
-		b = bench_at(nth);
-		if (!b)
-			break;
-		__sync_fetch_and_add(&b->claims, 1);
-		if (*(volatile u64 *)&b->claims == 1)
-			return nth;
-		__sync_fetch_and_add(&b->claims, -1);
-	}
-	return NO_BENCH;
-}
+#include "dns_state.h"
 
 /* ---- the end of a query ---- */
 
@@ -349,28 +167,6 @@ static __noinline int query_end(void *ctx, struct query_key *key, struct query *
 	return 0;
 }
 
-static __noinline int leg_end(const struct query_key *key, const struct query *q,
-			      enum dns_retry ended)
-{
-	struct leg_key leg_key = {};
-	struct leg *leg;
-
-	if (!key || !q)
-		return 0;
-	leg_key.pid = q->event.task.pid;
-	leg_key.hash = key->hash;
-	leg_key.id = key->id;
-	leg = bpf_map_lookup_elem(&legs, &leg_key);
-	if (!leg)
-		return 0;
-	leg->ended = ended;
-	leg->attempts = q->event.attempts;
-	leg->last_ns = q->last_ns;
-	if (ended == DNS_RETRY_NONE)
-		bpf_map_delete_elem(&legs, &leg_key);
-	return 0;
-}
-
 /* ---- the message on the bench ---- */
 
 static __noinline int message_begin(struct __sk_buff *skb, struct bench *b)
@@ -389,64 +185,7 @@ __noinline int message_question(struct __sk_buff *skb, u32 nth)
 	return b && dns_question_read(skb, b->at + sizeof(b->header), b->p.end, &b->query.question);
 }
 
-static __noinline struct stream *stream_find(u64 socket, bool outbound)
-{
-	struct stream_key key = {};
-
-	key.socket = socket;
-	key.outbound = outbound;
-	return bpf_map_lookup_elem(&streams, &key);
-}
-
 /* ---- queries that leave ---- */
-
-/* Carries over what the same question had behind it, and remembers it for the next leg. */
-static __noinline int leg_begin(const struct query_key *key, struct query *q)
-{
-	struct leg_key leg_key = {};
-	struct leg new = {}, *leg;
-
-	if (!key || !q)
-		return 0;
-	leg_key.pid = q->event.task.pid;
-	leg_key.hash = key->hash;
-	leg_key.id = key->id;
-	leg = bpf_map_lookup_elem(&legs, &leg_key);
-	if (leg && q->last_ns - leg->last_ns < LEG_FORGOTTEN_NS) {
-		q->first_ns = leg->first_ns;
-		q->event.attempts += leg->attempts;
-		q->event.retry_of = leg->ended;
-	}
-	new.first_ns = q->first_ns;
-	new.last_ns = q->last_ns;
-	new.attempts = q->event.attempts;
-	new.ended = DNS_RETRY_SILENCE;
-	bpf_map_update_elem(&legs, &leg_key, &new, BPF_ANY);
-	return 0;
-}
-
-static __noinline int asker_note(const struct query_key *key, bool answered)
-{
-	struct asker *asker, none = {};
-	struct hint hint = {};
-
-	if (!key)
-		return 0;
-	asker = bpf_map_lookup_elem(&askers, &key->socket);
-	if (!asker) {
-		bpf_map_update_elem(&askers, &key->socket, &none, BPF_NOEXIST);
-		asker = bpf_map_lookup_elem(&askers, &key->socket);
-	}
-	if (!asker)
-		return 0;
-	hint.hash = key->hash;
-	hint.id = key->id + 1;
-	if (answered)
-		asker->answered[asker->answered_at++ & (HINTS - 1)] = hint;
-	else
-		asker->asked[asker->asked_at++ & (HINTS - 1)] = hint;
-	return 0;
-}
 
 /* Largest answer over UDP that the query's EDNS record allows. */
 static __noinline u32 query_edns(struct __sk_buff *skb, u32 at, u32 end)
@@ -473,8 +212,11 @@ static __noinline int query_fill(struct __sk_buff *skb, struct bench *b)
 	e->class = q->question.class;
 	e->result = DNS_TIMEOUT;
 	e->ttl_s = e->wire_ns = e->app_ns = -1;
-	e->server_port = b->p.dest;
-	packet_address(skb, b->p.version, true, &e->server);
+	e->server_port = port;
+	if (b->p.dest == port)
+		packet_address(skb, b->p.version, true, &e->server);
+	else
+		socket_remote(skb, b->p.version, &e->server);
 	e->id = b->header.id;
 	e->transport = b->p.protocol == PROTO_TCP ? DNS_OVER_TCP : DNS_OVER_UDP;
 	e->attempts = 1;
@@ -543,8 +285,10 @@ __noinline int query_sent(struct __sk_buff *skb, u32 nth)
 	struct bench *b = bench_at(nth);
 
 	if (!b || !message_begin(skb, b) || (b->header.bits & (DNS_IS_ANSWER | DNS_OPCODE)) ||
-	    !b->header.questions || !query_wanted(b) || !message_question(skb, nth))
+	    !b->header.questions || !query_wanted(b))
 		return 0;
+	if (!message_question(skb, nth)) /* no query at all, or its question goes on in a later segment */
+		return b->at + b->size > b->p.end ? count_lost(LOSS_STATE) : 0;
 	b->key.hash = b->query.question.hash;
 	return query_keep(skb, b);
 }
@@ -642,22 +386,6 @@ static __noinline int stray_count(struct __sk_buff *skb, u64 socket, u8 version)
 	return 0;
 }
 
-/* Some servers answer what they don't understand without repeating the question: then the id must do. */
-static __noinline int answer_guess(struct query_key *key)
-{
-	struct asker *asker;
-
-	if (!key)
-		return 0;
-	asker = bpf_map_lookup_elem(&askers, &key->socket);
-	if (!asker)
-		return 0;
-	for (int i = 0; i < HINTS; i++)
-		if (asker->asked[i].id == key->id + 1)
-			key->hash = asker->asked[i].hash;
-	return 0;
-}
-
 static __always_inline enum dns_retry answer_means(const struct query *q)
 {
 	if (q->event.flags & DNS_FLAG_TC)
@@ -691,73 +419,16 @@ __noinline int answer_came(struct __sk_buff *skb, u32 nth)
 
 /* ---- packets ---- */
 
-/* Who uses the socket? Only while it is owned by a thread is the current task one that does: acks
- * and timers send what was waiting in the name of whoever happens to run. */
-static __noinline int stream_user(struct __sk_buff *skb, struct bench *b, struct stream *s)
-{
-	if (!b || !s)
-		return 0;
-	*(volatile u64 *)&b->sk = (u64)(long)skb->sk;
-	if (!sock_owned((void *)*(volatile u64 *)&b->sk))
-		return 0;
-	task_now(&s->task);
-	s->unwanted = (sonda_conf.self && s->task.pid == sonda_conf.self) ||
-		      (sonda_conf.sets_on && !task_in_filters(current_task()));
-	return 0;
-}
-
-static __noinline struct stream *stream_of(struct __sk_buff *skb, u32 seq, bool outbound)
-{
-	struct stream_key key = {};
-	struct stream *s, new = {};
-
-	key.socket = bpf_get_socket_cookie(skb);
-	key.outbound = outbound;
-	s = bpf_map_lookup_elem(&streams, &key);
-	if (s)
-		return s;
-	new.at = seq;
-	bpf_map_update_elem(&streams, &key, &new, BPF_ANY);
-	return bpf_map_lookup_elem(&streams, &key);
-}
-
-/* Reads what is here of the two bytes before a message. True: its size is known. */
-static __noinline int stream_size(struct __sk_buff *skb, struct stream *s, u32 at, u32 end)
-{
-	u8 byte;
-
-	if (!s)
-		return false;
-	for (int i = 0; i < 2 && s->have < 2; i++, at++) {
-		if (at >= end || bpf_skb_load_bytes(skb, at, &byte, 1))
-			return false;
-		s->size = s->size << 8 | byte;
-		s->have++;
-		s->at++;
-	}
-	return true;
-}
-
 /* The next message of the stream, put on the bench; false when none begins in this segment. */
 __noinline int stream_next(struct __sk_buff *skb, u32 nth, u32 outbound)
 {
 	struct bench *b = bench_at(nth);
 	struct stream *s;
-	u32 seq;
 
 	s = b ? stream_find(bpf_get_socket_cookie(skb), outbound) : NULL;
-	if (!s)
+	if (!s || !framing_next(skb, &s->framing, &b->p, &b->at, &b->size))
 		return false;
-	seq = b->p.seq - b->p.payload; /* what stands at offset 0 of the packet would have */
-	if (s->at - b->p.seq >= b->p.end - b->p.payload)
-		return false;
-	if (!stream_size(skb, s, s->at - seq, b->p.end) || s->at - seq >= b->p.end)
-		return false;
-	b->at = s->at - seq;
-	b->size = s->size;
-	s->at += s->size;
-	s->have = 0;
-	b->end_seq = s->at;
+	b->end_seq = s->framing.at;
 	return true;
 }
 
@@ -774,19 +445,16 @@ static __always_inline int segment_seen(struct __sk_buff *skb, u32 nth, struct b
 		return 0;
 	if (outbound)
 		stream_user(skb, b, s);
-	if ((s32)(b->p.seq - s->at) > 0) { /* a segment was missed */
-		s->at = b->p.seq;
-		s->have = 0;
-	}
+	framing_resume(&s->framing, b->p.seq);
 	for (int i = 0; i < STREAM_MESSAGES; i++) {
 		if (!stream_next(skb, nth, outbound))
-			break;
+			return 0;
 		if (outbound)
 			query_sent(skb, nth);
 		else
 			answer_came(skb, nth);
 	}
-	return 0;
+	return count_unresolved();
 }
 
 static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, bool outbound)
@@ -809,7 +477,7 @@ static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, 
 		query_sent(skb, nth);
 	else
 		answer_came(skb, nth);
-	__sync_fetch_and_add(&b->claims, -1);
+	bench_release(b);
 	return 0;
 }
 
@@ -817,7 +485,8 @@ NEED("cgroup2") SEC("cgroup_skb/egress") int dns_egress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 
-	if (packet_ports(skb, &p) && p.dest == port)
+	/* a connected socket knows which port was meant, whatever the packet was redirected to */
+	if (packet_ports(skb, &p) && (p.dest == port || bpf_ntohl(skb->remote_port) == port))
 		packet_seen(skb, &p, true);
 	return 1;
 }
@@ -902,6 +571,18 @@ SEC("?fexit/inet6_recvmsg") int BPF_PROG(dns_read6, struct socket___net *sock, v
 	return answer_read(ctx, BPF_CORE_READ(sock, sk), ret, flags);
 }
 
+/* without trampolines: where both protocols are done with what was copied */
+ALT(read, 3) OPTIONAL("when the process has read an answer")
+SEC("?kprobe/skb_consume_udp") int BPF_KPROBE(dns_read_udp, struct sock___net *sk, void *skb, int got)
+{
+	return answer_read(ctx, sk, got, 0);
+}
+ALT(read, 3) OPTIONAL("when the process has read an answer")
+SEC("?kprobe/tcp_cleanup_rbuf") int BPF_KPROBE(dns_read_tcp, struct sock___net *sk, int got)
+{
+	return answer_read(ctx, sk, got, 0);
+}
+
 /* ---- the socket gets an error: an ICMP message, or the connection is reset ---- */
 
 /* Marks all queries of the socket, and tells the first; the sweep tells the others. */
@@ -947,6 +628,12 @@ SEC("?fentry/sock_def_error_report") int BPF_PROG(dns_error_report, struct sock_
 	return socket_failed(ctx, sk);
 }
 
+ALT(error, 3) OPTIONAL("ICMP errors: they are told as timeouts")
+SEC("?kprobe/sock_def_error_report") int BPF_KPROBE(dns_error_kprobe, struct sock___net *sk)
+{
+	return socket_failed(ctx, sk);
+}
+
 /* ---- nothing came ---- */
 
 /* A resolver that tries again after exactly `timeout` (glibc: 5 s) is to be heard first. */
@@ -975,6 +662,7 @@ OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter_
 			return 0;
 		q->event.took_ns = q->last_ns + timeout - q->first_ns;
 		q->ended_ns = now_ns;
+		leg_end(&key, q, DNS_RETRY_SILENCE);
 	}
 	return query_end(ctx, &key, q);
 }

@@ -1,9 +1,62 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * DNS messages (RFC 1035) in a packet: the header, the question, the walk over the records. All of
- * it is foreign input: every length is checked, every loop bounded.
+ * DNS messages (RFC 1035) in a packet: the codes, the header, the question, the walk over the
+ * records. All of it is foreign input: every length is checked, every loop bounded.
  */
 #pragma once
+
+enum dns_type {
+	DNS_TYPE_A = 1,
+	DNS_TYPE_NS = 2,
+	DNS_TYPE_CNAME = 5,
+	DNS_TYPE_SOA = 6,
+	DNS_TYPE_PTR = 12,
+	DNS_TYPE_MX = 15,
+	DNS_TYPE_TXT = 16,
+	DNS_TYPE_AAAA = 28,
+	DNS_TYPE_SRV = 33,
+	DNS_TYPE_NAPTR = 35,
+	DNS_TYPE_OPT = 41,
+	DNS_TYPE_DS = 43,
+	DNS_TYPE_SSHFP = 44,
+	DNS_TYPE_RRSIG = 46,
+	DNS_TYPE_NSEC = 47,
+	DNS_TYPE_DNSKEY = 48,
+	DNS_TYPE_TLSA = 52,
+	DNS_TYPE_SVCB = 64,
+	DNS_TYPE_HTTPS = 65,
+	DNS_TYPE_IXFR = 251,
+	DNS_TYPE_AXFR = 252,
+	DNS_TYPE_ANY = 255,
+	DNS_TYPE_CAA = 257,
+};
+/* the server's code, or that there was none */
+enum dns_result {
+	DNS_NOERROR = 0,
+	DNS_FORMERR = 1,
+	DNS_SERVFAIL = 2,
+	DNS_NXDOMAIN = 3,
+	DNS_NOTIMP = 4,
+	DNS_REFUSED = 5,
+	DNS_YXDOMAIN = 6,
+	DNS_YXRRSET = 7,
+	DNS_NXRRSET = 8,
+	DNS_NOTAUTH = 9,
+	DNS_NOTZONE = 10,
+	DNS_BADVERS = 16,
+	DNS_BADCOOKIE = 23,
+	DNS_TIMEOUT = 0x10000,
+	DNS_UNREACHABLE = 0x10001,
+};
+enum dns_flags {
+	DNS_FLAG_CD = 0x010,
+	DNS_FLAG_AD = 0x020,
+	DNS_FLAG_RA = 0x080,
+	DNS_FLAG_RD = 0x100,
+	DNS_FLAG_TC = 0x200,
+	DNS_FLAG_AA = 0x400,
+};
+#define DNS_FLAGS_ALL 0x7b0
 
 struct dns_header {
 	u16 id;
@@ -13,8 +66,6 @@ struct dns_header {
 enum {
 	DNS_IS_ANSWER = 0x8000,
 	DNS_OPCODE = 0x7800,
-	DNS_BITS_AA = 0x0400,
-	DNS_BITS_TC = 0x0200,
 	DNS_BITS_RCODE = 0x000f,
 };
 enum { DNS_NAME_MAX = 255, DNS_LABELS_MAX = 128, DNS_LABEL_MAX = 63 };

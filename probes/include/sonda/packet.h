@@ -117,3 +117,24 @@ static __noinline int packet_address(struct __sk_buff *skb, u8 version, bool des
 	out->family = AF_INET6;
 	return bpf_skb_load_bytes(skb, dest ? 24 : 8, out->bytes, 16);
 }
+
+/* The address that the packet's socket is connected to. */
+static __noinline int socket_remote(struct __sk_buff *skb, u8 version, struct ip *out)
+{
+	u32 *words;
+
+	if (!out)
+		return 0;
+	words = (u32 *)out->bytes;
+	if (version == 4) {
+		out->family = AF_INET;
+		words[0] = skb->remote_ip4;
+		return 0;
+	}
+	out->family = AF_INET6;
+	words[0] = skb->remote_ip6[0];
+	words[1] = skb->remote_ip6[1];
+	words[2] = skb->remote_ip6[2];
+	words[3] = skb->remote_ip6[3];
+	return 0;
+}

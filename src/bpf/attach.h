@@ -31,7 +31,7 @@ struct links {
 	size_t len, cap;
 };
 void links_add(struct links *l, struct bpf_link *link); /* takes it over */
-void links_add_fd(struct links *l, int fd);		/* takes it over */
+void links_add_fd(struct links *l, int fd);             /* takes it over */
 void links_add_tc(struct links *l, unsigned ifindex, bool ingress, unsigned handle,
 		  unsigned priority, bool made_hook);
 void links_done(struct links *l);
@@ -42,8 +42,8 @@ MUST_USE uint64_t links_missed(const struct links *l);
 MUST_USE int iterator_link(int program_fd, int map_fd);
 
 struct method {
-	const char *prefix; /* of the section */
-	const char *name;   /* in messages: "fentry" */
+	const char *prefix;          /* of the section */
+	const char *name;            /* in messages: "fentry" */
 	int (*ready)(struct err *e); /* see method_ready(); NULL: ask by trying */
 	/* Is the place there? Cheap, before loading. May choose the target. NULL: ask by trying. */
 	int (*find)(const struct attach_spec *spec, struct err *e);

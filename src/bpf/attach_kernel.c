@@ -109,8 +109,10 @@ static int kprobe_add(const struct attach_spec *spec, bool is_return, struct lin
 			return 0;
 		}
 		if (errno == ENOENT || errno == EADDRNOTAVAIL)
-			fail_as(e, EXIT_KERNEL, ENOENT, "function %s: not in this kernel, or it "
-							"can't be probed", name);
+			fail_as(e, EXIT_KERNEL, ENOENT,
+				"function %s: not in this kernel, or it "
+				"can't be probed",
+				name);
 		else
 			fail(e, errno, "kprobe %s: %s", name, strerror(errno));
 	}

@@ -33,8 +33,8 @@ int attach_cgroup(const struct attach_spec *spec, struct links *links, struct er
 	link = bpf_program__attach_cgroup(spec->program, fd);
 	if (!link)
 		return fail(e, errno, "cgroup hook: %s",
-			    errno == EPERM ? "a program that allows no other is attached there" :
-					     strerror(errno));
+			    errno == EPERM ? "a program that allows no other is attached there"
+					   : strerror(errno));
 	links_add(links, link);
 	return 0;
 }
@@ -54,8 +54,8 @@ int attach_netns(const struct attach_spec *spec, struct links *links, struct err
 }
 
 static const char *const netfilter_hooks[] = {
-	[NF_INET_PRE_ROUTING] = "pre_routing",	 [NF_INET_LOCAL_IN] = "local_in",
-	[NF_INET_FORWARD] = "forward",		 [NF_INET_LOCAL_OUT] = "local_out",
+	[NF_INET_PRE_ROUTING] = "pre_routing",   [NF_INET_LOCAL_IN] = "local_in",
+	[NF_INET_FORWARD] = "forward",           [NF_INET_LOCAL_OUT] = "local_out",
 	[NF_INET_POST_ROUTING] = "post_routing",
 };
 
@@ -89,8 +89,10 @@ int attach_netfilter(const struct attach_spec *spec, struct links *links, struct
 		LIBBPF_OPTS(bpf_netfilter_opts, opts);
 
 		if (!netfilter_parse(target, &opts))
-			return fail(e, EINVAL, "netfilter '%s': not FAMILY:HOOK, such as "
-					       "ipv4:local_in", target);
+			return fail(e, EINVAL,
+				    "netfilter '%s': not FAMILY:HOOK, such as "
+				    "ipv4:local_in",
+				    target);
 		link = bpf_program__attach_netfilter(spec->program, &opts);
 		if (!link)
 			return fail(e, errno, "netfilter %s: %s", target, strerror(errno));
@@ -117,8 +119,8 @@ int attach_xdp(const struct attach_spec *spec, struct links *links, struct err *
 	}
 	if_indextoname(spec->ifindex, name);
 	return fail(e, errno, "XDP on %s: %s", name,
-		    errno == EBUSY || errno == EEXIST ? "another program is attached there" :
-							strerror(errno));
+		    errno == EBUSY || errno == EEXIST ? "another program is attached there"
+						      : strerror(errno));
 }
 
 /* Before 6.6. The qdisc is made when it isn't there; what others attach to it is left alone. */
@@ -133,8 +135,8 @@ static int clsact_add(const struct attach_spec *spec, bool ingress, struct links
 	made = bpf_tc_hook_create(&hook);
 	if (made && made != -EEXIST)
 		return fail(e, -made, "clsact: %s",
-			    made == -ENOENT ? "not in this kernel (CONFIG_NET_CLS_ACT)" :
-					      strerror(-made));
+			    made == -ENOENT ? "not in this kernel (CONFIG_NET_CLS_ACT)"
+					    : strerror(-made));
 	if (bpf_tc_attach(&hook, &opts)) {
 		int code = errno;
 

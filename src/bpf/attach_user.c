@@ -126,17 +126,17 @@ static int samples_add(const struct attach_spec *spec, struct perf_event_attr *a
 	size_t before = links->len;
 
 	for (int cpu = 0; cpu < cpus; cpu++) {
-		auto_close int fd = (int)syscall(SYS_perf_event_open, attr, -1, cpu, -1,
-						 PERF_FLAG_FD_CLOEXEC);
+		auto_close int fd =
+			(int)syscall(SYS_perf_event_open, attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 		struct bpf_link *link;
 
 		if (fd < 0 && errno == ENODEV) /* offline */
 			continue;
 		if (fd < 0)
 			return fail(e, errno, "samples of %s: %s", name,
-				    errno == ENOENT || errno == EOPNOTSUPP ?
-					    "this machine has no such counter" :
-					    strerror(errno));
+				    errno == ENOENT || errno == EOPNOTSUPP
+					    ? "this machine has no such counter"
+					    : strerror(errno));
 		link = bpf_program__attach_perf_event(spec->program, fd);
 		if (!link)
 			return fail(e, errno, "samples of %s: %s", name, strerror(errno));

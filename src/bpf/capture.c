@@ -66,8 +66,9 @@ static bool line_has(const char *line, size_t len, const char *part)
  * "-- BEGIN" and "-- END" and may hold anything. */
 void capture_blame(const char *text, struct blame *ret_blame)
 {
-	static const char *const words[] = { "failed", "wasn't created", "can't", "bad", "invalid",
-					     "not found", "unknown", "unsupported", "missing" };
+	static const char *const words[] = { "failed",  "wasn't created", "can't",
+					     "bad",     "invalid",        "not found",
+					     "unknown", "unsupported",    "missing" };
 	struct blame b = { .words = "" };
 	bool in_log = false;
 	size_t len;

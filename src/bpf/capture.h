@@ -17,8 +17,9 @@ enum { CAPTURE_NAME_MAX = 128 };
 struct blame {
 	char program[CAPTURE_NAME_MAX]; /* the first it names; "" when it isn't a program */
 	char outer[CAPTURE_NAME_MAX];   /* the last: the first may be a function within it */
-	char map[CAPTURE_NAME_MAX];     /* the map that could not be made, or is used but not made */
-	const char *words; /* the line that says it, borrowed from `text`; not terminated: words_len */
+	char map[CAPTURE_NAME_MAX]; /* the map that could not be made, or is used but not made */
+	const char
+		*words; /* the line that says it, borrowed from `text`; not terminated: words_len */
 	size_t words_len;
 };
 /* Reads the messages of a failed load. */

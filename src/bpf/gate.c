@@ -139,8 +139,8 @@ static int need_check(const char *text, struct err *e)
 		if (needs[i].has(name) != negated)
 			return 0;
 		return fail_as(e, EXIT_KERNEL, ENOTSUP,
-			       negated ? "not meant for a kernel with %s %s" :
-					 "%s %s: not in this kernel",
+			       negated ? "not meant for a kernel with %s %s"
+				       : "%s %s: not in this kernel",
 			       needs[i].what, name);
 	}
 	return fail(e, EINVAL, "need '%s' is not one that sonda knows", text);

@@ -23,7 +23,7 @@ void kernel_btf_release(void);
  * EXIT_KERNEL), EINVAL. */
 MUST_USE int kernel_types(const struct types **ret_types, struct err *e);
 
-MUST_USE bool kernel_has_type(const char *name);  /* struct, union, enum, typedef or int */
+MUST_USE bool kernel_has_type(const char *name); /* struct, union, enum, typedef or int */
 MUST_USE bool kernel_has_func(const char *name);
 MUST_USE bool kernel_has_field(const char *struct_name, const char *member); /* "a.b" goes down */
 /* Id of the function, for a trampoline; 0: none. */

@@ -32,20 +32,22 @@ static int ready_trampoline(struct err *e)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
 	auto_close int fd = -1;
-	char lockdown[64] = "";
+	char lockdown[64];
 
 	opts.attach_btf_id = kernel_func_id(test_function);
 	if (!opts.attach_btf_id)
-		return kernel_has_btf() ? 0 : fail_as(e, EXIT_KERNEL, ENOENT,
-						      "this kernel has no BTF");
+		return kernel_has_btf() ? 0
+					: fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF");
 	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "sonda_test", "GPL", return_zero,
 			   ARRAY_LEN(return_zero), &opts);
 	if (fd >= 0)
 		return 0;
-	if (errno == EPERM && securityfs_line("lockdown", lockdown, sizeof(lockdown)))
-		return fail_as(e, EXIT_KERNEL, ENOTSUP,
-			       "refused by the kernel (EPERM; lockdown: %s)", lockdown);
-	return fail_as(e, EXIT_KERNEL, ENOTSUP, "refused by the kernel (%s)", strerror(errno));
+	if (errno != EPERM || geteuid())
+		return fail_as(e, EXIT_KERNEL, ENOTSUP, "refused by the kernel (%s)",
+			       strerror(errno));
+	lockdown_mode(lockdown, sizeof(lockdown));
+	return fail_as(e, EXIT_KERNEL, ENOTSUP, "refused by the kernel (EPERM; lockdown: %s)",
+		       lockdown);
 }
 
 /* A program on an LSM hook loads and attaches even where "bpf" isn't among the active modules, and

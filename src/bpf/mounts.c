@@ -146,6 +146,22 @@ bool securityfs_line(const char *name, char *line, unsigned size)
 	return true;
 }
 
+/* "none [integrity] confidentiality": the one in brackets. */
+void lockdown_mode(char *mode, unsigned size)
+{
+	char line[128], *from, *to;
+
+	str_copy(mode, size, "none");
+	if (!securityfs_line("lockdown", line, sizeof(line)))
+		return;
+	from = strchr(line, '[');
+	to = from ? strchr(from, ']') : NULL;
+	if (!to)
+		return;
+	*to = '\0';
+	str_copy(mode, size, from + 1);
+}
+
 void mounts_release(void)
 {
 	for (int i = 0; i < MOUNT_COUNT; i++)

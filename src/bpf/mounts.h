@@ -23,5 +23,8 @@ MUST_USE int cgroup_root_fd(int *ret_fd, struct err *e);
 /* First line of a file in securityfs ("lsm", "lockdown"). False: can't be read. */
 MUST_USE bool securityfs_line(const char *name, char *line, unsigned size);
 
+/* The kernel's lockdown mode: "none", "integrity" or "confidentiality". */
+void lockdown_mode(char *mode, unsigned size);
+
 /* Closes what is kept; it is opened again when needed. */
 void mounts_release(void);

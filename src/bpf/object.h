@@ -43,7 +43,7 @@ MUST_USE uint32_t object_probe_var(const struct object *o);
 
 struct object_map {
 	const char *name;
-	uint32_t var; /* BTF id of the variable, for tags; 0: not known */
+	uint32_t var;  /* BTF id of the variable, for tags; 0: not known */
 	uint32_t type; /* BPF_MAP_TYPE_... */
 	uint32_t key_size, value_size;
 	uint32_t key_type, value_type; /* BTF ids; 0: not told */
@@ -60,9 +60,9 @@ MUST_USE bool object_map_find(const struct object *o, const char *name, struct o
 
 struct object_var {
 	const char *name;
-	uint32_t var;  /* BTF id of the variable, for tags */
-	uint32_t type; /* BTF id of what it holds */
-	uint32_t size; /* bytes */
+	uint32_t var;      /* BTF id of the variable, for tags */
+	uint32_t type;     /* BTF id of what it holds */
+	uint32_t size;     /* bytes */
 	const void *bytes; /* the value as it stands now; may be unaligned */
 };
 MUST_USE size_t object_var_count(const struct object *o);
@@ -117,8 +117,8 @@ void object_program(const struct object *o, size_t nth, struct object_program *r
 /* A slot, and the alternative that is used for it. */
 struct object_slot {
 	const char *name;
-	unsigned rank;   /* in use after object_load(), or what object_preview() expects; 0: none */
-	bool optional;   /* may be missing */
+	unsigned rank; /* in use after object_load(), or what object_preview() expects; 0: none */
+	bool optional; /* may be missing */
 	const char *hook; /* of the first program of that rank; "" when there is none */
 };
 MUST_USE size_t object_slot_count(const struct object *o);
@@ -127,7 +127,7 @@ void object_slot(const struct object *o, size_t nth, struct object_slot *ret_slo
 /* ---- loading ---- */
 
 struct load_options {
-	unsigned ifindex;  /* interface for XDP and TC programs; 0: none was given */
+	unsigned ifindex; /* interface for XDP and TC programs; 0: none was given */
 	/* Called when the maps are there and nothing is attached yet, to fill them. Once more for
 	 * each retry. 0, or negative with `e` set: ends the loading. */
 	int (*before_attach)(struct object *o, void *ctx, struct err *e);

@@ -34,15 +34,15 @@ struct map_part {
 
 struct slot_part {
 	const char *name;
-	unsigned rank;  /* chosen; 0: none */
-	bool optional;  /* each of its programs is */
+	unsigned rank; /* chosen; 0: none */
+	bool optional; /* each of its programs is */
 };
 
 struct object {
 	char *name;
 	const void *bytes; /* of the ELF file */
 	size_t size;
-	void *owned;       /* the bytes, when they are ours */
+	void *owned; /* the bytes, when they are ours */
 	struct bpf_object *bpf;
 	struct types *types;
 	uint32_t probe_var;

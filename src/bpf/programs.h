@@ -24,20 +24,21 @@ struct program {
 	char name[64]; /* from BTF where there is one: the kernel's own is cut at 15 */
 	uint64_t run_time_ns, run_count; /* since loaded, only while statistics were on */
 	uint64_t recursion_misses;
-	uint64_t loaded_at_ns;      /* CLOCK_BOOTTIME */
-	uint32_t insns;             /* verified; 0 before 5.16 */
-	uint64_t code_bytes;        /* program memory */
-	uint64_t map_bytes;         /* of its maps; a map of n programs counts 1/n in each */
-	struct program_holder holder; /* first process that holds it; pid 0: pinned or attached only */
+	uint64_t loaded_at_ns; /* CLOCK_BOOTTIME */
+	uint32_t insns;        /* verified; 0 before 5.16 */
+	uint64_t code_bytes;   /* program memory */
+	uint64_t map_bytes;    /* of its maps; a map of n programs counts 1/n in each */
+	struct program_holder
+		holder; /* first process that holds it; pid 0: pinned or attached only */
 	uint32_t holders;
 };
 
 struct programs {
 	struct program *at;
 	size_t len;
-	uint64_t map_bytes;     /* all maps of the machine */
+	uint64_t map_bytes; /* all maps of the machine */
 	uint32_t map_count;
-	uint64_t taken_at_ns;   /* CLOCK_BOOTTIME */
+	uint64_t taken_at_ns; /* CLOCK_BOOTTIME */
 };
 
 /* Errors: EPERM (EXIT_DENIED). */

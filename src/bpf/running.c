@@ -25,7 +25,8 @@ void object_detach(struct object *o)
 int object_map_fd(const struct object *o, const char *name)
 {
 	const struct map_part *m = map_part_find(o, name);
-	int fd = m && m->handle && o->bpf ? bpf_map__fd(m->handle) : -1;
+	/* a map that isn't made has a placeholder for a descriptor */
+	int fd = m && m->handle && bpf_map__autocreate(m->handle) ? bpf_map__fd(m->handle) : -1;
 
 	return fd < 0 ? -1 : fd;
 }
@@ -78,7 +79,7 @@ uint64_t object_missed(const struct object *o)
 {
 	uint64_t missed = links_missed(&o->links);
 
-	vec_for_each(p, &o->programs) {
+	vec_for_each (p, &o->programs) {
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
 

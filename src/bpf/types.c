@@ -20,12 +20,12 @@ enum {
 struct tag {
 	uint32_t type;
 	int32_t component;
-	uint32_t id; /* of the tag itself: keeps the order written */
+	uint32_t id;      /* of the tag itself: keeps the order written */
 	const char *text; /* behind the '@' */
 };
 
 struct types {
-	unsigned char *owned; /* NULL when the bytes are borrowed */
+	unsigned char *owned;    /* NULL when the bytes are borrowed */
 	const unsigned char *at; /* the type section */
 	const char *strings;
 	uint32_t strings_size; /* the last byte is NUL */
@@ -39,10 +39,10 @@ struct types {
 static const struct {
 	uint8_t each, fixed;
 } extras[TYPE_KIND_COUNT] = {
-	[TYPE_INT] = { 0, 4 },	  [TYPE_ARRAY] = { 0, sizeof(struct btf_array) },
-	[TYPE_STRUCT] = { 12, 0 }, [TYPE_UNION] = { 12, 0 },
-	[TYPE_ENUM] = { 8, 0 },	  [TYPE_FUNC_PROTO] = { 8, 0 },
-	[TYPE_VAR] = { 0, 4 },	  [TYPE_SECTION] = { 12, 0 },
+	[TYPE_INT] = { 0, 4 },      [TYPE_ARRAY] = { 0, sizeof(struct btf_array) },
+	[TYPE_STRUCT] = { 12, 0 },  [TYPE_UNION] = { 12, 0 },
+	[TYPE_ENUM] = { 8, 0 },     [TYPE_FUNC_PROTO] = { 8, 0 },
+	[TYPE_VAR] = { 0, 4 },      [TYPE_SECTION] = { 12, 0 },
 	[TYPE_DECL_TAG] = { 0, 4 }, [TYPE_ENUM64] = { 12, 0 },
 };
 
@@ -142,8 +142,8 @@ static void tags_index(struct types *t)
 			continue;
 		text = string_at(t, b->name_off);
 		if (text[0] == '@')
-			t->tags[n++] = (struct tag){ b->type, *(const int32_t *)(b + 1), id,
-						     text + 1 };
+			t->tags[n++] =
+				(struct tag){ b->type, *(const int32_t *)(b + 1), id, text + 1 };
 	}
 	t->tag_count = n;
 	qsort(t->tags, n, sizeof(*t->tags), tag_compare);

@@ -44,16 +44,16 @@ enum type_kind {
 struct type {
 	uint32_t id;
 	enum type_kind kind;
-	const char *name;  /* "" when it has none */
-	uint32_t size;     /* bytes: int, float, enum, struct, union, section; else 0 */
-	uint32_t target;   /* type id: of ptr, typedef, modifier, var, func, decl tag; element of an
+	const char *name; /* "" when it has none */
+	uint32_t size;    /* bytes: int, float, enum, struct, union, section; else 0 */
+	uint32_t target;  /* type id: of ptr, typedef, modifier, var, func, decl tag; element of an
 			      array; returned by a func_proto */
-	uint32_t count;    /* members, enum values, parameters, variables of a section, elements */
-	bool is_signed;    /* int, enum */
-	bool is_bool;      /* int */
-	uint8_t bits;      /* int: significant bits */
+	uint32_t count;   /* members, enum values, parameters, variables of a section, elements */
+	bool is_signed;   /* int, enum */
+	bool is_bool;     /* int */
+	uint8_t bits;     /* int: significant bits */
 	uint8_t bit_offset; /* int */
-	int32_t component; /* decl tag: member or parameter, -1 for the whole */
+	int32_t component;  /* decl tag: member or parameter, -1 for the whole */
 };
 
 struct type_member { /* of a struct or union */

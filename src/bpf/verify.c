@@ -20,7 +20,7 @@
 
 enum {
 	LOG_BYTES = 16 * 1024 * 1024, /* pages are taken only as far as they are written */
-	LOG_TEXT = 1,		      /* BPF_LOG_LEVEL1: what led to a refusal */
+	LOG_TEXT = 1,                 /* BPF_LOG_LEVEL1: what led to a refusal */
 	LOG_STATS = 4,
 };
 
@@ -29,11 +29,21 @@ enum {
 /* "12: (85) call ...", "12: R1=ctx()", "from 3 to 7: R0=..." and other lines of the trace. */
 static bool is_trace(const char *line)
 {
-	static const char *const words[] = { "from ",	"func#",	"Func#",  "mark_precise",
-					     "last_idx", "regs=",	"parent ", "propagating",
-					     "caller:",	 "callee:",	"returning from",
-					     "frame",	 "reg type unsupported for",
-					     "Validating ", "Live regs" };
+	static const char *const words[] = { "from ",
+					     "func#",
+					     "Func#",
+					     "mark_precise",
+					     "last_idx",
+					     "regs=",
+					     "parent ",
+					     "propagating",
+					     "caller:",
+					     "callee:",
+					     "returning from",
+					     "frame",
+					     "reg type unsupported for",
+					     "Validating ",
+					     "Live regs" };
 	const char *end = line;
 
 	while (isdigit((unsigned char)*end))
@@ -80,7 +90,8 @@ static uint32_t stack_deepest(const char *figures)
 	unsigned long deepest = 0, n;
 	char *end;
 
-	for (const char *at = figures; isdigit((unsigned char)*at); at = *end == '+' ? end + 1 : end) {
+	for (const char *at = figures; isdigit((unsigned char)*at);
+	     at = *end == '+' ? end + 1 : end) {
 		n = strtoul(at, &end, 10);
 		deepest = max(deepest, n);
 	}
@@ -117,8 +128,8 @@ void verify_read_log(char *log, struct verdict *v)
 		} else if (is_trace(line)) {
 			is_last = false;
 		} else {
-			v->words = is_last && advice_find(v->words) && !advice_find(line) ?
-					   v->words : line;
+			v->words = is_last && advice_find(v->words) && !advice_find(line) ? v->words
+											  : line;
 			is_last = true;
 		}
 	}
@@ -140,7 +151,7 @@ static int load_alone(struct object *o, struct program_part *p, unsigned level, 
 
 	if (object_reopen(o, e) < 0)
 		return e->code;
-	vec_for_each(other, &o->programs)
+	vec_for_each (other, &o->programs)
 		other->chosen = other == p;
 	/* once more, because the gate may have chosen the target, in the handle before */
 	(void)!program_gate(o, p, 1, &why);
@@ -183,8 +194,10 @@ static void verdict_blame(struct verdict *v, char *words, size_t size)
 static int verify_program(struct object *o, struct program_part *p, char *log, char *copy,
 			  verdict_fn *fn, void *ctx, struct err *e)
 {
-	struct verdict v = { .program = p->told.name, .hook = p->told.hook,
-			     .slot = p->told.slot, .rank = p->told.rank };
+	struct verdict v = { .program = p->told.name,
+			     .hook = p->told.hook,
+			     .slot = p->told.slot,
+			     .rank = p->told.rank };
 	struct err why = { 0 };
 	char words[512];
 
@@ -225,12 +238,12 @@ int verify_object(struct object *o, verdict_fn *fn, void *ctx, struct err *e)
 	if (o->loaded)
 		return fail(e, EBUSY, "'%s' is already loaded", o->name);
 	err_clear(e);
-	vec_for_each(p, &o->programs) {
+	vec_for_each (p, &o->programs) {
 		code = verify_program(o, p, log, copy, fn, ctx, e);
 		if (code)
 			break;
 	}
-	vec_for_each(p, &o->programs)
+	vec_for_each (p, &o->programs)
 		p->chosen = false;
 	if (object_reopen(o, &reopened) < 0 && !code) {
 		*e = reopened;

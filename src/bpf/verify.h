@@ -18,17 +18,17 @@ struct verdict {
 	const char *program, *hook, *slot;
 	unsigned rank;
 	bool loads;
-	bool skipped;          /* by a gate: `words` says which; it wasn't given to the kernel */
-	int code;              /* positive errno of a refusal; 0 */
-	uint32_t insns;        /* verified; 0: not known */
+	bool skipped;   /* by a gate: `words` says which; it wasn't given to the kernel */
+	int code;       /* positive errno of a refusal; 0 */
+	uint32_t insns; /* verified; 0: not known */
 	uint32_t xlated_bytes, jited_bytes;
-	uint32_t stack_bytes;  /* deepest; 0: not known */
-	const char *file;      /* of the refused C line; "" */
-	unsigned line;         /* 0: not known */
-	const char *source;    /* the refused C line; "" */
-	const char *words;     /* the log's last words, or why it was skipped; "" */
-	const char *advice;    /* what to do; "" when the table has nothing */
-	const char *log;       /* the whole log; "" */
+	uint32_t stack_bytes; /* deepest; 0: not known */
+	const char *file;     /* of the refused C line; "" */
+	unsigned line;        /* 0: not known */
+	const char *source;   /* the refused C line; "" */
+	const char *words;    /* the log's last words, or why it was skipped; "" */
+	const char *advice;   /* what to do; "" when the table has nothing */
+	const char *log;      /* the whole log; "" */
 };
 
 /* Strings live until `fn` returns. Returns what `fn` returned when that wasn't 0.

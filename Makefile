@@ -8,7 +8,7 @@ ARGS ?= trace process.exec process.exit net.dns 'fs.open: err != 0'
 
 CC ?= gcc
 CLANG ?= $(firstword $(shell command -v clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 2>/dev/null) clang)
-BPFTOOL ?= $(firstword $(wildcard /usr/sbin/bpftool /usr/lib/linux-tools/*/bpftool) bpftool)
+BPFTOOL ?= $(firstword $(wildcard /usr/local/sbin/bpftool /usr/lib/linux-tools*/*/bpftool /usr/sbin/bpftool) bpftool)
 MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
 ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
@@ -46,11 +46,16 @@ FUZZ := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 
 all: $(BUILD)/sonda ## build the binary, build/sonda
 
-run: setup all ## build and show events of this machine (make run ARGS='trace fs.open --comm nginx')
+run: ## build and show events of this machine (make run ARGS='trace fs.open --comm nginx')
+	@tools/setup
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	$(BUILD)/sonda $(ARGS)
 
-test: setup-test all ## everything: checks, unit, live and virtual-machine tests
-	tools/test-all
+test: ## everything: checks, unit, live and virtual-machine tests
+	@tools/setup
+	@tools/setup --test
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@tools/test-all
 
 check: ## formatting, layers, sizes, names, forbidden words, shell scripts
 	tools/check
@@ -69,26 +74,29 @@ clean: ## remove what was built
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# make V=1 shows the commands
+say = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(patsubst $(BUILD)/%,%,$@)';)
+
 # --- the binary ---
 
 $(BUILD)/sonda: $(BUILD)/sonda.debug
-	strip -s -o $@ $<
+	@strip -s -o $@ $<
 
 $(BUILD)/sonda.debug: $(OBJ) $(BUILD)/obj/embedded.o
-	$(CC) $(CFLAGS) $(RELEASE) $(LDRELEASE) -o $@ $^ $(LIBS)
+	$(call say,LINK)$(CC) $(CFLAGS) $(RELEASE) $(LDRELEASE) -o $@ $^ $(LIBS)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(RELEASE) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(RELEASE) -MMD -MP -c -o $@ $<
 
 # The probes' objects and a table of them, as src/pipeline/embedded.h declares it.
 $(BUILD)/gen/embedded.S: tools/embed $(PROBE_OBJ)
 	@mkdir -p $(@D)
-	tools/embed $(PROBE_OBJ) > $@
+	@tools/embed $(PROBE_OBJ) > $@
 
 $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) -c -o $@ $<
+	@$(CC) -c -o $@ $<
 
 # --- the probes ---
 
@@ -99,31 +107,31 @@ BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-para
 define probe_rule
 $(call probe_object,$(1)): $(1)
 	@mkdir -p $$(@D)
-	$$(CLANG) $$(BPF_CFLAGS) $$(BPF_CPPFLAGS) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.full $$<
-	$$(BPFTOOL) gen object $$@ $$@.full
+	$$(call say,BPF)$$(CLANG) $$(BPF_CFLAGS) $$(BPF_CPPFLAGS) -MMD -MP -MT $$@ -MF $$(@:.o=.d) -c -o $$@.full $$<
+	@$$(BPFTOOL) gen object $$@ $$@.full
 	@rm -f $$@.full
 endef
 $(foreach p,$(PROBES),$(eval $(call probe_rule,$(p))))
 
 $(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) $(BPF_CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.full $<
-	$(BPFTOOL) gen object $@ $@.full
+	$(call say,BPF)$(CLANG) $(BPF_CFLAGS) $(BPF_CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.full $<
+	@$(BPFTOOL) gen object $@ $@.full
 	@rm -f $@.full
 
 # --- unit tests: address and undefined-behaviour sanitizers ---
 
 $(BUILD)/san/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(call say,CC-SAN)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -O1 $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(BUILD)/san/libsonda.a: $(filter-out $(BUILD)/san/src/main.o,$(SAN_OBJ)) $(BUILD)/obj/embedded.o
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 $(BUILD)/unit/%: $(BUILD)/san/src/%.o $(BUILD)/san/libsonda.a
 	@mkdir -p $(@D)
-	$(CC) $(SANITIZE) -o $@ $< $(BUILD)/san/libsonda.a $(LIBS)
+	$(call say,LINK)$(CC) $(SANITIZE) -o $@ $< $(BUILD)/san/libsonda.a $(LIBS)
 
 unit: $(UNIT) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## unit and golden tests, no root needed
 	@SONDA_OBJECTS=$(BUILD)/probes SONDA_TEST_OBJECTS=$(BUILD)/test-probes tools/run-tests unit $(UNIT)
@@ -141,11 +149,11 @@ bench: all ## speed and cost, as ratios in one run (root)
 FUZZ_SECONDS ?= 10
 $(BUILD)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+	$(call say,CC-FUZZ)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/%: $(BUILD)/fuzzobj/tests/fuzz/%.o $(patsubst %.c,$(BUILD)/fuzzobj/%.o,$(filter-out src/main.c,$(SRC))) $(BUILD)/obj/embedded.o
 	@mkdir -p $(@D)
-	$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+	$(call say,LINK)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
 
 fuzz: $(FUZZ) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## run every fuzzer for FUZZ_SECONDS
 	@SONDA_OBJECTS=$(BUILD)/probes tools/run-fuzz $(FUZZ_SECONDS) $(FUZZ)

@@ -130,10 +130,10 @@ static bool match_stars(struct match *m, const char *p, const char *t, const str
 	}
 }
 
-/* One character of the pattern against one of the text; moves both on. */
-static bool match_char(const char **p, const char **t)
+/* One character of the pattern, or the set that ends at `end`, against one of the text; moves both
+ * on. */
+static bool match_char(const char **p, const char *end, const char **t)
 {
-	const char *end = **p == '[' ? set_end(*p) : NULL;
 	char c = *(*t)++;
 
 	if (!c)
@@ -149,26 +149,47 @@ static bool match_char(const char **p, const char **t)
 	return *(*p)++ == c;
 }
 
+/* Takes from the budget what looking at the piece costs; false when it is spent. */
+static bool charge(struct match *m, const char *p, const char *close)
+{
+	size_t cost = 1;
+
+	if (*p == '{' || *p == '[')
+		cost += close ? (size_t)(close - p) : strlen(p);
+	if (cost > m->steps_left)
+		m->steps_left = 0;
+	else
+		m->steps_left -= (unsigned)cost;
+	return m->steps_left > 0;
+}
+
+/* Where the brace or the set that starts here ends; NULL for anything else. */
+static const char *piece_end(const char *p)
+{
+	if (*p == '{')
+		return brace_end(p);
+	return *p == '[' ? set_end(p) : NULL;
+}
+
 static bool match_pieces(struct match *m, const char *p, const char *t, const struct rest *rest)
 {
 	const char *start = t, *close;
 
 	for (;;) {
-		if (!m->steps_left)
-			return false;
-		m->steps_left--;
 		while (rest && p == rest->end) {
 			p = rest->then;
 			rest = rest->outer;
 		}
+		close = piece_end(p);
+		if (!charge(m, p, close))
+			return false;
 		if (*p == '*')
 			return match_stars(m, p, t, rest, t == start || t[-1] == '/');
-		close = *p == '{' ? brace_end(p) : NULL;
-		if (close)
+		if (close && *p == '{')
 			return match_brace(m, p, close, t, rest);
 		if (!*p)
 			return !*t;
-		if (!match_char(&p, &t))
+		if (!match_char(&p, close, &t))
 			return false;
 	}
 }
@@ -185,7 +206,7 @@ static bool match_here(struct match *m, const char *p, const char *t, const stru
 	return matched;
 }
 
-bool glob_match(const char *pattern, const char *text)
+bool glob_matches(const char *pattern, const char *text)
 {
 	struct match m = { .steps_left = GLOB_STEPS_MAX };
 

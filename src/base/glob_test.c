@@ -76,7 +76,7 @@ static const struct {
 TEST(table_of_matches)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		if (glob_match(cases[i].pattern, cases[i].text) != cases[i].matches)
+		if (glob_matches(cases[i].pattern, cases[i].text) != cases[i].matches)
 			TEST_FAULT("'%s' %s '%s'", cases[i].pattern,
 				   cases[i].matches ? "should match" : "should not match",
 				   cases[i].text);
@@ -88,19 +88,19 @@ TEST(hostile_patterns_end)
 
 	memset(text, 'a', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	CHECK(!glob_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
-	CHECK(!glob_match("{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}b",
+	CHECK(!glob_matches("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
+	CHECK(!glob_matches("{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}b",
 			  text));
 	for (size_t i = 0; i < GLOB_LEN_MAX; i++)
 		pattern[i] = '{';
 	pattern[GLOB_LEN_MAX] = '\0';
-	CHECK(!glob_match(pattern, text));
+	CHECK(!glob_matches(pattern, text));
 	for (size_t i = 0; i < GLOB_LEN_MAX; i++)
 		pattern[i] = i % 2 ? '}' : '{';
-	CHECK(!glob_match(pattern, text));
+	CHECK(!glob_matches(pattern, text));
 	memset(pattern, 'a', GLOB_LEN_MAX + 1);
 	pattern[GLOB_LEN_MAX + 1] = '\0';
-	CHECK(!glob_match(pattern, text));
+	CHECK(!glob_matches(pattern, text));
 }
 
 TEST(check_refuses_slips)

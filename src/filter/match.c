@@ -44,7 +44,7 @@ static bool text_like(struct value v, const char *glob)
 		if (!text[i])
 			text[i] = ' ';
 	text[len] = '\0';
-	return glob_match(glob, text);
+	return glob_matches(glob, text);
 }
 
 static bool printed_like(const struct field *f, struct value v, const char *glob)
@@ -53,7 +53,7 @@ static bool printed_like(const struct field *f, struct value v, const char *glob
 	bool like;
 
 	value_text_form(&text, f, v);
-	like = glob_match(glob, strbuf_str(&text));
+	like = glob_matches(glob, strbuf_str(&text));
 	strbuf_done(&text);
 	return like;
 }

@@ -4,6 +4,8 @@
 #include "base/glob.h"
 #include "base/mem.h"
 
+#include <stdint.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
@@ -15,5 +17,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	if (!text)
 		return 0;
 	*text++ = '\0';
-	return (glob_match(pattern, text) | glob_check(pattern, &e)) & 0;
+	return (glob_matches(pattern, text) | glob_check(pattern, &e)) & 0;
 }

@@ -31,8 +31,9 @@ struct glob_state {
 };
 #define GLOB_STATE(slot) ((struct glob_state *)&(slot)->body[EVENT_MAX + TEXT_MAX - 64])
 
-static __always_inline char glob_char(struct event_slot *slot, u32 at)
+static __always_inline char glob_char(struct event_slot *slot, u64 at)
 {
+	barrier_var(at); /* as in path.h */
 	return at < EVENT_MAX ? slot->body[at] : 0;
 }
 

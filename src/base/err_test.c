@@ -52,7 +52,7 @@ TEST(long_texts_are_cut_at_a_character)
 	CHECK_STR(e.text + sizeof(e.text) - 4, "...");
 	for (size_t i = 0; i + 1 < sizeof(text) - 1; i += 2)
 		memcpy(text + i, "\u00e9", 2);
-	fail(&e, EIO, "%s", text);
+	fail(&e, EIO, "x%s", text);
 	CHECK_INT((unsigned char)e.text[strlen(e.text) - 4],
 		  0xa9); /* a whole e acute, then "..." */
 	hint(&e, "%s", text);

@@ -20,6 +20,7 @@ struct rest {
 };
 
 struct match {
+	const char *text; /* the whole */
 	unsigned steps_left, depth;
 };
 
@@ -173,7 +174,7 @@ static const char *piece_end(const char *p)
 
 static bool match_pieces(struct match *m, const char *p, const char *t, const struct rest *rest)
 {
-	const char *start = t, *close;
+	const char *close;
 
 	for (;;) {
 		while (rest && p == rest->end) {
@@ -184,7 +185,7 @@ static bool match_pieces(struct match *m, const char *p, const char *t, const st
 		if (!charge(m, p, close))
 			return false;
 		if (*p == '*')
-			return match_stars(m, p, t, rest, t == start || t[-1] == '/');
+			return match_stars(m, p, t, rest, t == m->text || t[-1] == '/');
 		if (close && *p == '{')
 			return match_brace(m, p, close, t, rest);
 		if (!*p)
@@ -208,7 +209,7 @@ static bool match_here(struct match *m, const char *p, const char *t, const stru
 
 bool glob_matches(const char *pattern, const char *text)
 {
-	struct match m = { .steps_left = GLOB_STEPS_MAX };
+	struct match m = { .text = text, .steps_left = GLOB_STEPS_MAX };
 
 	return strnlen(pattern, GLOB_LEN_MAX + 1) <= GLOB_LEN_MAX &&
 	       match_here(&m, pattern, text, NULL);

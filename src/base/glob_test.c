@@ -29,6 +29,9 @@ static const struct {
 	{ "**/key", "key", true },
 	{ "**/key", "a/b/key", true },
 	{ "**/key", "monkey", false },
+	{ "a**/b", "ab", false },
+	{ "a**/b", "ax/b", true },
+	{ "{*,}**/b", "xb", false },
 	{ "/a/**/z", "/a/z", true },
 	{ "/a/**/z", "/a/b/c/z", true },
 	{ "/a/**/z", "/az", false },
@@ -90,7 +93,7 @@ TEST(hostile_patterns_end)
 	text[sizeof(text) - 1] = '\0';
 	CHECK(!glob_matches("*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b", text));
 	CHECK(!glob_matches("{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}{a,a}b",
-			  text));
+			    text));
 	for (size_t i = 0; i < GLOB_LEN_MAX; i++)
 		pattern[i] = '{';
 	pattern[GLOB_LEN_MAX] = '\0';

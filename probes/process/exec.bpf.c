@@ -32,8 +32,8 @@ EVENT(exec, "A process replaced its program, or failed to") {
 	char tty[16] HIDE DOC("controlling terminal");
 	u32 device KIND("device") HIDE DOC("device of the program's file");
 	u64 inode KIND("inode") HIDE DOC("inode of the program's file");
-	u64 took_ns KIND("duration") HIDE DOC("from the call to the new program, or to the error");
-	u64 argv_bytes KIND("bytes") HIDE DOC("length of all arguments, also when argv is cut; 0: it failed");
+	u64 took_ns KIND("duration") HIDE DOC("from the call to the new program or the error; 0: not seen");
+	u64 argv_bytes KIND("bytes") HIDE DOC("all arguments, also if argv is cut; 0: it failed");
 	struct text path KIND("path") DOC("path as given; /dev/fd/N where a descriptor was given");
 	struct text interp KIND("path") DOC("interpreter that runs it (#! line, binfmt_misc)");
 	struct text file KIND("path") HIDE DOC("file executed: absolute, links resolved");
@@ -98,7 +98,6 @@ static __noinline int call_take(u32 tid, struct call *out)
 		*out = *call;
 		return bpf_map_delete_elem(&calls, &tid);
 	}
-	out->at_ns = bpf_ktime_get_ns();
 	out->dirfd = AT_FDCWD;
 	task_privileges(current_task(), &out->caller);
 	return 0;
@@ -123,10 +122,15 @@ static __noinline int count_exec(struct task_struct *task, s32 err, u64 took)
 	return 0;
 }
 
+static __always_inline u64 call_took_ns(const struct call *call)
+{
+	return call->at_ns ? bpf_ktime_get_ns() - call->at_ns : 0;
+}
+
 /* Is the call that ended with `err` to be told? Counts it in every case. */
 static __noinline bool exec_told(struct task_struct *task, struct call *call, s32 err)
 {
-	u64 took = bpf_ktime_get_ns() - call->at_ns;
+	u64 took = call_took_ns(call);
 
 	if (!wanted_task(task) || !notable(err, took))
 		return false;
@@ -142,7 +146,7 @@ static __noinline int exec_fill(struct exec *e, struct task_struct *task, struct
 
 	task_fill(&e->task, task);
 	BPF_CORE_READ_STR_INTO(&e->parent, task, real_parent, comm);
-	e->took_ns = bpf_ktime_get_ns() - call->at_ns;
+	e->took_ns = call_took_ns(call);
 	e->dirfd = call->dirfd;
 	task_privileges(task, &now);
 	e->caller_euid = call->caller.euid;

@@ -147,7 +147,8 @@ static __noinline int dns_question_read(struct __sk_buff *skb, u32 at, u32 end,
 		return false;
 	if (room > DNS_NAME_MAX + 1)
 		room = DNS_NAME_MAX + 1;
-	if (room < 5 || bpf_skb_load_bytes(skb, at, q->name, room))
+	barrier_var(room); /* or the verifier of 5.10 sees the check on another copy than the use */
+	if (room < 5 || room > DNS_NAME_MAX + 1 || bpf_skb_load_bytes(skb, at, q->name, room))
 		return false;
 	q->name_bytes = dns_name_dots(q, room);
 	q->next = at + q->name_bytes + sizeof(kind);

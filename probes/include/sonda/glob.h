@@ -117,16 +117,17 @@ static __always_inline int glob_begin(struct event_slot *slot, u32 field)
 		}                                                                                  \
 		return verdict;                                                                    \
 	}                                                                                          \
-	static __noinline bool glob_run_##param(struct event_slot *slot, u32 field)                \
+	__noinline int glob_run_##param(u32 index, u32 field)                                      \
 	{                                                                                          \
+		struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);               \
 		int verdict = slot ? glob_begin(slot, field) : GLOB_NO;                            \
                                                                                                    \
 		for (int i = 0; i < GLOB_ROUNDS && verdict == GLOB_MORE; i++)                      \
-			verdict = glob_round_##param(slot->index);                                 \
+			verdict = glob_round_##param(index);                                       \
 		if (verdict == GLOB_MORE)                                                          \
 			count_unresolved();                                                        \
 		return verdict != GLOB_NO;                                                         \
 	}
 
 #define text_matches(e, field, param)                                                              \
-	glob_run_##param(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field))
+	glob_run_##param(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field))

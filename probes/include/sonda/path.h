@@ -16,8 +16,8 @@
  */
 #pragma once
 
-/* Directories and mounts on the way up. The steps of one round are a global function, which the
- * verifier checks once however often it is called. */
+/* Directories and mounts on the way up. What is dear to check is in global functions: the verifier
+ * checks each once, however often it is called, and 5.10 lets them take only numbers. */
 #define PATH_ROUNDS 32
 #define PATH_ROUND_STEPS 16
 #define PATH_NAME_MAX 255
@@ -43,6 +43,9 @@ static __always_inline int path_put(struct event_slot *slot, const void *from, u
 	struct path_walk *walk = PATH_WALK(slot);
 	u64 at = walk->at - len;
 
+	/* what is checked and what is used shall be one register: 5.10 needs that */
+	barrier_var(len);
+	barrier_var(at);
 	if (len > PATH_NAME_MAX || at >= TEXT_MAX || at < walk->floor)
 		return -E2BIG;
 	walk->at = at;
@@ -55,6 +58,7 @@ static __always_inline int path_put_char(struct event_slot *slot, char c)
 	struct path_walk *walk = PATH_WALK(slot);
 	u64 at = walk->at - 1;
 
+	barrier_var(at);
 	if (at >= TEXT_MAX || at < walk->floor)
 		return -E2BIG;
 	walk->at = at;
@@ -62,8 +66,11 @@ static __always_inline int path_put_char(struct event_slot *slot, char c)
 	return 0;
 }
 
-static __noinline int path_put_number(struct event_slot *slot, u64 n)
+/* Puts `n` in digits before the path in the slot `index`; global, because it has many ways through. */
+__noinline int path_put_number(u32 index, u64 n)
 {
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+
 	if (!slot)
 		return -EINVAL;
 	for (int i = 0; i < 20; i++) {
@@ -153,7 +160,7 @@ static __noinline int path_nameless(struct event_slot *slot, struct dentry *dent
 	if (magic == 0x50495045 /* pipefs */ || magic == 0x534f434b /* sockfs */ ||
 	    magic == 0x6e736673 /* nsfs */) {
 		path_put_char(slot, ']');
-		path_put_number(slot, BPF_CORE_READ(inode, i_ino));
+		path_put_number(slot->index, BPF_CORE_READ(inode, i_ino));
 		if (magic == 0x6e736673)
 			return path_ns(slot, inode);
 		return magic == 0x50495045 ? path_put_text(slot, "pipe:[") :
@@ -214,17 +221,19 @@ static __noinline int path_end(struct event_slot *slot, u32 field)
 	struct path_walk *walk;
 	struct text *text;
 	u32 begin;
-	u64 size;
+	u64 at, size;
 
 	if (!slot || field > EVENT_MAX - sizeof(struct text))
 		return -EINVAL;
 	walk = PATH_WALK(slot);
 	text = (void *)&slot->body[field];
 	begin = *(volatile u32 *)&slot->tail;
-	size = TEXT_MAX - walk->at;
-	if (begin >= EVENT_MAX || size > TEXT_MAX)
+	at = walk->at;
+	barrier_var(at);
+	if (begin >= EVENT_MAX || at > TEXT_MAX)
 		return -E2BIG;
-	bpf_probe_read_kernel(&slot->body[begin], size, PATH_AREA(slot, walk->at));
+	size = TEXT_MAX - at;
+	bpf_probe_read_kernel(&slot->body[begin], size, PATH_AREA(slot, at));
 	text->at = begin;
 	text->size = size;
 	size += begin;
@@ -235,16 +244,18 @@ static __noinline int path_end(struct event_slot *slot, u32 field)
 	return 0;
 }
 
-/* `path` as the text `field`; what can't be told stays empty. A root is "/", or "" for `join`. */
-static __noinline int slot_path(struct event_slot *slot, u32 field, struct path *path, bool join)
+/* `path` (a struct path *) as the text `field` in the slot `index`; what can't be told stays empty. A
+ * root is "/", or "" for `join`. */
+__noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 {
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	int err;
 
 	if (!slot || field > EVENT_MAX - sizeof(struct text))
 		return -EINVAL;
 	err = path_begin(slot);
 	if (!err)
-		err = path_build(slot, path);
+		err = path_build(slot, (struct path *)path);
 	if (err)
 		count_unresolved();
 	if (err && err != -E2BIG)
@@ -260,7 +271,7 @@ static __noinline int slot_path(struct event_slot *slot, u32 field, struct path 
 }
 
 #define text_path(e, field, path)                                                                  \
-	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
+	slot_path(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), (u64)(path), false)
 
 /* The current process's open file `fd`, or NULL. */
 static __noinline struct file *file_of_fd(u32 fd)
@@ -289,31 +300,35 @@ static __always_inline struct path *path_base(int dirfd, char first)
 	return dir ? &dir->f_path : NULL;
 }
 
-static __noinline int slot_path_requested(struct event_slot *slot, u32 field, int dirfd,
-					  const char *name)
+/* The same of `name` (a const char * of the current process) joined to `dirfd`. */
+__noinline int slot_path_requested(u32 index, u32 field, int dirfd, u64 name)
 {
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	struct text *text;
 	struct path *base;
 	char first = 0;
 	u32 begin, at, cut;
+	u64 nul;
 	int n;
 
 	if (!slot || field > EVENT_MAX - sizeof(struct text))
 		return -EINVAL;
 	text = (void *)&slot->body[field];
 	begin = *(volatile u32 *)&slot->tail;
-	bpf_probe_read_user(&first, 1, name);
+	bpf_probe_read_user(&first, 1, (const void *)name);
 	base = path_base(dirfd, first);
 	if (base)
-		slot_path(slot, field, base, true);
+		slot_path(index, field, (u64)base, true);
 	cut = text->size & TEXT_CUT;
 	at = *(volatile u32 *)&slot->tail;
-	if (at > begin && at < EVENT_MAX) {
-		slot->body[at - 1] = '/'; /* where the NUL was */
+	nul = at - 1;
+	barrier_var(nul);
+	if (at > begin && nul < EVENT_MAX) {
+		slot->body[nul] = '/';
 		at -= first == '/';
 		slot->tail = at;
 	}
-	n = slot_text(slot, field, name, TEXT_MAX, true);
+	n = slot_text(slot, field, (const void *)name, TEXT_MAX, true);
 	if (text->at == at)
 		text->size = (text->size + at - begin) | cut;
 	else
@@ -323,4 +338,5 @@ static __noinline int slot_path_requested(struct event_slot *slot, u32 field, in
 }
 
 #define text_path_requested(e, field, dirfd, name)                                                 \
-	slot_path_requested(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), dirfd, name)
+	slot_path_requested(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field),      \
+			    dirfd, (u64)(name))

@@ -117,7 +117,7 @@ static int list_all(const struct catalog *c, bool as_json, struct err *e)
 	auto_done(strbuf) out = { 0 };
 	auto_ptr(table) table = table_new(cols, ARRAY_LEN(cols), style, &out);
 
-	vec_for_each (entry, &c->entries) {
+	vec_for_each(entry, &c->entries) {
 		auto_ptr(probe) p = NULL;
 
 		if (catalog_open(entry, &p, e) < 0) {

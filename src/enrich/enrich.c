@@ -129,7 +129,7 @@ void enrich_free(struct enrich *en)
 {
 	if (!en)
 		return;
-	vec_for_each (x, &en->schemas) {
+	vec_for_each(x, &en->schemas) {
 		schema_free((*x)->schema);
 		free(*x);
 	}

@@ -230,7 +230,7 @@ void filter_free(struct filter *f)
 {
 	if (!f)
 		return;
-	vec_for_each (node, &f->nodes) {
+	vec_for_each(node, &f->nodes) {
 		free(node->name);
 		free(node->source);
 		strlist_done(&node->values);

@@ -65,7 +65,7 @@ void catalog_read(struct catalog *c)
 
 void catalog_done(struct catalog *c)
 {
-	vec_for_each (entry, &c->entries) {
+	vec_for_each(entry, &c->entries) {
 		free(entry->name);
 		free(entry->path);
 	}
@@ -141,7 +141,7 @@ int catalog_find(const struct catalog *c, const char *word, struct probe **ret, 
 	assert(c && word && ret && e);
 	if (strchr(word, '/') || str_endswith(word, ".o"))
 		return file_find(word, ret, e);
-	vec_for_each (entry, &c->entries) {
+	vec_for_each(entry, &c->entries) {
 		if (str_eq(entry->name, word))
 			return catalog_open(entry, ret, e);
 		if (!last_part_is(entry->name, word))

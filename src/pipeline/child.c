@@ -7,16 +7,18 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/str.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-NORETURN static void child_run(int gate, pid_t parent, char **argv)
+NORETURN static void child_run(int gate, pid_t parent, const char *path, char **argv)
 {
 	sigset_t none;
 	char go;
@@ -31,24 +33,46 @@ NORETURN static void child_run(int gate, pid_t parent, char **argv)
 	if (read(gate, &go, 1) != 1)
 		_exit(127);
 	prctl(PR_SET_PDEATHSIG, 0);
-	execvp(argv[0], argv);
+	execv(path, argv);
 	code = errno;
 	if (write(gate, &code, sizeof(code)) < 0)
 		_exit(127);
 	_exit(127);
 }
 
+/* Where the command is, as a shell would find it: looked up here, so that the child makes one exec and
+ * no failed ones, which would be seen. */
+static int command_path(const char *name, char path[static PATH_MAX], struct err *e)
+{
+	const char *dirs = getenv("PATH") ?: "/usr/local/bin:/usr/bin:/bin";
+
+	if (strchr(name, '/')) {
+		str_copy(path, PATH_MAX, name);
+		return 0;
+	}
+	for (size_t len; *dirs; dirs += len + (dirs[len] == ':')) {
+		len = strcspn(dirs, ":");
+		if (len && str_format(path, PATH_MAX, "%.*s/%s", (int)len, dirs, name) &&
+		    !access(path, X_OK))
+			return 0;
+	}
+	return fail_as(e, EXIT_USAGE, ENOENT, "there is no command '%s'", name);
+}
+
 int child_fork(struct child *c, char **argv, struct err *e)
 {
+	char path[PATH_MAX];
 	pid_t parent = getpid();
 	int pair[2];
 
 	assert(argv && argv[0]);
+	if (command_path(argv[0], path, e) < 0)
+		return -e->code;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return fail(e, errno, "socketpair: %s", strerror(errno));
 	c->pid = fork();
 	if (c->pid == 0)
-		child_run(pair[1], parent, argv);
+		child_run(pair[1], parent, path, argv);
 	close(pair[1]);
 	c->gate = pair[0];
 	if (c->pid < 0) {

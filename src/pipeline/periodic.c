@@ -35,7 +35,7 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 	struct object_program program;
 
 	p->loop = l;
-	vec_for_each (w, &s->probes)
+	vec_for_each(w, &s->probes)
 		for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
 			object_program(w->probe->object, i, &program);
 			if (program.every_ms && program.state == PROGRAM_USED)
@@ -45,7 +45,7 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 
 void periodics_done(struct periodics *p)
 {
-	vec_for_each (one, &p->all) {
+	vec_for_each(one, &p->all) {
 		loop_timer_drop(p->loop, (*one)->timer);
 		free(*one);
 	}

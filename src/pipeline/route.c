@@ -10,7 +10,7 @@
 
 void router_done(struct router *r)
 {
-	vec_for_each (route, &r->routes)
+	vec_for_each(route, &r->routes)
 		filter_bound_free(route->own);
 	vec_done(&r->routes);
 }

@@ -231,8 +231,10 @@ static int routes_start(struct run *r, struct err *e)
 {
 	if (!r->session)
 		return 0;
-	vec_for_each (w, &r->session->probes)
-		vec_for_each (event, &w->events) {
+	for (size_t i = 0; r->session->feed && i < r->session->feed->decl->event_count; i++)
+		router_feed(&r->router, r->session->feed_schemas[i]);
+	vec_for_each(w, &r->session->probes)
+		vec_for_each(event, &w->events) {
 			int err = router_add(&r->router, event->schema, event->where,
 					     event->nothing, e);
 

@@ -38,7 +38,7 @@ void session_init(struct session *s)
 
 static void watched_done(struct watched *w)
 {
-	vec_for_each (event, &w->events)
+	vec_for_each(event, &w->events)
 		filter_bound_free(event->where);
 	vec_done(&w->events);
 	free(w->schemas);
@@ -52,7 +52,7 @@ void session_done(struct session *s)
 {
 	session_stop(s);
 	child_done(&s->child);
-	vec_for_each (w, &s->probes)
+	vec_for_each(w, &s->probes)
 		watched_done(w);
 	vec_done(&s->probes);
 	probe_free(s->tracker);
@@ -90,7 +90,7 @@ int session_word(struct opt_set *set, const char *word, void *ctx, struct err *e
 	err = catalog_find(&s->catalog, name, &probe, e);
 	if (err)
 		return err;
-	vec_for_each (other, &s->probes)
+	vec_for_each(other, &s->probes)
 		if (str_eq(other->probe->name, probe->name))
 			return fail_as(e, EXIT_USAGE, EINVAL, "%s is named twice", probe->name);
 	w = vec_add(&s->probes);
@@ -233,7 +233,7 @@ static int feed_load(struct session *s, struct err *e)
 	int err;
 
 	s->wants_processes |= asks_for_processes(s->where);
-	vec_for_each (w, &s->probes)
+	vec_for_each(w, &s->probes)
 		s->wants_processes |= asks_for_processes(w->where);
 	if (!s->enrich || !s->wants_processes || s->without_events)
 		return 0;
@@ -260,7 +260,7 @@ static int probes_load(struct session *s, struct err *e)
 			return fail_as(e, EXIT_USAGE, ENODEV, "there is no interface '%s'",
 				       s->interface);
 	}
-	vec_for_each (w, &s->probes) {
+	vec_for_each(w, &s->probes) {
 		err = object_load(w->probe->object, &options, e);
 		if (err)
 			return wrap(e, "%s", w->probe->name);
@@ -356,7 +356,7 @@ static void describe_methods(const struct object *o, struct strbuf *out)
 
 void session_describe(const struct session *s, struct strbuf *out)
 {
-	vec_for_each (w, &s->probes) {
+	vec_for_each(w, &s->probes) {
 		strbuf_appendf(out, "%s%s", w == s->probes.at ? "" : ", ", w->probe->name);
 		describe_methods(w->probe->object, out);
 	}
@@ -364,7 +364,7 @@ void session_describe(const struct session *s, struct strbuf *out)
 
 void session_coverage(const struct session *s, struct strbuf *out)
 {
-	vec_for_each (w, &s->probes)
+	vec_for_each(w, &s->probes)
 		for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
 			struct object_program p;
 
@@ -377,7 +377,7 @@ void session_coverage(const struct session *s, struct strbuf *out)
 
 void session_stop(struct session *s)
 {
-	vec_for_each (w, &s->probes)
+	vec_for_each(w, &s->probes)
 		object_detach(w->probe->object);
 	if (s->tracker)
 		object_detach(s->tracker->object);

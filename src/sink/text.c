@@ -47,14 +47,21 @@ static int text_open(const struct sink_options *options, struct sink **ret, stru
 	return 0;
 }
 
-/* "TOOK" for took_ns: the printed value carries its unit. */
+/* Length of "took" in took_ns: the printed value carries its unit. */
+static size_t name_len(const struct column *c)
+{
+	const char *last = strrchr(c->name, '_');
+
+	if (c->field && c->field->unit[0] && last && last != c->name &&
+	    (str_eq(last + 1, c->field->unit) || str_eq(last, "_ns") || str_eq(last, "_bytes")))
+		return (size_t)(last - c->name);
+	return strlen(c->name);
+}
+
 static char *column_title(const struct column *c)
 {
-	char *title = xstrdup(c->name), *last = strrchr(title, '_');
+	char *title = xstrndup(c->name, name_len(c));
 
-	if (c->field && c->field->unit[0] && last && last != title &&
-	    (str_eq(last + 1, c->field->unit) || str_eq(last, "_ns") || str_eq(last, "_bytes")))
-		*last = '\0';
 	for (char *p = title; *p; p++)
 		*p = *p == '_' ? '-' : (char)toupper((unsigned char)*p);
 	return title;
@@ -194,7 +201,7 @@ static void row_words(struct text_sink *t, const struct text_schema *bound, cons
 		v = row_value(r, c->field);
 		if (v.type == VALUE_NONE)
 			continue;
-		strbuf_appendf(&words, "%s%s=", words.len ? " " : "", c->name);
+		strbuf_appendf(&words, "%s%.*s=", words.len ? " " : "", (int)name_len(c), c->name);
 		value_text_form(&words, c->field, v);
 	}
 	table_cell(t->table, TERM_PLAIN, strbuf_str(&words), words.len);
@@ -254,7 +261,7 @@ static void text_close(struct sink *s)
 {
 	struct text_sink *t = text_of(s);
 
-	vec_for_each (bound, &t->schemas)
+	vec_for_each(bound, &t->schemas)
 		columns_done(&bound->columns);
 	vec_done(&t->schemas);
 	table_free(t->table);

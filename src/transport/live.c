@@ -94,7 +94,7 @@ static struct source *earliest(struct live *l)
 {
 	struct source *first = NULL;
 
-	vec_for_each (src, &l->sources)
+	vec_for_each(src, &l->sources)
 		if (src->head && (!first || head_time(src) < head_time(first)))
 			first = src;
 	return first;
@@ -102,7 +102,7 @@ static struct source *earliest(struct live *l)
 
 static void live_refresh(struct live *l)
 {
-	vec_for_each (src, &l->sources) {
+	vec_for_each(src, &l->sources) {
 		if (src->ring)
 			ring_refresh(src->ring);
 		if (src->perfring)
@@ -114,7 +114,7 @@ static void live_refresh(struct live *l)
 
 static void live_release(struct live *l)
 {
-	vec_for_each (src, &l->sources) {
+	vec_for_each(src, &l->sources) {
 		if (src->ring)
 			ring_release(src->ring);
 		src->head = NULL;
@@ -163,7 +163,9 @@ static const struct account *live_accounts(struct stream *s, size_t *ret_count)
 	struct err ignored;
 
 	vec_clear(&l->accounts);
-	vec_for_each (src, &l->sources) {
+	vec_for_each(src, &l->sources) {
+		if (!src->counted)
+			continue;
 		/* an object without counters keeps zeroes */
 		if (object_stats(src->object, &src->account.kernel, &ignored) < 0)
 			err_clear(&ignored);
@@ -187,7 +189,7 @@ static void live_free(struct stream *s)
 {
 	struct live *l = container_of(s, struct live, stream);
 
-	vec_for_each (src, &l->sources) {
+	vec_for_each(src, &l->sources) {
 		ring_free(src->ring);
 		perfring_free(src->perfring);
 	}

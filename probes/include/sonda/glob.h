@@ -93,10 +93,15 @@ static __always_inline int glob_step(struct event_slot *slot, const volatile cha
 	return GLOB_MORE;
 }
 
-static __always_inline int glob_begin(struct event_slot *slot, u32 field)
+static __always_inline int glob_begin(struct event_slot *slot, u64 field)
 {
 	struct glob_state *s = GLOB_STATE(slot);
-	u32 at = field > EVENT_MAX ? 0 : ((struct text *)&slot->body[field])->at;
+	u32 at;
+
+	barrier_var(field);
+	if (field > EVENT_MAX)
+		return GLOB_NO;
+	at = ((struct text *)&slot->body[field])->at;
 
 	/* an event's first byte is no text: this text is empty */
 	s->text = at ? at : EVENT_MAX;

@@ -201,6 +201,15 @@ static __noinline int path_build(struct event_slot *slot, struct path *path)
 	return err > 0 ? -E2BIG : err;
 }
 
+/* The member at the offset `field` of the slot's event, or NULL. */
+static __always_inline struct text *path_text(struct event_slot *slot, u64 field)
+{
+	barrier_var(field);
+	if (!slot || field > EVENT_MAX - sizeof(struct text))
+		return NULL;
+	return (void *)&slot->body[field];
+}
+
 /* Begins a walk whose path fits in what is left of the event. */
 static __always_inline int path_begin(struct event_slot *slot)
 {
@@ -216,19 +225,11 @@ static __always_inline int path_begin(struct event_slot *slot)
 }
 
 /* Moves the path from the area to the slot's tail, with its NUL. */
-static __noinline int path_end(struct event_slot *slot, u32 field)
+static __always_inline int path_end(struct event_slot *slot, struct text *text)
 {
-	struct path_walk *walk;
-	struct text *text;
-	u32 begin;
-	u64 at, size;
+	u32 begin = *(volatile u32 *)&slot->tail;
+	u64 at = PATH_WALK(slot)->at, size;
 
-	if (!slot || field > EVENT_MAX - sizeof(struct text))
-		return -EINVAL;
-	walk = PATH_WALK(slot);
-	text = (void *)&slot->body[field];
-	begin = *(volatile u32 *)&slot->tail;
-	at = walk->at;
 	barrier_var(at);
 	if (begin >= EVENT_MAX || at > TEXT_MAX)
 		return -E2BIG;
@@ -249,9 +250,10 @@ static __noinline int path_end(struct event_slot *slot, u32 field)
 __noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+	struct text *text = path_text(slot, field);
 	int err;
 
-	if (!slot || field > EVENT_MAX - sizeof(struct text))
+	if (!text)
 		return -EINVAL;
 	err = path_begin(slot);
 	if (!err)
@@ -266,8 +268,8 @@ __noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 	} else if (PATH_WALK(slot)->at == TEXT_MAX && !join) {
 		path_put_char(slot, '/');
 	}
-	path_end(slot, field);
-	return err ? text_was_cut((void *)&slot->body[field]) : 0;
+	path_end(slot, text);
+	return err ? text_was_cut(text) : 0;
 }
 
 #define text_path(e, field, path)                                                                  \
@@ -304,16 +306,15 @@ static __always_inline struct path *path_base(int dirfd, char first)
 __noinline int slot_path_requested(u32 index, u32 field, int dirfd, u64 name)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
-	struct text *text;
+	struct text *text = path_text(slot, field);
 	struct path *base;
 	char first = 0;
 	u32 begin, at, cut;
 	u64 nul;
 	int n;
 
-	if (!slot || field > EVENT_MAX - sizeof(struct text))
+	if (!text)
 		return -EINVAL;
-	text = (void *)&slot->body[field];
 	begin = *(volatile u32 *)&slot->tail;
 	bpf_probe_read_user(&first, 1, (const void *)name);
 	base = path_base(dirfd, first);

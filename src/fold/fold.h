@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Folding: rows of a metric table (labels and values as the kernel counts them) or of a stream,
- * grouped by labels, with deltas and rates between two readings, sorted, cut to the top N; and
- * histograms merged. What `top`, `hist` and metrics export show. One thread.
+ * Folding: the rows of a metric table, as the kernel counts them, grouped by labels, with what was
+ * added between two readings, sorted. What `top`, `hist` and metrics export show. Groups are kept
+ * from reading to reading: a fold has as many as the table had rows. One thread.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,22 +15,24 @@
 struct err;
 struct fold;
 
+/* Schemas are borrowed and must outlive the fold. */
 struct fold_options {
 	const struct schema *labels; /* fields to group by come from here ... */
 	const struct schema *values; /* ... counters, gauges and histograms from here */
 	const char *const *by;       /* names of labels; NULL: all that are not hidden */
-	size_t by_count;
+	size_t by_count;             /* 0 with `by` set: all in one group */
 };
 
 /* One group after a reading. Arrays are in the order of fold_columns(). */
 struct fold_row {
-	const struct value *labels;    /* by_count of them; VALUE_NONE each for the "other" row */
-	const uint64_t *totals;        /* counters and gauges since the probe began */
-	const uint64_t *deltas;        /* counters: since the reading before; gauges: as totals */
-	const uint64_t *const *slots;  /* of each histogram: counts since the reading before */
+	const struct value *labels;   /* VALUE_NONE each for the "other" row */
+	const uint64_t *totals;       /* counters since the probe began; gauges as they stand */
+	const uint64_t *deltas;       /* counters: since the reading before; gauges: as totals */
+	const uint64_t *const *slots; /* of each histogram: counts since the reading before */
 	const uint64_t *const *slots_total;
-	const uint64_t *sums;          /* of each histogram, since the reading before */
-	bool is_other;                 /* what found no room in the table */
+	const uint64_t *sums; /* of each histogram, since the reading before */
+	const uint64_t *sums_total;
+	bool is_other; /* what found no room in the table */
 };
 
 /* What the columns of a fold are. */
@@ -43,22 +45,42 @@ struct fold_columns {
 	size_t hist_count;
 };
 
-/* Errors: EINVAL (unknown label, with a suggestion). */
+/* What rows are sorted by: values most first, histograms by their 99th percentile, labels from A. */
+enum fold_what { FOLD_VALUE, FOLD_HIST, FOLD_LABEL };
+struct fold_order {
+	enum fold_what what;
+	size_t nth;    /* of that sort of columns */
+	bool by_total; /* else by what was added since the reading before */
+	bool reverse;
+	bool only_active; /* without the groups where nothing was counted in the interval */
+};
+
+/* The field of that name, with or without its unit ("took" for took_ns), among `count`; NULL. */
+MUST_USE const struct field *fold_field(const struct field *fields, size_t count, const char *name);
+
+/* Errors: EINVAL with EXIT_USAGE (an unknown label, with a suggestion). */
 MUST_USE int fold_new(const struct fold_options *options, struct fold **ret, struct err *e);
 void fold_free(struct fold *f);
 AUTO_PTR(fold)
-const struct fold_columns *fold_columns(const struct fold *f);
+MUST_USE const struct fold_columns *fold_columns(const struct fold *f);
 
-/* A reading: begin, add each row of the table (key and value bytes of the schemas' sizes), end. */
+/* A reading: begin, add each row of the table (key and value bytes of the schemas' sizes), end. The
+ * first is compared with nothing counted. Errors in the bytes can't be: what is too short is 0. */
 void fold_begin(struct fold *f, uint64_t at_ns);
 void fold_add(struct fold *f, const void *key, const void *value);
 void fold_end(struct fold *f);
-/* Seconds between the last two readings. */
-double fold_interval_s(const struct fold *f);
+MUST_USE uint64_t fold_at_ns(const struct fold *f);       /* of the last reading */
+MUST_USE uint64_t fold_interval_ns(const struct fold *f); /* between the last two; 0: only one */
 
-/* The groups of the last reading, sorted by the delta (or total) of a column, most first; those
- * with nothing in the interval are left out with `only_active`. At most `limit` (0: all). The array is
- * the fold's, valid until the next reading. `column`: index into values, or label index with
- * FOLD_BY_LABEL added. */
-MUST_USE const struct fold_row *fold_sorted(struct fold *f, size_t column, bool by_total,
-					    bool only_active, size_t limit, size_t *ret_count);
+/* The order by a column's name. Errors: EINVAL with EXIT_USAGE (unknown, with a suggestion). */
+MUST_USE int fold_order_by(const struct fold *f, const char *column, struct fold_order *ret,
+			   struct err *e);
+/* The groups of the last reading with anything in them, sorted; the "other" row is last whatever the
+ * order. The array is the fold's, valid until the next call or reading. */
+MUST_USE const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *order,
+					    size_t *ret_count);
+
+/* How many observations the slots hold. */
+MUST_USE uint64_t fold_observations(const struct field *hist, const uint64_t *slots);
+/* Do two values of a label's field come in this order? <0, 0, >0. */
+MUST_USE int fold_compare(const struct value *a, const struct value *b);

@@ -154,17 +154,17 @@ int enrich_prime(struct enrich *en, struct err *e)
 	return processes_prime(en->processes, e);
 }
 
-static bool has_source(const struct extended *x, size_t offset)
+static const struct field *source_of(const struct extended *x, size_t offset)
 {
 	const struct field *f;
 
 	memcpy(&f, (const char *)x + offset, sizeof(f));
-	return f != NULL;
+	return f;
 }
 
 static bool applies(const struct derivation *d, const struct extended *x)
 {
-	return has_source(x, d->from[0]) && (!d->from[1] || has_source(x, d->from[1]));
+	return source_of(x, d->from[0]) && (!d->from[1] || source_of(x, d->from[1]));
 }
 
 const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
@@ -192,6 +192,7 @@ const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
 						 .kind = kind_find(d->kind),
 						 .type = FIELD_DERIVED,
 						 .flags = FIELD_HIDE,
+						 .member = source_of(x, d->from[0])->member,
 						 .derive = d->derive,
 						 .derive_ctx = x };
 	}

@@ -3,8 +3,10 @@
 #include "pipeline/losses.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/strbuf.h"
+#include "pipeline/session.h"
 
 #include <assert.h>
 
@@ -90,4 +92,15 @@ void tally_line(const struct tally *t, struct strbuf *out)
 		if (more[i].n)
 			strbuf_appendf(out, ", %s %llu", more[i].what,
 				       (unsigned long long)more[i].n);
+}
+
+void tally_note(const struct tally *t, const struct session *s, const char *more)
+{
+	struct strbuf line = { 0 };
+
+	if (s)
+		session_coverage(s, &line);
+	tally_line(t, &line);
+	log_note(NULL, "%s%s", strbuf_str(&line), more ?: "");
+	strbuf_done(&line);
 }

@@ -11,6 +11,7 @@
 #include "transport/stream.h"
 
 struct err;
+struct session;
 struct strbuf;
 
 struct losses {
@@ -34,3 +35,7 @@ void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t 
 /* "seen S, delivered D, filtered F, lost L", and where there is something to say: truncated, unresolved,
  * missed, overflowed. */
 void tally_line(const struct tally *t, struct strbuf *out);
+
+/* The closing line on stderr, after what the session could not see (NULL: a recording). `more` is put
+ * behind it; NULL: nothing. */
+void tally_note(const struct tally *t, const struct session *s, const char *more);

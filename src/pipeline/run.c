@@ -11,14 +11,13 @@
 #include "base/loop.h"
 #include "base/opt.h"
 #include "base/term.h"
+#include "pipeline/ends.h"
 #include "pipeline/periodic.h"
 #include "pipeline/route.h"
 #include "pipeline/session.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #define MS             1000000ULL
 #define DRAIN_ROWS     8192      /* between two looks at signals */
@@ -46,10 +45,9 @@ struct run {
 	struct router router;
 	struct losses losses;
 	struct periodics periodics;
+	struct ends ends;
 	uint64_t drain_ns; /* until the next look */
-	int cancel_fd;     /* readable when a signal to end waits */
-	bool stopping;
-	struct err *e; /* of whatever failed within the loop */
+	struct err *e;     /* of whatever failed within the loop */
 	int failed;
 };
 
@@ -68,8 +66,7 @@ void run_options_done(struct run_options *o)
 
 static void run_stop(struct run *r)
 {
-	r->stopping = true;
-	loop_stop(r->loop, 0);
+	ends_now(&r->ends);
 }
 
 /* Keeps the first failure and ends the loop. */
@@ -126,7 +123,7 @@ static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t mi
 	r->drain_ns = n > 0 ? DRAIN_FIRST_NS : min(r->drain_ns * 2, DRAIN_IDLE_NS);
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
-	else if (!r->stopping)
+	else if (!r->ends.reached)
 		loop_timer_add(l, n == DRAIN_ROWS || !r->session ? 0 : r->drain_ns, 0,
 			       on_drain_timer, r);
 }
@@ -143,50 +140,6 @@ static void on_loss_timer(struct loop *l, struct loop_timer *timer, uint64_t mis
 	run_losses(ctx);
 }
 
-static void on_end_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
-{
-	(void)l, (void)timer, (void)missed;
-	run_stop(ctx);
-}
-
-static void on_signal(struct loop *l, int signo, void *ctx)
-{
-	struct run *r = ctx;
-
-	(void)l;
-	if (r->session)
-		child_kill(&r->session->child, signo);
-	run_stop(r);
-}
-
-static void on_child(struct loop *l, int signo, void *ctx)
-{
-	struct run *r = ctx;
-
-	(void)l, (void)signo;
-	if (child_reap(&r->session->child))
-		run_stop(r);
-}
-
-static int run_watch_signals(struct run *r, struct err *e)
-{
-	sigset_t ends;
-	int err = loop_signal_add(r->loop, SIGINT, on_signal, r, e);
-
-	if (!err)
-		err = loop_signal_add(r->loop, SIGTERM, on_signal, r, e);
-	if (!err && r->session && r->session->child.pid)
-		err = loop_signal_add(r->loop, SIGCHLD, on_child, r, e);
-	if (err)
-		return err;
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	/* never read: it shows that one waits while an output is blocked */
-	r->cancel_fd = signalfd(-1, &ends, SFD_CLOEXEC);
-	return r->cancel_fd < 0 ? fail(e, errno, "signalfd: %s", strerror(errno)) : 0;
-}
-
 static int run_watch_stream(struct run *r, struct err *e)
 {
 	int fd = r->stream->ops->poll_fd(r->stream), err = 0;
@@ -199,8 +152,6 @@ static int run_watch_stream(struct run *r, struct err *e)
 		loop_timer_add(r->loop, LOSS_EVERY_NS, LOSS_EVERY_NS, on_loss_timer, r);
 		periodics_start(&r->periodics, r->session, r->loop);
 	}
-	if (r->options->for_ns)
-		loop_timer_add(r->loop, r->options->for_ns, 0, on_end_timer, r);
 	return err;
 }
 
@@ -209,7 +160,7 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 	const char *format = r->options->format ?: "text";
 	struct sink_options options = {
 		.fd = STDOUT_FILENO,
-		.cancel_fd = r->cancel_fd,
+		.cancel_fd = r->ends.cancel_fd,
 		.path = path,
 		.no_header = r->options->no_header,
 		.colour = term_has_colour(STDOUT_FILENO),
@@ -244,19 +195,6 @@ static int routes_start(struct run *r, struct err *e)
 	return 0;
 }
 
-/* Says that it watches and lets the command go: from here on nothing is missed. */
-static int run_begin(struct run *r, struct err *e)
-{
-	struct strbuf hooks = { 0 };
-
-	if (!r->session)
-		return 0;
-	session_describe(r->session, &hooks);
-	log_note(NULL, "watching %s", strbuf_str(&hooks));
-	strbuf_done(&hooks);
-	return r->session->child.pid ? child_go(&r->session->child, e) : 0;
-}
-
 /* Detaches, then reads what is still in the rings. */
 static void run_finish(struct run *r)
 {
@@ -279,32 +217,22 @@ static int run_end(struct run *r, struct tally *tally)
 	return r->failed;
 }
 
-static void run_close_line(const struct run *r, const struct tally *tally)
-{
-	struct strbuf line = { 0 };
-
-	if (r->session)
-		session_coverage(r->session, &line);
-	tally_line(tally, &line);
-	log_note(NULL, "%s", strbuf_str(&line));
-	strbuf_done(&line);
-}
-
 static int run_loop(struct run *r, const struct sink_ops *sink, const char *path,
 		    struct tally *tally, struct err *e)
 {
 	int err = loop_new(&r->loop, e);
 
 	if (!err)
-		err = run_watch_signals(r, e);
+		err = ends_watch(&r->ends, r->loop, r->session ? &r->session->child : NULL,
+				 r->options->for_ns, e);
 	if (!err)
 		err = sink_start(r, sink, path, e);
 	if (!err)
 		err = routes_start(r, e);
 	if (!err)
 		err = run_watch_stream(r, e);
-	if (!err)
-		err = run_begin(r, e);
+	if (!err && r->session)
+		err = session_go(r->session, e);
 	if (err)
 		return err;
 	err = loop_run(r->loop, -1, e);
@@ -312,7 +240,7 @@ static int run_loop(struct run *r, const struct sink_ops *sink, const char *path
 		return err;
 	run_finish(r);
 	err = run_end(r, tally);
-	run_close_line(r, tally);
+	tally_note(tally, r->session, NULL);
 	return err;
 }
 
@@ -322,7 +250,6 @@ static int run_stream(struct run *r, const struct sink_ops *sink, const char *pa
 	int err;
 
 	r->e = e;
-	r->cancel_fd = -1;
 	r->router.limit = r->options->count;
 	wall_init_at(&r->wall, r->stream->ops->wall_offset_ns(r->stream));
 	err = run_loop(r, sink, path, tally, e);
@@ -331,15 +258,17 @@ static int run_stream(struct run *r, const struct sink_ops *sink, const char *pa
 	router_done(&r->router);
 	losses_done(&r->losses);
 	periodics_done(&r->periodics);
+	ends_done(&r->ends);
 	loop_free(r->loop);
-	fd_close(&r->cancel_fd);
 	return err;
 }
 
 int run_session(struct session *s, const struct run_options *options, const struct sink_ops *sink,
 		const char *path, struct tally *ret, struct err *e)
 {
-	struct run r = { .options = options, .session = s, .router.enrich = s->enrich };
+	struct run r = {
+		.options = options, .session = s, .router.enrich = s->enrich, .ends.cancel_fd = -1
+	};
 	int err = session_stream(s, &r.stream, e);
 
 	if (err)
@@ -352,7 +281,9 @@ int run_session(struct session *s, const struct run_options *options, const stru
 int run_recorded(struct stream *stream, struct filter *where, const struct run_options *options,
 		 struct tally *ret, struct err *e)
 {
-	struct run r = { .options = options, .stream = stream, .router.where = where };
+	struct run r = {
+		.options = options, .stream = stream, .router.where = where, .ends.cancel_fd = -1
+	};
 
 	return run_stream(&r, NULL, NULL, ret, e);
 }

@@ -17,8 +17,10 @@
 #include <malloc.h>
 #include <net/if.h>
 
-#define TRACKER "process.tree"
-#define FEED    "process.image"
+#define TRACKER     "process.tree"
+#define FEED        "process.image"
+/* Bytes of a ring that nothing is sent to: a page. */
+#define UNUSED_RING 4096
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -150,6 +152,7 @@ static int watched_condition(const struct session *s, struct watched *w, struct 
 	return filter_parse(both, ret, e);
 }
 
+/* The condition on each event, unless the rows are others (of tables, of snapshots). */
 static int watched_conditions(struct session *s, struct watched *w, struct err *e)
 {
 	struct filter *both, *where;
@@ -162,7 +165,7 @@ static int watched_conditions(struct session *s, struct watched *w, struct err *
 		filter_free(w->where);
 		w->where = both;
 	}
-	where = w->where ?: s->where;
+	where = s->without_events ? NULL : w->where ?: s->where;
 	for (size_t i = 0; where && i < w->events.len; i++) {
 		err = event_condition(w, &w->events.at[i], where, e);
 		if (err)
@@ -172,6 +175,18 @@ static int watched_conditions(struct session *s, struct watched *w, struct err *
 	if (where && w->events.len && without == w->events.len)
 		return -e->code; /* the last event's complaint */
 	return 0;
+}
+
+int session_condition(const struct session *s, const struct watched *w, const struct schema *schema,
+		      struct filter_bound **ret, struct err *e)
+{
+	const struct filter *where = w->where ?: s->where;
+
+	if (!where) {
+		*ret = NULL;
+		return 0;
+	}
+	return filter_bind(where, schema, ret, e) < 0 ? wrap(e, "%s", w->probe->name) : 0;
 }
 
 static int watched_ready(struct session *s, struct watched *w, struct err *e)
@@ -194,8 +209,9 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 		conf->events_off = s->without_events;
 		conf->tables_off = s->without_tables;
 	}
-	if (s->buffer_bytes && d->event_count)
-		err = object_map_resize(w->probe->object, "sonda_ring", (uint32_t)s->buffer_bytes,
+	if (d->event_count && (s->buffer_bytes || (conf && s->without_events)))
+		err = object_map_resize(w->probe->object, "sonda_ring",
+					s->buffer_bytes ? (uint32_t)s->buffer_bytes : UNUSED_RING,
 					e);
 	return err ? err : watched_conditions(s, w, e);
 }
@@ -268,7 +284,7 @@ static int probes_load(struct session *s, struct err *e)
 	return 0;
 }
 
-int session_load(struct session *s, struct err *e)
+int session_ready(struct session *s, struct err *e)
 {
 	int err = 0;
 
@@ -281,10 +297,17 @@ int session_load(struct session *s, struct err *e)
 		return wrap(e, "--where");
 	if (!s->no_enrich)
 		s->enrich = enrich_new();
-	if (!err)
-		err = filters_ready(&s->filters, e);
+	err = filters_ready(&s->filters, e);
 	for (size_t i = 0; !err && i < s->probes.len; i++)
 		err = watched_ready(s, &s->probes.at[i], e);
+	s->ready = !err;
+	return err;
+}
+
+int session_load(struct session *s, struct err *e)
+{
+	int err = s->ready ? 0 : session_ready(s, e);
+
 	if (!err)
 		err = tracker_load(s, e);
 	if (!err)
@@ -294,6 +317,16 @@ int session_load(struct session *s, struct err *e)
 	kernel_btf_release();
 	malloc_trim(0);
 	return err;
+}
+
+int session_go(struct session *s, struct err *e)
+{
+	struct strbuf hooks = { 0 };
+
+	session_describe(s, &hooks);
+	log_note(NULL, "watching %s", strbuf_str(&hooks));
+	strbuf_done(&hooks);
+	return s->child.pid ? child_go(&s->child, e) : 0;
 }
 
 int session_stream(struct session *s, struct stream **ret, struct err *e)

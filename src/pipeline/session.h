@@ -56,6 +56,7 @@ struct session {
 	const struct schema **feed_schemas;
 	struct child child;
 	struct enrich *enrich;
+	bool ready; /* session_ready() was done */
 };
 
 void session_init(struct session *s);
@@ -72,8 +73,22 @@ MUST_USE int session_word(struct opt_set *set, const char *word, void *ctx, stru
 /* Readies the command after `--` (stopped before it runs); argv is borrowed. */
 MUST_USE int session_command(struct session *s, char **argv, struct err *e);
 
+/* All that comes before loading: filters, enrichers, conditions. For who has something to set in
+ * the probes' objects then; session_load() does it otherwise. Errors: as session_load(). */
+MUST_USE int session_ready(struct session *s, struct err *e);
+
+/* The condition of a ready session (--where and the probe's own) on rows of another schema than its
+ * events': of a table, of a snapshot. *ret is the caller's; NULL: all pass. Errors: of
+ * filter_bind(). */
+MUST_USE int session_condition(const struct session *s, const struct watched *w,
+			       const struct schema *schema, struct filter_bound **ret,
+			       struct err *e);
+
 /* Loads and attaches everything. Errors: EXIT_USAGE, EXIT_DENIED, EXIT_KERNEL ... */
 MUST_USE int session_load(struct session *s, struct err *e);
+
+/* Says that it watches and lets the command go: from here on nothing is missed. */
+MUST_USE int session_go(struct session *s, struct err *e);
 
 /* The stream of the loaded probes; freed by stream_free(). */
 MUST_USE int session_stream(struct session *s, struct stream **ret, struct err *e);

@@ -78,7 +78,8 @@ struct field {
 	uint8_t bits, bit_offset; /* of a bit-field, from `offset`; bits 0: not one */
 	bool is_signed, is_bool;
 	uint8_t element_size; /* FIELD_ARRAY */
-	uint16_t member; /* which member of the struct it is (in), from 0: see sonda_without_ */
+	uint16_t member; /* which member of the struct it is (in), from 0: see sonda_without_; of
+			    FIELD_DERIVED: what it is made of */
 	uint32_t count;  /* elements of FIELD_ARRAY, slots of FIELD_HIST */
 	const struct names *names; /* FIELD_ENUM (and FIELD_ARRAY of enums), else NULL */
 	struct hist_shape hist;    /* FIELD_HIST */

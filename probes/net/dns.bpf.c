@@ -511,7 +511,7 @@ static __always_inline bool answer_was_read(const struct query *q, const struct 
 }
 
 /* Marks all that were read, and tells the first; the sweep tells the others. */
-static __noinline int answer_read(void *ctx, struct sock___net *sk, int got, int flags)
+static __noinline int answer_read(void *ctx, struct sock___net *sk, u64 socket, int got, int flags)
 {
 	struct query_key key = {}, first = {};
 	struct asker *asker;
@@ -521,8 +521,8 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, int got, int
 
 	if (got <= 0 || (flags & MSG_PEEK))
 		return 0;
-	key.socket = sock_cookie(sk);
-	asker = key.socket ? bpf_map_lookup_elem(&askers, &key.socket) : NULL;
+	key.socket = socket;
+	asker = bpf_map_lookup_elem(&askers, &key.socket);
 	if (!asker)
 		return 0;
 	next = asker->answered_at;
@@ -551,10 +551,17 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, int got, int
 	return tell ? query_end(ctx, &first, tell) : 0;
 }
 
+/* Runs for whatever any process receives. Sockets that never asked have no cookie, as a rule. */
+#define answer_read_by(sk, got, flags)                                                             \
+	({                                                                                         \
+		u64 socket = (sk)->__sk_common.skc_cookie.counter;                                 \
+		socket ? answer_read(ctx, sk, socket, got, flags) : 0;                             \
+	})
+
 ALT(read, 1) OPTIONAL("when the process has read an answer") NEED("tp sock/sock_recv_length")
 SEC("?tp_btf/sock_recv_length") int BPF_PROG(dns_read, struct sock___net *sk, int ret, int flags)
 {
-	return answer_read(ctx, sk, ret, flags);
+	return answer_read_by(sk, ret, flags);
 }
 
 /* before 6.3 */
@@ -562,25 +569,25 @@ ALT(read, 2) OPTIONAL("when the process has read an answer")
 SEC("?fexit/inet_recvmsg") int BPF_PROG(dns_read4, struct socket___net *sock, void *message,
 					u64 size, int flags, int ret)
 {
-	return answer_read(ctx, BPF_CORE_READ(sock, sk), ret, flags);
+	return answer_read_by(sock->sk, ret, flags);
 }
 ALT(read, 2) OPTIONAL("when the process has read an answer")
 SEC("?fexit/inet6_recvmsg") int BPF_PROG(dns_read6, struct socket___net *sock, void *message,
 					 u64 size, int flags, int ret)
 {
-	return answer_read(ctx, BPF_CORE_READ(sock, sk), ret, flags);
+	return answer_read_by(sock->sk, ret, flags);
 }
 
 /* without trampolines: where both protocols are done with what was copied */
 ALT(read, 3) OPTIONAL("when the process has read an answer")
 SEC("?kprobe/skb_consume_udp") int BPF_KPROBE(dns_read_udp, struct sock___net *sk, void *skb, int got)
 {
-	return answer_read(ctx, sk, got, 0);
+	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
 }
 ALT(read, 3) OPTIONAL("when the process has read an answer")
 SEC("?kprobe/tcp_cleanup_rbuf") int BPF_KPROBE(dns_read_tcp, struct sock___net *sk, int got)
 {
-	return answer_read(ctx, sk, got, 0);
+	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
 }
 
 /* ---- the socket gets an error: an ICMP message, or the connection is reset ---- */

@@ -5,6 +5,7 @@ and IPv6. The truth: what the test sends and receives, with the times that clien
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import select
 import socket
@@ -17,7 +18,7 @@ import time
 
 from sondatest import *
 
-SERVER4, SERVER6, NOBODY = "127.7.7.7", "::1", "127.7.7.8"
+SERVER4, SERVER6, NOBODY, SILENT, STUB = "127.7.7.7", "::1", "127.7.7.8", "127.7.7.9", "127.7.7.10"
 A, CNAME, TXT, AAAA = 1, 5, 16, 28
 NXDOMAIN, SERVFAIL, NOTIMP, REFUSED, FORMERR = 3, 2, 4, 5, 1
 QR, AA, TC, RD, RA, AD = 0x8000, 0x400, 0x200, 0x100, 0x80, 0x20
@@ -91,9 +92,9 @@ class Server:
             threading.Thread(target=self.serve_connection, args=(s,), daemon=True).start()
 
     def serve_connection(self, s):
-        with s, s.makefile("rb") as f, contextlib.suppress(ConnectionError):
-            while len(size := f.read(2)) == 2:
-                q = f.read(struct.unpack(">H", size)[0])
+        with s, contextlib.suppress(OSError):
+            while len(size := s.recv(2, socket.MSG_WAITALL)) == 2:
+                q = s.recv(struct.unpack(">H", size)[0], socket.MSG_WAITALL)
                 self.answer(q, lambda m: s.sendall(struct.pack(">H", len(m)) + m), "tcp", s)
 
     def answer(self, q, send, transport, stream=None):
@@ -187,6 +188,12 @@ class Server:
     def do_late(self, q, qtype, send, *_):
         self.go.wait()
         return reply(q, [record(qtype, address(qtype))])
+
+    def do_reset(self, q, qtype, send, transport, label, stream):
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        stream.shutdown(socket.SHUT_RD)
+        stream.close()
+        return None
 
     def do_split(self, q, qtype, send, transport, label, stream):
         m = reply(q, [record(qtype, address(qtype))])
@@ -365,6 +372,17 @@ def over_tcp():
     read_tcp(s6)
 
 
+def reset():
+    """The server's end is closed hard: no answer, and not a timeout."""
+    s = tcp()
+    expect("reset-1", result="unreachable", err="ECONNRESET", transport="tcp")
+    s.sendall(framed(query("reset-1.test")))
+    try:
+        check_equal(s.recv(2), None, "the connection is reset")
+    except ConnectionResetError:
+        pass
+
+
 def truncated():
     """A cut answer over UDP, then the same with the same id over TCP."""
     q = query("tc-1.test", txid=0x1234)
@@ -456,20 +474,48 @@ def no_queries():
     ask("ok-aftergarbage", sock=None)
 
 
-def by_libc():
-    """getaddrinfo as programs call it: with a resolv.conf of its own."""
+def getaddrinfo_in_child(name, *servers):
+    """As programs call it, with a resolv.conf of its own. Returns the child's pid."""
     code = ("import socket,os; print(os.getpid(), flush=True);"
-            "print(socket.getaddrinfo('ok-libc.test', 80, 0, socket.SOCK_STREAM))")
+            f"print(socket.getaddrinfo('{name}', 80, 0, socket.SOCK_STREAM))")
     with tempfile.TemporaryDirectory() as etc:
         with open(etc + "/resolv.conf", "w") as conf:
-            conf.write(f"nameserver {SERVER4}\noptions timeout:1 attempts:2\n")
+            conf.write("".join(f"nameserver {s}\n" for s in servers) + "options timeout:1 attempts:2\n")
         what = "/resolv.conf" if os.path.exists("/etc/resolv.conf") else ""
         made = subprocess.run(["unshare", "-m", "sh", "-c", f"mount --bind {etc}{what} /etc{what} && "
                                f"exec {sys.executable} -c \"{code}\""], capture_output=True, text=True)
-    if check("10.0.0.1" in made.stdout and "fd00::1" in made.stdout,
-             "libc resolves: " + made.stdout + made.stderr):
-        expect("ok-libc", rows=2, types={"a", "aaaa"}, pid=int(made.stdout.split()[0]), result="noerror",
-               seen_by_app=True)
+    check("10.0.0.1" in made.stdout and "fd00::1" in made.stdout,
+          f"libc resolves {name}: " + made.stdout + made.stderr)
+    return int((made.stdout.split() or ["0"])[0])
+
+
+def by_libc():
+    pid = getaddrinfo_in_child("ok-libc.test", SERVER4)
+    expect("ok-libc", rows=2, types={"a", "aaaa"}, pid=pid, result="noerror", seen_by_app=True)
+    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    silent.bind((SILENT, 53))
+    pid = getaddrinfo_in_child("ok-second.test", SILENT, SERVER4)
+    expect("ok-second", rows=4, types={"a", "aaaa"}, pid=pid)
+
+
+def through_a_stub():
+    """A resolver on this machine that asks another: two rows, each with its own process."""
+    ready, tell = os.pipe()
+    if (stub := os.fork()) == 0:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        listener.bind((STUB, 53))
+        os.write(tell, b"1")
+        q, peer = listener.recvfrom(512)
+        up = udp()
+        up.send(q)
+        listener.sendto(up.recv(512), peer)
+        os._exit(0)
+    os.read(ready, 1)
+    s = udp(STUB)
+    s.send(query("ok-stub.test"))
+    s.recv(512)
+    os.waitpid(stub, 0)
+    expect("ok-stub", rows=2, pids={os.getpid(), stub}, result="noerror", attempts=1)
 
 
 def in_namespace():
@@ -478,17 +524,20 @@ def in_namespace():
         if libc.unshare(0x40000000):
             os._exit(1)
         s = socket.socket()
-        import fcntl
-        fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS: up
+        fcntl.ioctl(s, 0x8914, struct.pack("16sh14x", b"lo", 1))       # SIOCSIFFLAGS: up
+        fcntl.ioctl(s, 0x8922, struct.pack("16si12x", b"lo", 1500))    # SIOCSIFMTU: so that it cuts
         Server()
         c = udp()
         c.send(query("ok-netns.test"))
         c.recv(512)
+        c.send(query("long-netns.test", TXT))
+        c.recv(8192)
         os._exit(0)
     if (pid := os.fork()) == 0:
         child()
     check_equal(os.waitpid(pid, 0)[1], 0, "the namespace's child")
     expect("ok-netns", pid=pid, result="noerror")
+    expect("long-netns", pid=pid, result="noerror", answers_=20)
 
 
 def after_timeout(s, server):
@@ -562,6 +611,10 @@ def compare_legs(rows):
         check_equal((legs["tcp"]["attempts"], legs["tcp"]["retry_of"], legs["tcp"]["answers"]),
                     (2, "truncated", 8), "the TCP leg knows of the UDP leg")
         check(legs["tcp"]["took_ns"] > legs["tcp"]["wire_ns"], "and its time includes it")
+    second = sorted((r["server"], r["result"], r["attempts"], r["retry_of"])
+                    for r in rows if label_of(r) == "ok-second")
+    check_equal(second, [(SERVER4, "noerror", 2, "silence")] * 2 + [(SILENT, "timeout", 1, "none")] * 2,
+                "the second server's rows know of the first's silence")
     again = sorted((r["attempts"], r["retry_of"], r["result"]) for r in rows if label_of(r) == "once-2")
     check_equal(again, [(1, "none", "timeout"), (2, "silence", "noerror")], "asked again after a timeout")
 
@@ -609,6 +662,7 @@ def main():
         ways_to_send()
         pair_in_one_call()
         over_tcp()
+        reset()
         truncated()
         tries()
         strangers()
@@ -616,6 +670,7 @@ def main():
         longest = names()
         no_queries()
         by_libc()
+        through_a_stub()
         in_namespace()
         after_timeout(s, server)
         check(s.wait_row(lambda r: label_of(r) == "never-1"), "a timeout is a row")

@@ -113,7 +113,7 @@ static const struct {
 	{ "lsm",     has_lsm,             "LSM hook" },
 	{ "func",    kernel_has_func,     "function" },
 	{ "tp",      has_tracepoint,      "tracepoint" },
-	{ "tpargs",  has_tracepoint_args, "tracepoint with so many arguments:" },
+	{ "tpargs",  has_tracepoint_args, "tracepoint and number of its arguments" },
 	{ "field",   has_field,           "field" },
 	{ "type",    kernel_has_type,     "type" },
 	{ "helper",  has_helper,          "BPF helper" },

@@ -108,11 +108,23 @@ static void closing_read(const char *line, struct verdict *v)
 		v->stack_bytes = stack_deepest(line + strlen("stack depth "));
 }
 
+/* The trace ends with one or more lines of plain words; the last of them counts, and the first that the
+ * table knows gives the advice. */
+static void words_read(char *line, bool follows_words, struct verdict *v)
+{
+	const struct advice *advice = advice_find(line);
+
+	if (!follows_words)
+		v->advice = "";
+	v->words = line;
+	if (advice && !*v->advice)
+		v->advice = advice->remedy;
+}
+
 void verify_read_log(char *log, struct verdict *v)
 {
-	const struct advice *advice;
+	bool follows_words = false;
 	char *source = NULL, *next;
-	bool is_last = false; /* no line of the trace after the words */
 
 	v->source = v->file = v->words = v->advice = "";
 	for (char *line = log; line; line = next) {
@@ -121,23 +133,21 @@ void verify_read_log(char *log, struct verdict *v)
 			*next++ = '\0';
 		if (!*line)
 			continue;
-		if (line[0] == ';' && line[1] == ' ') {
-			source = line;
+		if (line[0] == ';') {
+			/* what the compiler made has no source: "; ", ";  @ x.bpf.c:0" */
+			if (line[1] == ' ' && line[2] && line[2] != ' ')
+				source = line;
 		} else if (is_closing(line)) {
 			closing_read(line, v);
 		} else if (is_trace(line)) {
-			is_last = false;
+			follows_words = false;
 		} else {
-			v->words = is_last && advice_find(v->words) && !advice_find(line) ? v->words
-											  : line;
-			is_last = true;
+			words_read(line, follows_words, v);
+			follows_words = true;
 		}
 	}
 	if (source)
 		source_read(source, v);
-	advice = *v->words ? advice_find(v->words) : NULL;
-	if (advice)
-		v->advice = advice->remedy;
 }
 
 /* ---- the programs ---- */

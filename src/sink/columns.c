@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <ctype.h>
 #include <errno.h>
 
 static void column_add(struct columns *c, enum column_what what, const struct field *field,
@@ -96,4 +97,23 @@ int columns_choose(const struct sink_options *o, const struct schema *s, bool hi
 void columns_done(struct columns *c)
 {
 	vec_done(&c->at);
+}
+
+size_t columns_name_len(const char *name, const struct field *f)
+{
+	const char *last = strrchr(name, '_');
+
+	if (f && f->unit[0] && last && last != name &&
+	    (str_eq(last + 1, f->unit) || str_eq(last, "_ns") || str_eq(last, "_bytes")))
+		return (size_t)(last - name);
+	return strlen(name);
+}
+
+char *columns_title(const char *name, const struct field *f)
+{
+	char *title = xstrndup(name, columns_name_len(name, f));
+
+	for (char *p = title; *p; p++)
+		*p = *p == '_' ? '-' : (char)toupper((unsigned char)*p);
+	return title;
 }

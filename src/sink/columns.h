@@ -30,3 +30,7 @@ MUST_USE int columns_choose(const struct sink_options *o, const struct schema *s
 void columns_done(struct columns *c);
 /* The field of that name, with or without its unit ("took" for took_ns); NULL: none. */
 MUST_USE const struct field *columns_field(const struct schema *s, const char *name);
+/* Length of "took" in took_ns: the printed value carries its unit. `f` NULL: not a field. */
+MUST_USE size_t columns_name_len(const char *name, const struct field *f);
+/* The heading of a text column, "TOOK". free() it. */
+MUST_USE char *columns_title(const char *name, const struct field *f);

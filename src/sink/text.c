@@ -14,7 +14,6 @@
 #include "sink/out.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 #define SETTLE_ROWS 1 /* a person waits for the first row */
 
@@ -47,32 +46,12 @@ static int text_open(const struct sink_options *options, struct sink **ret, stru
 	return 0;
 }
 
-/* Length of "took" in took_ns: the printed value carries its unit. */
-static size_t name_len(const struct column *c)
-{
-	const char *last = strrchr(c->name, '_');
-
-	if (c->field && c->field->unit[0] && last && last != c->name &&
-	    (str_eq(last + 1, c->field->unit) || str_eq(last, "_ns") || str_eq(last, "_bytes")))
-		return (size_t)(last - c->name);
-	return strlen(c->name);
-}
-
-static char *column_title(const struct column *c)
-{
-	char *title = xstrndup(c->name, name_len(c));
-
-	for (char *p = title; *p; p++)
-		*p = *p == '_' ? '-' : (char)toupper((unsigned char)*p);
-	return title;
-}
-
 static struct table_col table_column(const struct column *c)
 {
 	const struct kind *kind = c->field ? c->field->kind : NULL;
 
 	return (struct table_col){
-		.title = column_title(c),
+		.title = columns_title(c->name, c->field),
 		.align = kind && kind->right_aligned ? TABLE_RIGHT : TABLE_LEFT,
 		.min_cols = c->what == COLUMN_TIME ? WALL_LOCAL_LEN
 			    : kind                 ? kind->min_cols
@@ -201,7 +180,8 @@ static void row_words(struct text_sink *t, const struct text_schema *bound, cons
 		v = row_value(r, c->field);
 		if (v.type == VALUE_NONE)
 			continue;
-		strbuf_appendf(&words, "%s%.*s=", words.len ? " " : "", (int)name_len(c), c->name);
+		strbuf_appendf(&words, "%s%.*s=", words.len ? " " : "",
+			       (int)columns_name_len(c->name, c->field), c->name);
 		value_text_form(&words, c->field, v);
 	}
 	table_cell(t->table, TERM_PLAIN, strbuf_str(&words), words.len);

@@ -73,7 +73,7 @@ EVENT(open, "A file opened, or an open that failed") {
 	struct text path KIND("path") DOC("path of the file");
 	enum path_is path_is HIDE
 		DOC("resolved: of the file opened, as the kernel knows it, up to the root of the mount "
-		    "namespace; requested: as read from the caller's memory, joined to where it begins");
+		    "namespace; requested: as read from the caller's memory, joined to where it begins; unknown: neither");
 };
 
 struct open_labels {
@@ -284,19 +284,14 @@ struct {
 	__type(value, struct uring_begun);
 } uring_begun SEC(".maps");
 
-ALT(uring, 1)
-NEED("type io_cmd_data")
-NEED("tp io_uring/io_uring_submit_req")
-OPTIONAL("opens through io_uring")
-SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)
+static __noinline int uring_begins(struct io_kiocb *req, u8 op)
 {
 	struct uring_begun begun = { .at_ns = bpf_ktime_get_ns() };
 	u64 key = (u64)req;
-	u8 op = req->opcode;
 
 	if (op != URING_OPENAT && op != URING_OPENAT2)
 		return 0;
-	begun.name = BPF_CORE_READ(uring_open(req), filename, uptr);
+	begun.name = uring_open_name(uring_open(req));
 	if (bpf_map_update_elem(&uring_begun, &key, &begun, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return 0;
@@ -304,6 +299,25 @@ SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *
 
 ALT(uring, 1)
 OPTIONAL("opens through io_uring")
+NEED("tp io_uring/io_uring_submit_req")
+SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)
+{
+	return uring_begins(req, req->opcode);
+}
+
+/* Its name from 6.0 to 6.2; before, it does not tell the request. */
+ALT(uring, 2)
+OPTIONAL("opens through io_uring")
+NEED("tp io_uring/io_uring_submit_sqe")
+NEED("type io_cmd_data")
+SEC("?tp_btf/io_uring_submit_sqe") int BPF_PROG(uring_submits_60, struct io_kiocb *req)
+{
+	return uring_begins(req, req->opcode);
+}
+
+ALT(uring_end, 1)
+OPTIONAL("opens through io_uring")
+NEED("type io_cmd_data")
 SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)
 {
 	struct asked asked = { .call = OPEN_CALL_IO_URING };

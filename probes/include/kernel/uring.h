@@ -39,3 +39,11 @@ static __always_inline struct io_open *uring_open(struct io_kiocb *req)
 {
 	return (void *)req + bpf_core_field_offset(struct io_kiocb, cmd);
 }
+
+/* The path in user memory that an open asked for. NULL from 7.0 on: its address is no longer kept. */
+static __always_inline const char *uring_open_name(struct io_open *open)
+{
+	if (!bpf_core_field_exists(open->filename) || !bpf_core_field_exists(struct filename, uptr))
+		return NULL;
+	return BPF_CORE_READ(open, filename, uptr);
+}

@@ -5,7 +5,7 @@
  * the first, the kernel's own helpers) and every text is the kernel's copy. What failed is told
  * where the system call returns, with path and arguments as they stand in the caller's memory.
  */
-#define EVENT_MAX (80 * 1024) /* 64 KiB of arguments and four paths */
+#define EVENT_MAX  (80 * 1024) /* 64 KiB of arguments and four paths */
 #define EVENT_RING (1024 * 1024)
 #include "sonda.bpf.h"
 
@@ -32,7 +32,8 @@ EVENT(exec, "A process replaced its program, or failed to") {
 	char tty[16] HIDE DOC("controlling terminal");
 	u32 device KIND("device") HIDE DOC("device of the program's file");
 	u64 inode KIND("inode") HIDE DOC("inode of the program's file");
-	u64 took_ns KIND("duration") HIDE DOC("from the call to the new program or the error; 0: not seen");
+	u64 took_ns KIND("duration")
+		HIDE DOC("from the call to the new program or the error; 0: not seen");
 	u64 argv_bytes KIND("bytes") HIDE DOC("all arguments, also if argv is cut; 0: it failed");
 	struct text path KIND("path") DOC("path as given; /dev/fd/N where a descriptor was given");
 	struct text interp KIND("path") DOC("interpreter that runs it (#! line, binfmt_misc)");
@@ -70,8 +71,9 @@ struct {
 } calls SEC(".maps");
 
 #define AT_FDCWD -100
+
 /* What a system call returns inside the kernel when a signal came: it begins again, or never ends. */
-#define ERESTARTSYS 512
+#define ERESTARTSYS           512
 #define ERESTART_RESTARTBLOCK 516
 
 static __noinline int call_begins(s32 dirfd, const char *path, const char *const *argv)

@@ -15,10 +15,12 @@ EVENT(exit, "One process ended") {
 	struct task task;
 	u32 status KIND("exit_status") DOC("what the parent gets from wait(2)");
 	u32 signal KIND("signal") HIDE DOC("signal that ended it; 0: it ended by itself");
-	bool core_dumped DOC("a core was dumped");
+	bool core_dumped HIDE DOC("a core was dumped");
 	u64 lifetime_ns KIND("duration") DOC("time since the process began (--min is about this)");
-	u64 user_ns KIND("duration") DOC("CPU time of all its threads in user mode");
-	u64 system_ns KIND("duration") DOC("CPU time of all its threads in the kernel");
+	u64 user_ns KIND("duration")
+		DOC("CPU time of all its threads in user mode, to the last tick");
+	u64 system_ns KIND("duration")
+		DOC("CPU time of all its threads in the kernel, to the last tick");
 	u64 peak_bytes KIND("bytes") DOC("most memory that was resident at a time");
 };
 
@@ -115,6 +117,13 @@ static __noinline int count_exit(struct task_struct *leader, u32 status, u64 lif
 	return 0;
 }
 
+/* The thread to ask the filters about: the first, unless it went before and has no program left. */
+static __always_inline struct task_struct *filter_subject(struct task_struct *leader,
+							  struct task_struct *last)
+{
+	return SET_ON(SET_EXE) && !BPF_CORE_READ(leader, mm) ? last : leader;
+}
+
 static __noinline int process_exited(void *ctx, struct task_struct *last)
 {
 	struct task_struct *leader = BPF_CORE_READ(last, group_leader);
@@ -123,7 +132,7 @@ static __noinline int process_exited(void *ctx, struct task_struct *last)
 	u32 status;
 	struct exit *e;
 
-	if (BPF_CORE_READ(last, flags) & PF_KTHREAD || !wanted_task(leader))
+	if (BPF_CORE_READ(last, flags) & PF_KTHREAD || !wanted_task(filter_subject(leader, last)))
 		return 0;
 	status = process_wait_status(leader);
 	lifetime = bpf_ktime_get_boot_ns() - task_start_ns(leader);
@@ -157,12 +166,14 @@ int BPF_PROG(exit_told, struct task_struct *task, bool last)
 }
 
 /* Before that a function that is told it. The memory is still there, so --exe works. */
-ALT(exit, 2) SEC("?fentry/taskstats_exit") int BPF_PROG(exit_fentry, struct task_struct *task, int last)
+ALT(exit, 2) SEC("?fentry/taskstats_exit")
+int BPF_PROG(exit_fentry, struct task_struct *task, int last)
 {
 	return last ? process_exited(ctx, task) : 0;
 }
 
-ALT(exit, 3) SEC("?kprobe/taskstats_exit") int BPF_KPROBE(exit_kprobe, struct task_struct *task, int last)
+ALT(exit, 3) SEC("?kprobe/taskstats_exit")
+int BPF_KPROBE(exit_kprobe, struct task_struct *task, int last)
 {
 	return last ? process_exited(ctx, task) : 0;
 }

@@ -40,7 +40,8 @@ struct privileges {
 
 static __always_inline void task_privileges(struct task_struct *task, struct privileges *out)
 {
-	const struct cred___privileges *cred = BPF_CORE_READ((struct task_struct___exec *)task, cred);
+	const struct cred___privileges *cred =
+		BPF_CORE_READ((struct task_struct___exec *)task, cred);
 
 	out->euid = BPF_CORE_READ(cred, euid.val);
 	out->egid = BPF_CORE_READ(cred, egid.val);

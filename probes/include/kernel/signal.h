@@ -43,7 +43,7 @@ struct task_struct___signal {
 #pragma clang attribute pop
 
 #define SIGNAL_GROUP_EXIT 0x00000004
-#define PF_KTHREAD 0x00200000
+#define PF_KTHREAD        0x00200000
 
 static __always_inline struct signal_struct *task_signal(struct task_struct *task)
 {

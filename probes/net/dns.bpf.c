@@ -27,7 +27,7 @@ EVENT(dns, "One DNS query and what became of it") {
 	struct task task;
 	enum dns_type type DOC("type of record asked for");
 	struct text name KIND("dns_name") DOC("name asked for, with dots, without the last");
-	enum dns_result result DOC("the server's code; timeout or unreachable when it said none");
+	enum dns_result result DOC("the server's code; timeout, unreachable, or unanswered when sonda ended first");
 	struct ip address DOC("first address in the answer");
 	struct ip address2 HIDE DOC("second address");
 	struct ip address3 HIDE DOC("third address");
@@ -646,11 +646,34 @@ SEC("?kprobe/sock_def_error_report") int BPF_KPROBE(dns_error_kprobe, struct soc
 /* A resolver that tries again after exactly `timeout` (glibc: 5 s) is to be heard first. */
 #define TIMEOUT_GRACE_NS 250000000
 /* An answer that nobody has read after so long is told without the time of reading. */
-#define UNREAD_NS 100000000
+#define UNREAD_NS 1000000000
+
+ENDING;
+
+static __noinline bool query_is_over(const struct query_key *key, struct query *q)
+{
+	u64 now_ns = bpf_ktime_get_boot_ns();
+
+	if (!key || !q)
+		return false;
+	if (q->ended_ns)
+		return q->event.app_ns >= 0 || q->event.result == DNS_UNREACHABLE || ending() ||
+		       (s64)(now_ns - q->ended_ns) >= UNREAD_NS;
+	if ((s64)(now_ns - q->last_ns) >= (s64)timeout + TIMEOUT_GRACE_NS) {
+		q->event.took_ns = q->last_ns + timeout - q->first_ns;
+		leg_end(key, q, DNS_RETRY_SILENCE);
+	} else if (ending()) {
+		q->event.took_ns = now_ns - q->first_ns;
+		q->event.result = DNS_UNANSWERED;
+	} else {
+		return false;
+	}
+	q->ended_ns = now_ns;
+	return true;
+}
 
 OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter__bpf_map_elem *ctx)
 {
-	u64 now_ns = bpf_ktime_get_boot_ns();
 	struct query_key key, *at = ctx->key;
 	struct query *q;
 
@@ -658,18 +681,5 @@ OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter_
 		return 0;
 	__builtin_memcpy(&key, at, sizeof(key));
 	q = bpf_map_lookup_elem(&pending, &key);
-	if (!q)
-		return 0;
-	if (q->ended_ns) {
-		if (q->event.app_ns < 0 && q->event.result != DNS_UNREACHABLE &&
-		    (s64)(now_ns - q->ended_ns) < UNREAD_NS)
-			return 0;
-	} else {
-		if ((s64)(now_ns - q->last_ns) < (s64)timeout + TIMEOUT_GRACE_NS)
-			return 0;
-		q->event.took_ns = q->last_ns + timeout - q->first_ns;
-		q->ended_ns = now_ns;
-		leg_end(&key, q, DNS_RETRY_SILENCE);
-	}
-	return query_end(ctx, &key, q);
+	return q && query_is_over(&key, q) ? query_end(ctx, &key, q) : 0;
 }

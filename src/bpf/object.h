@@ -146,7 +146,8 @@ MUST_USE int object_preview(struct object *o, const struct load_options *options
  */
 MUST_USE int object_load(struct object *o, const struct load_options *options, struct err *e);
 
-/* Detaches all programs; the maps stay readable. Safe to call twice. */
+/* Detaches all programs; the maps stay readable. Programs tagged EVERY can still be run, and see that
+ * it is the end. Safe to call twice. */
 void object_detach(struct object *o);
 
 /* ---- while it runs ---- */

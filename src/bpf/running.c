@@ -19,7 +19,11 @@ enum { ROWS_BUFFER_BYTES = 64 * 1024, ROW_MAX = 1024 * 1024 };
 
 void object_detach(struct object *o)
 {
+	int ending = object_map_fd(o, "sonda_ending");
+
 	links_done(&o->links);
+	if (ending >= 0)
+		(void)!bpf_map_update_elem(ending, &(uint32_t){ 0 }, &(uint32_t){ 1 }, BPF_ANY);
 }
 
 int object_map_fd(const struct object *o, const char *name)

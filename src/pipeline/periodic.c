@@ -8,14 +8,18 @@
 #include "bpf/object.h"
 #include "pipeline/session.h"
 
-static void periodic_run(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+static void periodic_go(const struct periodic *p)
 {
-	struct periodic *p = ctx;
 	struct err e = { 0 };
 
-	(void)l, (void)timer, (void)missed;
 	if (object_run(p->object, p->program, &e) < 0)
 		log_warn_every(60000, "probe", "%s: %s", p->program, e.text);
+}
+
+static void periodic_run(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
+{
+	(void)l, (void)timer, (void)missed;
+	periodic_go(ctx);
 }
 
 static void periodic_add(struct periodics *p, const struct object *o,
@@ -41,6 +45,12 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 			if (program.every_ms && program.state == PROGRAM_USED)
 				periodic_add(p, w->probe->object, &program);
 		}
+}
+
+void periodics_finish(struct periodics *p)
+{
+	vec_for_each(one, &p->all)
+		periodic_go(*one);
 }
 
 void periodics_done(struct periodics *p)

@@ -20,4 +20,6 @@ struct periodics {
 
 /* Starts the timers of all programs in use; the session and the loop are borrowed. */
 void periodics_start(struct periodics *p, struct session *s, struct loop *l);
+/* Runs each once more, when nothing is attached any more: what waits is told. */
+void periodics_finish(struct periodics *p);
 void periodics_done(struct periodics *p);

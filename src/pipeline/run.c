@@ -200,6 +200,7 @@ static void run_finish(struct run *r)
 {
 	if (r->session)
 		session_stop(r->session);
+	periodics_finish(&r->periodics);
 	while (r->session && run_drain(r) > 0)
 		;
 	run_losses(r);

@@ -25,8 +25,23 @@
 #define OVER(map) TAG("over " #map)
 
 /* On an iterator, or on a SEC("raw_tp") that is then not attached: userland runs it so often, and
- * once more at the end. What it sends comes out as events. */
+ * once more at the end, when nothing else is attached any more. What it sends comes out as events. */
 #define EVERY(ms) TAG("every " #ms)
+
+/* ENDING; declares, and ending() tells, whether this is that last run. */
+#define ENDING                                                                                     \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(max_entries, 1);                                                            \
+		__type(key, u32);                                                                  \
+		__type(value, u32);                                                                \
+	} sonda_ending SEC(".maps")
+#define ending()                                                                                   \
+	({                                                                                         \
+		u32 ending_zero = 0, *ending_now;                                                  \
+		ending_now = bpf_map_lookup_elem(&sonda_ending, &ending_zero);                     \
+		ending_now && *ending_now;                                                         \
+	})
 
 /*
  * One body, two programs: on entry to `func` by fentry (rank 1) and by kprobe (rank 2).

@@ -47,6 +47,7 @@ enum dns_result {
 	DNS_BADCOOKIE = 23,
 	DNS_TIMEOUT = 0x10000,
 	DNS_UNREACHABLE = 0x10001,
+	DNS_UNANSWERED = 0x10002, /* until sonda ended */
 };
 enum dns_flags {
 	DNS_FLAG_CD = 0x010,

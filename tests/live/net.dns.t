@@ -176,6 +176,9 @@ class Server:
         send(reply(q, [record(qtype, address(qtype))]))
         return reply(q, [record(qtype, address(qtype))])
 
+    def do_CASE(self, q, qtype, *_):
+        return reply(q.lower(), [record(qtype, address(qtype))])
+
     def do_badid(self, q, qtype, send, *_):
         send(bytes([q[0] ^ 255]) + reply(q, [record(qtype, address(qtype, 66))])[1:])
         return reply(q, [record(qtype, address(qtype))])
@@ -264,7 +267,7 @@ def results():
         address4="10.0.0.4", ttl_s=94)
     ask("loop-1", answers_=1, address="10.0.0.1")
     ask("long-1", TXT, answers_=20)
-    ask("CaSe-1")
+    ask("CASE-1")
 
 
 def ways_to_send():
@@ -284,6 +287,9 @@ def ways_to_send():
     expect("ok-peek", result="noerror", seen_by_app=True)
     s.send(query("ok-peek.test"))
     s.recv(512, socket.MSG_PEEK)
+    peeked = time.monotonic_ns()
+    ask("slow-afterpeek")
+    asked[-2].want["waited_ns"] = time.monotonic_ns() - peeked
     s.recv(512)
     # the same socket to two servers: no connection says which one
     s = udp("::", connected=False)
@@ -569,7 +575,7 @@ def label_of(row):
     return row["name"].split(".")[0]
 
 
-SPECIAL = {"rows", "types", "pids", "seen_by_app", "other_process"}
+SPECIAL = {"waited_ns", "rows", "types", "pids", "seen_by_app", "other_process"}
 
 
 def compare(rows, a):
@@ -586,6 +592,8 @@ def compare(rows, a):
                   f"{a.label} {field}: got {got!r}, want {want!r}")
         if a.want.get("seen_by_app"):
             check(r["app_ns"] >= 0, f"{a.label}: the reading was seen")
+    if "waited_ns" in a.want and mine:
+        check(mine[0]["app_ns"] >= a.want["waited_ns"], f"{a.label}: looking is not reading")
     if "types" in a.want:
         check_equal({r["type"] for r in mine}, a.want["types"], f"types of {a.label}")
     if "pids" in a.want:
@@ -626,6 +634,21 @@ def compare_names(rows, longest):
     check_equal(len([r for r in rows if r["name"].startswith("ok-nul") and r["name"].endswith(".test")]), 1,
                 "a name with a NUL")
     check_equal([r["name"] for r in rows if "isanswer" in r["name"]], [], "qr=1 is no query")
+
+
+def only_errors():
+    """--errors, and what is open when sonda ends."""
+    with Sonda("trace", "net.dns", "--errors") as s:
+        c = udp()
+        c.send(query("never-open.test"))
+        for label in ("ok-quiet", "nx-loud", "tc-quiet"):
+            c.send(query(label + ".test"))
+            c.recv(512)
+        check(s.wait_row(lambda r: label_of(r) == "nx-loud"), "an error is told")
+    told = {label_of(r): r["result"] for r in s.rows}
+    check_equal(told, {"nx-loud": "nxdomain", "never-open": "unanswered"}, "rows of --errors")
+    check_equal(s.stats["filtered"], 2, "the others are counted as filtered")
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts of --errors")
 
 
 def flood():
@@ -681,6 +704,7 @@ def main():
     compare_names(rows, longest)
     check_equal(s.stats["lost"], 0, "nothing lost")
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts")
+    only_errors()
     flood()
     done()
 

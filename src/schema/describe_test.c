@@ -138,3 +138,32 @@ TEST(damaged_schemas_are_refused_or_harmless)
 		}
 	}
 }
+
+/* A field whose size does not go with its type is refused, not left to its reader. */
+TEST(fields_must_fit_their_type_and_their_struct)
+{
+	static const struct {
+		size_t field;
+		uint32_t size, offset, count;
+	} wrong[] = {
+		{ 0, 3, 0, 0 },  { 0, 4, 70, 0 }, { 1, 9, 4, 0 },
+		{ 4, 7, 16, 0 }, { 5, 6, 24, 4 }, { 6, 40, 32, 5 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		auto_done(strbuf) bytes = { 0 };
+		struct schema s, *back = NULL;
+		struct field fields[8];
+		struct err e;
+		size_t used;
+
+		schema_make(&s, fields);
+		fields[wrong[i].field].size = wrong[i].size;
+		fields[wrong[i].field].offset = wrong[i].offset;
+		fields[wrong[i].field].count = wrong[i].count;
+		fields[6].hist.slots = 4;
+		schema_encode(&s, &bytes);
+		CHECK_INT(schema_decode(bytes.s, bytes.len, &back, &used, &e), -22);
+		schema_free(back);
+	}
+}

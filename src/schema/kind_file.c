@@ -71,16 +71,31 @@ static const struct {
 	{ S_IFIFO, "fifo" }, { S_IFCHR, "char" }, { S_IFBLK, "block" },
 };
 
+/* At least four digits. */
+static void octal_text(struct strbuf *out, uint64_t n)
+{
+	unsigned shift = 9;
+
+	while (shift < 63 && n >> (shift + 3))
+		shift += 3;
+	for (; shift; shift -= 3)
+		strbuf_putc(out, (char)('0' + (n >> shift & 7)));
+	strbuf_putc(out, (char)('0' + (n & 7)));
+}
+
 void mode_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	if (v.type == VALUE_DOUBLE) {
 		plain_text(out, f, v);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(file_types); i++)
-		if ((v.u64 & S_IFMT) == file_types[i].type)
-			strbuf_appendf(out, "%s ", file_types[i].name);
-	strbuf_appendf(out, "%04llo", (unsigned long long)(v.u64 & ~(uint64_t)S_IFMT));
+	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
+		if ((v.u64 & S_IFMT) != file_types[i].type)
+			continue;
+		strbuf_puts(out, file_types[i].name);
+		strbuf_putc(out, ' ');
+	}
+	octal_text(out, v.u64 & ~(uint64_t)S_IFMT);
 }
 
 /* Octal, with a file's type before it or without: "0644", "644", "dir 0755". */

@@ -1,0 +1,383 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""fs.open: a row for each open, whatever the call, with the path that was really opened.
+
+Truth: strace -y for a thousand mixed opens; readlink of /proc/self/fd for each single case, and the
+workload's own count.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+import re
+import shutil
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+AT_FDCWD = -100
+NR_OPEN, NR_CREAT, NR_OPENAT, NR_NAME_TO_HANDLE, NR_OPEN_BY_HANDLE = 2, 85, 257, 303, 304
+NR_OPENAT2, NR_URING_SETUP, NR_URING_ENTER = 437, 425, 426
+NR32_OPEN, NR32_OPENAT = 5, 295
+RESOLVE_BENEATH = 8
+O_LARGEFILE = 0o100000
+STORM = 100000
+MIX = 1000
+
+
+def syscall(nr, *args):
+    """The call's result, or -errno; bytes are passed by address."""
+    ret = LIBC.syscall(ctypes.c_long(nr), *[ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a)
+                                            for a in args])
+    return ret if ret >= 0 else -ctypes.get_errno()
+
+
+def syscall32(nr, *args):
+    """int $0x80: eax=nr, ebx, ecx, edx, esi; or None where the kernel has no 32-bit calls."""
+    code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40,  # MAP_32BIT
+                     mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # push rbx; mov eax,edi; mov ebx,esi; mov ecx,edx; mov edx,r10d(=ecx arg 4); xor esi,esi; int 0x80
+    code.write(bytes.fromhex("53" "89f8" "4989c8" "89f3" "89d1" "4489c2" "31f6" "cd80" "5b" "4898" "c3"))
+    at = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    return ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4)(at)(nr, *(list(args) + [0] * 3)[:3])
+
+
+def low_text(text):
+    """The address, below 4 GiB, of a copy of `text`."""
+    page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, mmap.PROT_READ | mmap.PROT_WRITE)
+    page.write(text + b"\0")
+    low_text.pages.append(page)
+    return ctypes.addressof(ctypes.c_char.from_buffer(page))
+
+
+low_text.pages = []
+
+
+def link(fd):
+    return os.readlink(b"/proc/self/fd/%d" % fd)
+
+
+def path_bytes(row):
+    """A row's path as the kernel's bytes."""
+    return row["path"].encode("utf-8", "surrogateescape")
+
+
+class Cases:
+    """Single opens, each with what must be said of it. In a process of their own: its rows in order."""
+
+    def __init__(self, folder):
+        self.folder, self.want = folder, []
+
+    def expect(self, what, fd, path=None, **fields):
+        """`fd` is the result; the path is readlink's unless given."""
+        if fd >= 0:
+            st = os.stat(fd)
+            fields = {"path_is": "resolved", "inode": st.st_ino, "fd": fd, **fields}
+            path = link(fd) if path is None else path
+            os.close(fd)
+        else:
+            fields = {"path_is": "requested", "fd": -1, "err": errno.errorcode[-fd], **fields}
+        self.want.append((what, path, fields))
+
+    def open(self, what, path, flags, *mode, **fields):
+        try:
+            fd = os.open(path, flags, *mode)
+        except OSError as e:
+            fd = -e.errno
+        self.expect(what, fd, **fields)
+
+    def run(self, body):
+        """Runs body(self) in a child; returns its rows and what they should be."""
+        r, w = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                os.close(r)
+                body(self)
+                os.write(w, repr(self.want).encode())
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(w)
+        with os.fdopen(r, "rb") as f:
+            said = f.read()
+        _, status = os.waitpid(pid, 0)
+        check_equal(status, 0, f"the workload {body.__name__} runs")
+        return pid, eval(said.decode()) if said else []
+
+
+def compare(rows, pid, want):
+    rows = [r for r in rows if r["pid"] == pid and path_bytes(r).find(b"/proc/") != 0]
+    for row, (what, path, fields) in zip(rows, want):
+        if path is not None:
+            check_equal(path_bytes(row), path, f"path of {what}")
+        for name, value in fields.items():
+            check_equal(row[name], value, f"{name} of {what}")
+    check_equal(len(rows), len(want), f"rows of {[w[0] for w in want[:2]]}...")
+
+
+def forms(c):
+    """Every call, relative and by directory, and what has no ordinary name."""
+    d = os.open(c.folder, os.O_RDONLY | os.O_DIRECTORY)
+    c.expect("the directory itself", os.dup(d), call="openat", type="directory")
+    os.chdir(c.folder)
+    c.expect("open", syscall(NR_OPEN, b"a", os.O_RDWR, 0), call="open", flags="O_RDWR", type="regular")
+    c.expect("openat", syscall(NR_OPENAT, d, b"./a", os.O_RDONLY), call="openat")
+    c.expect("openat by directory", syscall(NR_OPENAT, d, b"sub/../sub/rel", os.O_RDONLY),
+             path=os.fsencode(c.folder) + b"/sub/rel")
+    c.expect("through a symbolic link", syscall(NR_OPEN, b"link", os.O_RDONLY, 0),
+             path=os.fsencode(c.folder) + b"/sub/rel")
+    c.expect("creat", syscall(NR_CREAT, b"new", 0o640), call="creat", flags="O_WRONLY|O_CREAT|O_TRUNC")
+    how = struct.pack("QQQ", os.O_RDONLY | os.O_CLOEXEC, 0, RESOLVE_BENEATH)
+    c.expect("openat2", syscall(NR_OPENAT2, d, b"sub/rel", how, 24), call="openat2", resolve="beneath",
+             flags="O_RDONLY|O_CLOEXEC")
+    c.expect("openat2 refused", syscall(NR_OPENAT2, d, b"../x", how, 24), call="openat2",
+             path=os.fsencode(c.folder) + b"/../x")
+    handle = ctypes.create_string_buffer(struct.pack("Ii", 128, 0), 136)
+    mount_id = ctypes.c_int()
+    if not LIBC.syscall(NR_NAME_TO_HANDLE, AT_FDCWD, b"sub/rel", handle, ctypes.byref(mount_id), 0):
+        fd = LIBC.syscall(NR_OPEN_BY_HANDLE, d, handle, os.O_RDONLY)
+        c.expect("open_by_handle_at", fd, call="open_by_handle_at")
+    c.open("O_PATH", "a", os.O_PATH, flags="O_PATH|O_CLOEXEC")
+    c.open("O_TMPFILE", ".", os.O_TMPFILE | os.O_RDWR, 0o600)
+    c.open("a name with a newline", b"new\nline", os.O_CREAT | os.O_WRONLY, 0o600)
+    c.open("a name that is no UTF-8", b"\xff\xfe\xc3", os.O_CREAT | os.O_WRONLY, 0o600)
+    gone = os.open("gone", os.O_CREAT | os.O_RDWR)
+    c.expect("created", os.dup(gone), path=os.fsencode(c.folder) + b"/gone")
+    os.unlink("gone")
+    c.want[-1][2]["fd"] = gone
+    for what, fd in (("deleted", gone), ("a pipe", os.pipe()[0]), ("a memfd", os.memfd_create("x")),
+                     ("an event descriptor", None)):
+        if fd is not None:
+            c.open(what, f"/proc/self/fd/{fd}", os.O_RDONLY)
+    c.open("a namespace", "/proc/self/ns/mnt", os.O_RDONLY)
+    c.open("no such file", "sub/none", os.O_RDONLY, path=os.fsencode(c.folder) + b"/sub/none")
+    c.open("no such absolute", "/none/../of", os.O_RDONLY, path=b"/none/../of")
+    c.expect("bad directory", syscall(NR_OPENAT, 12345, b"rel", 0), path=b"rel")
+    c.expect("bad address", syscall(NR_OPENAT, AT_FDCWD, 8, 0), path=b"")
+
+
+def lengths(c):
+    """Paths of nearly 4096 bytes, beyond, and of many levels."""
+    os.chdir(c.folder)
+    base = os.getcwd()
+    long = base + "/long" + ("/" + "n" * 200) * 19
+    long += "/" + "e" * (4000 - len(long) - 1)
+    os.makedirs(os.path.dirname(long))
+    c.open("4000 bytes", long, os.O_CREAT | os.O_WRONLY, 0o600, path=os.fsencode(long))
+    c.open("4000 bytes, not there", long[:-1] + "f", os.O_RDONLY, path=os.fsencode(long[:-1] + "f"))
+    deep = base + "/deep" + "/d" * 400
+    os.makedirs(deep)
+    c.open("400 levels", deep, os.O_RDONLY, path=os.fsencode(deep))
+
+
+def places(c):
+    """Mounts and a chroot: the path goes up to the root of the mount namespace."""
+    folder = os.fsencode(c.folder)
+    os.makedirs(folder + b"/mnt")
+    if LIBC.unshare(0x20000) or LIBC.mount(None, b"/", None, 0x44000, None):
+        return
+    LIBC.mount(folder + b"/sub", folder + b"/mnt", None, 4096, None)
+    c.open("a bind mount", folder + b"/mnt/rel", os.O_RDONLY, path=folder + b"/mnt/rel")
+    LIBC.mount(b"none", folder + b"/mnt", b"tmpfs", 0, None)
+    c.open("a mount upon a mount", folder + b"/mnt/x", os.O_CREAT | os.O_RDWR, 0o600, path=folder + b"/mnt/x")
+    os.chroot(folder)
+    c.open("in a chroot", "/sub/rel", os.O_RDONLY, path=folder + b"/sub/rel")
+    c.open("not there in a chroot", "/none", os.O_RDONLY, path=folder + b"/none")
+
+
+def calls32(c):
+    """32-bit calls, which the classic tracepoints don't show."""
+    text = low_text(os.fsencode(c.folder) + b"/a")
+    c.expect("32-bit open", syscall32(NR32_OPEN, text, os.O_RDONLY, 0), call="open")
+    c.expect("32-bit openat", syscall32(NR32_OPENAT, AT_FDCWD, text, os.O_RDWR), call="openat", flags="O_RDWR")
+
+
+def uring_opens(c):
+    """IORING_OP_OPENAT, one that succeeds and one that fails."""
+    params = ctypes.create_string_buffer(120)
+    ring = LIBC.syscall(NR_URING_SETUP, 4, params)
+    if ring < 0:
+        return
+    p = struct.unpack("30I", params.raw)
+    sq_off, cq_off = p[10:20], p[20:30]
+    sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
+    cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
+    sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
+    names = [ctypes.create_string_buffer(os.fsencode(c.folder) + n) for n in (b"/sub/rel", b"/none")]
+    for i, name in enumerate(names):
+        sqes[0:64] = struct.pack("BBHiQQIIQ16x", 18, 0, 0, AT_FDCWD, 0, ctypes.addressof(name), 0,
+                                 os.O_RDONLY | os.O_CLOEXEC, 0).ljust(64, b"\0")
+        struct.pack_into("I", sq, sq_off[6], 0)
+        struct.pack_into("I", sq, sq_off[1], i + 1)
+        LIBC.syscall(NR_URING_ENTER, ring, 1, 1, 1, None, 0)
+        res = struct.unpack_from("i", cq, cq_off[5] + 16 * i + 8)[0]
+        fields = {} if res >= 0 or os.uname().release < "7" else {"path_is": "unknown"}
+        c.expect(f"io_uring {name.value}", res, path=None if fields else name.value, call="io_uring",
+                 flags="O_RDONLY|O_CLOEXEC", **fields)
+
+
+def rewriter(c):
+    """A thread that rewrites the name all the time: the path must be of the file that was opened."""
+    os.chdir(c.folder)
+    name = ctypes.create_string_buffer(b"a")
+    stop = threading.Event()
+
+    def rewrite():
+        while not stop.is_set():
+            for b in b"ab" * 64:
+                name[0] = b
+    thread = threading.Thread(target=rewrite)
+    thread.start()
+    for _ in range(3000):
+        fd = LIBC.syscall(NR_OPEN, name, os.O_RDONLY, 0)
+        c.expect("a name that changes", fd)
+    stop.set()
+    thread.join()
+
+
+def run_cases(body, folder):
+    with Sonda("trace", "fs.open") as s:
+        pid, want = Cases(folder).run(body)
+    compare(s.rows, pid, want)
+    return want
+
+
+def test_storm():
+    """Full rate: each open is a row or counted as lost."""
+    with Sonda("trace", "fs.open", "--tid", "1,2") as s:
+        pass
+    with Sonda("trace", "fs.open", "--comm", "fs-open-storm") as s:
+        pid = os.fork()
+        if pid == 0:
+            with open("/proc/self/comm", "w") as f:
+                f.write("fs-open-storm")
+            for _ in range(STORM):
+                os.close(os.open("/dev/null", os.O_RDONLY))
+            os._exit(0)
+        os.waitpid(pid, 0)
+    told = sum(1 for r in s.rows if path_bytes(r) == b"/dev/null")
+    check_equal(len(s.rows), told, "rows of the storm and of nothing else")
+    check_equal(told + s.stats["lost"], STORM, "rows and losses of the storm")
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "seen")
+
+
+MIXED = r"""
+import os, sys
+folder, n = sys.argv[1], int(sys.argv[2])
+d = os.open(folder, os.O_RDONLY)
+os.chdir(folder + "/sub")
+flags = [os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_RDONLY | os.O_NOFOLLOW, os.O_PATH,
+         os.O_RDWR | os.O_CREAT, os.O_RDWR | os.O_CREAT | os.O_EXCL, os.O_RDONLY | os.O_DIRECTORY]
+for i in range(n):
+    name = ["rel", "../a", folder + "/a", "none%d" % i, "..", "rel/x", "../link", "/dev/null", "", "made%d" % (i % 50)][i % 10]
+    try:
+        os.close(os.open(name, flags[i // 10 % 8], 0o600, dir_fd=d if i % 3 == 0 else None))
+    except OSError:
+        pass
+"""
+STRACE = re.compile(r'^\d+ +(?:<[^>]*> )?(open|openat|creat|openat2)\((.*)\) += (-?\d+)(?:<(.*)>)?(?: ([A-Z]+) .*)?$')
+
+
+def unhex(text):
+    return bytes(int(h, 16) for h in re.findall(r"\\x([0-9a-f]{2})", text))
+
+
+def strace_rows(path):
+    """(path, flags, result) of each open that strace saw."""
+    rows = []
+    for line in open(path):
+        m = STRACE.match(line.rstrip())
+        if not m:
+            continue
+        call, args, result, opened, err = m.groups()
+        name = unhex(re.search(r'"((?:\\x..)*)"', args).group(1))
+        base = re.match(r"(?:AT_FDCWD|\d+)<([^>]*)>", args)
+        flags = set(re.search(r"\bO_[A-Z_|]+", args).group(0).split("|"))
+        if int(result) >= 0:
+            rows.append((unhex(opened), flags, int(result), None))
+        else:
+            joined = name if name[:1] == b"/" else unhex(base.group(1)) + b"/" + name
+            rows.append((joined, flags, -1, err))
+    return rows
+
+
+def test_mixed(folder):
+    """Every row of a workload is as strace says: path, flags, result."""
+    if not shutil.which("strace"):
+        return
+    log = folder + "/strace.log"
+    with Sonda("trace", "fs.open") as s:
+        p = subprocess.Popen(["strace", "-f", "-y", "-xx", "-s", "4096", "-o", log,
+                              "-e", "trace=open,openat,openat2,creat", sys.executable, "-I", "-S", "-c", MIXED,
+                              folder, str(MIX)])
+        check_equal(p.wait(), 0, "strace runs the workload")
+    want = strace_rows(log)
+    with open(log) as f:
+        pid = int(f.readline().split()[0])
+    # strace's child opens nothing between fork and exec but its own log
+    rows = [r for r in s.rows if r["pid"] == pid and path_bytes(r) != os.fsencode(log)]
+    got = [(path_bytes(r), set(r["flags"].split("|")), r["fd"], r["err"]) for r in rows]
+    check(len(want) >= MIX, "strace saw the workload")
+    check_equal(len(got), len(want), "rows of the mixed workload")
+    differ = [(g, w) for g, w in zip(got, want) if g != w]
+    check(not differ, f"{len(differ)} rows differ from strace's, the first (got, want): {differ[:1]}")
+
+
+def test_glob(folder):
+    """--path is evaluated in the kernel: what it refuses is counted, not shown."""
+    names = ["sub/rel", "a", "sub/x.conf", "sub/inner/y.conf", "link"]
+    tried = {
+        folder + "/*": {"a"},
+        folder + "/**": {"a", "sub/rel", "sub/x.conf", "sub/inner/y.conf"},
+        folder + "/**/*.conf": {"sub/x.conf", "sub/inner/y.conf"},
+        "**/sub/?.conf": {"sub/x.conf"},
+        folder + "/s\\ub/rel": {"sub/rel"},
+        folder + "/sub/*/*": {"sub/inner/y.conf"},
+    }
+    os.makedirs(folder + "/sub/inner")
+    for n in ("sub/x.conf", "sub/inner/y.conf"):
+        open(folder + "/" + n, "w").close()
+    for glob, want in tried.items():
+        with Sonda("trace", "fs.open", "--path", glob, "--pid", os.getpid()) as s:
+            for n in names:
+                os.close(os.open(folder + "/" + n, os.O_RDONLY))
+        got = {os.path.relpath(r["path"], folder) for r in s.rows}
+        check_equal(got, want, f"paths like {glob}")
+        check(s.stats["filtered"] >= len(names) - len(want) - 1, f"{glob}: the others are counted as filtered")
+
+
+def main():
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="fs-open-"))
+    try:
+        os.makedirs(folder + "/sub")
+        for n in ("a", "b", "sub/rel"):
+            open(f"{folder}/{n}", "w").close()
+        os.symlink("sub/rel", folder + "/link")
+        for body in (forms, lengths, places, rewriter, uring_opens):
+            run_cases(body, folder)
+        probe = os.fork()
+        if probe == 0:
+            syscall32(20, 0, 0, 0)
+            os._exit(0)
+        if os.waitpid(probe, 0)[1] == 0:
+            run_cases(calls32, folder)
+        test_mixed(folder)
+        test_glob(folder)
+        test_storm()
+    finally:
+        shutil.rmtree(folder)
+    done()
+
+
+main()

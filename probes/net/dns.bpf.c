@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * DNS: a row for each query, when its answer has been read, an ICMP error came back, or nothing came.
+ * DNS: a row for each query: when its answer was read, an ICMP error came back, or nothing came.
  *
  * The packets of all sockets pass the two cgroup programs. A query is kept from when it leaves, in
  * the context of the thread that sends it, and is found again by its answer's socket, id and
@@ -13,11 +13,12 @@
 #include "sonda/dns.h"
 #include "sonda/framing.h"
 
+/* clang-format off */
 PROBE(dns, "net", "DNS queries: what was asked, what came back, and how long it took");
 FILTERS("task errors min");
 PARAM(u16, port, 53, DOC("port that the servers listen at") RANGE(1, 65535));
 PARAM(u64, timeout, 5000000000, KIND("duration")
-	DOC("a query that has no answer after so long is told as timed out") RANGE(1000000, 3600000000000));
+	RANGE(1000000, 3600000000000) DOC("a query unanswered for so long is told as timed out"));
 
 enum dns_transport { DNS_OVER_UDP, DNS_OVER_TCP };
 /* how the same question of the same process ended before */
@@ -27,7 +28,8 @@ EVENT(dns, "One DNS query and what became of it") {
 	struct task task;
 	enum dns_type type DOC("type of record asked for");
 	struct text name KIND("dns_name") DOC("name asked for, with dots, without the last");
-	enum dns_result result DOC("the server's code; timeout, unreachable, or unanswered when sonda ended first");
+	enum dns_result result
+		DOC("the server's code; timeout, unreachable, or unanswered when sonda ended first");
 	struct ip address DOC("first address in the answer");
 	struct ip address2 HIDE DOC("second address");
 	struct ip address3 HIDE DOC("third address");
@@ -48,12 +50,13 @@ EVENT(dns, "One DNS query and what became of it") {
 		DOC("from the answer's arrival to when the process has read it; -1: not seen");
 	u32 query_bytes KIND("bytes") HIDE DOC("size of the query");
 	u32 answer_bytes KIND("bytes") HIDE DOC("size of the answer");
-	u32 edns_bytes KIND("bytes") HIDE DOC("largest answer over UDP the query allows (EDNS); 0: no EDNS");
+	u32 edns_bytes KIND("bytes") HIDE
+		DOC("largest answer over UDP the query allows (EDNS); 0: no EDNS");
 	enum dns_flags flags FLAGS HIDE DOC("bits of the answer; of the query when there is none");
 	s32 err KIND("errno") HIDE DOC("error of the socket that ended the query, or 0");
 	u32 class HIDE DOC("class asked for, 1: Internet");
 	u32 strays HIDE
-		DOC("answers to this socket so far that fit no open query: late, doubled or forged");
+		DOC("answers to this socket that fitted no open query: late, doubled or forged");
 };
 
 struct query_labels {
@@ -76,6 +79,8 @@ struct stray_values {
 };
 METRICS(strays, struct stray_labels, struct stray_values, 256,
 	"Answers that fit no open query: late, doubled or forged");
+
+/* clang-format on */
 
 #include "dns_state.h"
 
@@ -287,7 +292,8 @@ __noinline int query_sent(struct __sk_buff *skb, u32 nth)
 	if (!b || !message_begin(skb, b) || (b->header.bits & (DNS_IS_ANSWER | DNS_OPCODE)) ||
 	    !b->header.questions || !query_wanted(b))
 		return 0;
-	if (!message_question(skb, nth)) /* no query at all, or its question goes on in a later segment */
+	/* no query at all, or its question goes on in a later segment */
+	if (!message_question(skb, nth))
 		return b->at + b->size > b->p.end ? count_lost(LOSS_STATE) : 0;
 	b->key.hash = b->query.question.hash;
 	return query_keep(skb, b);
@@ -481,29 +487,11 @@ static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, 
 	return 0;
 }
 
-NEED("cgroup2") SEC("cgroup_skb/egress") int dns_egress(struct __sk_buff *skb)
-{
-	struct packet p = {};
-
-	/* a connected socket knows which port was meant, whatever the packet was redirected to */
-	if (packet_ports(skb, &p) && (p.dest == port || bpf_ntohl(skb->remote_port) == port))
-		packet_seen(skb, &p, true);
-	return 1;
-}
-
-NEED("cgroup2") SEC("cgroup_skb/ingress") int dns_ingress(struct __sk_buff *skb)
-{
-	struct packet p = {};
-
-	if (packet_ports(skb, &p) && p.source == port)
-		packet_seen(skb, &p, false);
-	return 1;
-}
-
 /* ---- the process reads the answer ---- */
 
 /* Has the process read it, with `got` bytes now? A datagram is known by its size. */
-static __always_inline bool answer_was_read(const struct query *q, const struct sock___net *sk, u32 got)
+static __always_inline bool answer_was_read(const struct query *q, const struct sock___net *sk,
+					    u32 got)
 {
 	if (q->event.transport == DNS_OVER_UDP)
 		return q->event.answer_bytes == got;
@@ -551,45 +539,6 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, u64 socket, 
 	return tell ? query_end(ctx, &first, tell) : 0;
 }
 
-/* Runs for whatever any process receives. Sockets that never asked have no cookie, as a rule. */
-#define answer_read_by(sk, got, flags)                                                             \
-	({                                                                                         \
-		u64 socket = (sk)->__sk_common.skc_cookie.counter;                                 \
-		socket ? answer_read(ctx, sk, socket, got, flags) : 0;                             \
-	})
-
-ALT(read, 1) OPTIONAL("when the process has read an answer") NEED("tp sock/sock_recv_length")
-SEC("?tp_btf/sock_recv_length") int BPF_PROG(dns_read, struct sock___net *sk, int ret, int flags)
-{
-	return answer_read_by(sk, ret, flags);
-}
-
-/* before 6.3 */
-ALT(read, 2) OPTIONAL("when the process has read an answer")
-SEC("?fexit/inet_recvmsg") int BPF_PROG(dns_read4, struct socket___net *sock, void *message,
-					u64 size, int flags, int ret)
-{
-	return answer_read_by(sock->sk, ret, flags);
-}
-ALT(read, 2) OPTIONAL("when the process has read an answer")
-SEC("?fexit/inet6_recvmsg") int BPF_PROG(dns_read6, struct socket___net *sock, void *message,
-					 u64 size, int flags, int ret)
-{
-	return answer_read_by(sock->sk, ret, flags);
-}
-
-/* without trampolines: where both protocols are done with what was copied */
-ALT(read, 3) OPTIONAL("when the process has read an answer")
-SEC("?kprobe/skb_consume_udp") int BPF_KPROBE(dns_read_udp, struct sock___net *sk, void *skb, int got)
-{
-	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
-}
-ALT(read, 3) OPTIONAL("when the process has read an answer")
-SEC("?kprobe/tcp_cleanup_rbuf") int BPF_KPROBE(dns_read_tcp, struct sock___net *sk, int got)
-{
-	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
-}
-
 /* ---- the socket gets an error: an ICMP message, or the connection is reset ---- */
 
 /* Marks all queries of the socket, and tells the first; the sweep tells the others. */
@@ -622,31 +571,12 @@ static __noinline int socket_failed(void *ctx, const struct sock___net *sk)
 	return tell ? query_end(ctx, &first, tell) : 0;
 }
 
-ALT(error, 1) OPTIONAL("ICMP errors: they are told as timeouts") NEED("tp sock/inet_sk_error_report")
-SEC("?tp_btf/inet_sk_error_report") int BPF_PROG(dns_error, struct sock___net *sk)
-{
-	return socket_failed(ctx, sk);
-}
-
-/* before 5.14 */
-ALT(error, 2) OPTIONAL("ICMP errors: they are told as timeouts")
-SEC("?fentry/sock_def_error_report") int BPF_PROG(dns_error_report, struct sock___net *sk)
-{
-	return socket_failed(ctx, sk);
-}
-
-ALT(error, 3) OPTIONAL("ICMP errors: they are told as timeouts")
-SEC("?kprobe/sock_def_error_report") int BPF_KPROBE(dns_error_kprobe, struct sock___net *sk)
-{
-	return socket_failed(ctx, sk);
-}
-
 /* ---- nothing came ---- */
 
 /* A resolver that tries again after exactly `timeout` (glibc: 5 s) is to be heard first. */
 #define TIMEOUT_GRACE_NS 250000000
 /* An answer that nobody has read after so long is told without the time of reading. */
-#define UNREAD_NS 1000000000
+#define UNREAD_NS        1000000000
 
 ENDING;
 
@@ -672,9 +602,9 @@ static __noinline bool query_is_over(const struct query_key *key, struct query *
 	return true;
 }
 
-OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter__bpf_map_elem *ctx)
+static __noinline int sweep_one(void *ctx, const struct query_key *at)
 {
-	struct query_key key, *at = ctx->key;
+	struct query_key key;
 	struct query *q;
 
 	if (!at)
@@ -683,3 +613,87 @@ OVER(pending) EVERY(250) SEC("iter/bpf_map_elem") int dns_sweep(struct bpf_iter_
 	q = bpf_map_lookup_elem(&pending, &key);
 	return q && query_is_over(&key, q) ? query_end(ctx, &key, q) : 0;
 }
+
+/* ---- hooks ---- */
+
+/* A connected socket knows which port was meant, whatever its packets were redirected to. */
+NEED("cgroup2") SEC("cgroup_skb/egress") int dns_egress(struct __sk_buff *skb)
+{
+	struct packet p = {};
+
+	if (packet_ports(skb, &p) && (p.dest == port || bpf_ntohl(skb->remote_port) == port))
+		packet_seen(skb, &p, true);
+	return 1;
+}
+
+NEED("cgroup2") SEC("cgroup_skb/ingress") int dns_ingress(struct __sk_buff *skb)
+{
+	struct packet p = {};
+
+	if (packet_ports(skb, &p) && p.source == port)
+		packet_seen(skb, &p, false);
+	return 1;
+}
+
+/* clang-format off */
+#define READ(rank) ALT(read, rank) OPTIONAL("when the process has read an answer")
+#define ERROR(rank) ALT(error, rank) OPTIONAL("ICMP errors: they are told as timeouts")
+
+/* Runs for whatever any process receives: sockets that never asked have no cookie, as a rule. */
+#define answer_read_by(sk, got, flags)                                                             \
+	({                                                                                         \
+		u64 socket = (sk)->__sk_common.skc_cookie.counter;                                 \
+		socket ? answer_read(ctx, sk, socket, got, flags) : 0;                             \
+	})
+
+READ(1) NEED("tp sock/sock_recv_length") /* 6.3 */
+SEC("?tp_btf/sock_recv_length") int BPF_PROG(dns_read, struct sock___net *sk, int ret, int flags)
+{
+	return answer_read_by(sk, ret, flags);
+}
+
+READ(2) SEC("?fexit/inet_recvmsg")
+int BPF_PROG(dns_read4, struct socket___net *s, void *message, u64 size, int flags, int ret)
+{
+	return answer_read_by(s->sk, ret, flags);
+}
+READ(2) SEC("?fexit/inet6_recvmsg")
+int BPF_PROG(dns_read6, struct socket___net *s, void *message, u64 size, int flags, int ret)
+{
+	return answer_read_by(s->sk, ret, flags);
+}
+
+/* without trampolines: where both protocols are done with what was copied */
+READ(3) SEC("?kprobe/skb_consume_udp")
+int BPF_KPROBE(dns_read_udp, struct sock___net *sk, void *skb, int got)
+{
+	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
+}
+READ(3) SEC("?kprobe/tcp_cleanup_rbuf")
+int BPF_KPROBE(dns_read_tcp, struct sock___net *sk, int got)
+{
+	return answer_read(ctx, sk, sock_cookie(sk), got, 0);
+}
+
+ERROR(1) NEED("tp sock/inet_sk_error_report") /* 5.14 */
+SEC("?tp_btf/inet_sk_error_report") int BPF_PROG(dns_error, struct sock___net *sk)
+{
+	return socket_failed(ctx, sk);
+}
+ERROR(2) SEC("?fentry/sock_def_error_report")
+int BPF_PROG(dns_error_fentry, struct sock___net *sk)
+{
+	return socket_failed(ctx, sk);
+}
+ERROR(3) SEC("?kprobe/sock_def_error_report")
+int BPF_KPROBE(dns_error_kprobe, struct sock___net *sk)
+{
+	return socket_failed(ctx, sk);
+}
+
+OVER(pending) EVERY(250) SEC("iter/bpf_map_elem")
+int dns_sweep(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return sweep_one(ctx, ctx->key);
+}
+/* clang-format on */

@@ -30,9 +30,9 @@ struct {
 /* ---- the message being worked on ---- */
 
 /*
- * A message is worked on here: too large for the stack. Claimed by counting, as event slots are. The
- * functions that are not static get its number and find the rest here: so the verifier checks each
- * of them once, and not again for every message that a segment may hold.
+ * A message is worked on here: too large for the stack. Claimed by counting, as event slots are.
+ * The functions that are not static get its number and find the rest here: so the verifier checks
+ * each of them once, and not again for every message that a segment may hold.
  */
 struct bench {
 	u64 claims;
@@ -40,16 +40,16 @@ struct bench {
 	struct packet p;
 	u32 at, size; /* the message: where it begins, and its whole size */
 	u32 end_seq;  /* TCP: behind its last byte */
-	/* the walk over the records; here, where the verifier doesn't try each value they can have */
+	/* the walk over the records; here, the verifier doesn't try each value they can have */
 	u32 records; /* seen so far */
 	u32 cursor;
 	struct dns_header header;
 	struct query_key key;
 	struct query query;
 };
-#define BENCHES 128
+#define BENCHES     128
 #define BENCH_TRIES 4
-#define NO_BENCH BENCHES
+#define NO_BENCH    BENCHES
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, BENCHES);
@@ -130,7 +130,7 @@ static __noinline int asker_note(const struct query_key *key, bool answered)
 	return 0;
 }
 
-/* Some servers answer what they don't understand without repeating the question: then the id must do. */
+/* Some servers answer what they don't understand without the question: then the id must do. */
 static __noinline int answer_guess(struct query_key *key)
 {
 	struct asker *asker;

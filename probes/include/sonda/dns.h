@@ -95,9 +95,9 @@ struct dns_question {
 	u16 class;
 };
 
-/* Turns lengths into dots and puts zeros behind the end. Returns the bytes of the name in the message,
- * or 0 when it is none: without end, too long, or compressed, which the first name can't be. What
- * lies behind `room` is old and may be misread for a while; the last check finds that. */
+/* Turns lengths into dots and puts zeros behind the end. Returns the bytes of the name in the
+ * message, or 0 when it is none: without end, too long, or compressed, which the first name can't
+ * be. What lies behind `room` is old and may be misread for a while; the last check finds that. */
 static __noinline int dns_name_dots(struct dns_question *q, u32 room)
 {
 	u32 at = 0, label;
@@ -114,8 +114,7 @@ static __noinline int dns_name_dots(struct dns_question *q, u32 room)
 	}
 	if (label || at >= DNS_NAME_MAX || at >= room)
 		return 0;
-	_Pragma("unroll") for (int i = 0; i < 8; i++)
-		q->name[(at & DNS_NAME_MAX) + i] = 0;
+	_Pragma("unroll") for (int i = 0; i < 8; i++) q->name[(at & DNS_NAME_MAX) + i] = 0;
 	return at + 1;
 }
 

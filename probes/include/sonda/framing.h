@@ -2,7 +2,7 @@
 /*
  * Messages in one direction of a TCP connection that stand behind two bytes with their size, as DNS
  * frames them: several in a segment, one over several segments, the size over two. Nothing is put
- * together: of a message that goes on in a later segment only the part in the first is there to read.
+ * together: of a message that goes on in a later segment only the part in the first can be read.
  */
 #pragma once
 

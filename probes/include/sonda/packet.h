@@ -8,7 +8,7 @@
 enum { PROTO_TCP = 6, PROTO_UDP = 17 };
 enum { TCP_SYN = 0x02, TCP_ACK = 0x10 };
 #ifndef AF_INET
-#define AF_INET 2
+#define AF_INET  2
 #define AF_INET6 10
 #endif
 
@@ -74,7 +74,7 @@ static __always_inline bool packet_ports(struct __sk_buff *skb, struct packet *p
 	return true;
 }
 
-/* Finds the payload, which may be empty. False: the packet is malformed, or not a first fragment. */
+/* Finds the payload, which may be empty. False: it is malformed, or not a first fragment. */
 static __noinline int packet_payload(struct __sk_buff *skb, struct packet *p)
 {
 	u8 header[20];

@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <limits.h>
-#include <stdio.h>
 
 #define TICK_NS     10000000ULL /* /proc tells start times in 1/100 s */
 #define IMAGES      4           /* programs remembered of one process, for rows that come late */
@@ -122,29 +121,43 @@ static struct process *process_find(const struct processes *all, uint32_t pid, u
 	return p && p->start_tick == start_tick ? p : NULL;
 }
 
-/* Name, parent and start time of /proc/PID/stat, in which the name may hold anything. */
+/* The nth blank-separated word, counted from 0; NULL: there are fewer. */
+static const char *word_nth(const char *text, unsigned nth)
+{
+	text += strspn(text, " ");
+	while (nth--) {
+		text += strcspn(text, " ");
+		text += strspn(text, " ");
+	}
+	return *text ? text : NULL;
+}
+
+/* Words of /proc/PID/stat behind the name, which may hold anything: proc_pid_stat(5) less 3. */
+enum { STAT_PPID = 4 - 3, STAT_STARTTIME = 22 - 3 };
+
+/* Name, parent and start time of a process. */
 static bool stat_read(uint32_t pid, char comm[static 16], uint32_t *ret_ppid, uint64_t *ret_tick)
 {
 	char path[64], line[1024], *open, *close;
+	const char *ppid, *tick;
 	struct err ignored;
-	unsigned long long tick;
-	unsigned ppid;
 
 	str_format(path, sizeof(path), "/proc/%u/stat", pid);
 	if (file_line(path, line, sizeof(line), &ignored) < 0)
 		return false;
 	open = strchr(line, '(');
 	close = strrchr(line, ')');
-	if (!open || !close || close < open ||
-	    sscanf(close + 1,
-		   " %*c %u %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
-		   &ppid, &tick) != 2)
+	if (!open || !close || close < open)
 		return false;
+	ppid = word_nth(close + 1, STAT_PPID);
+	tick = word_nth(close + 1, STAT_STARTTIME);
+	if (!ppid || !tick)
+		return false;
+	*ret_ppid = (uint32_t)strtoul(ppid, NULL, 10);
+	*ret_tick = strtoull(tick, NULL, 10);
 	*close = '\0';
 	memset(comm, 0, 16);
 	str_copy(comm, 16, open + 1);
-	*ret_ppid = ppid;
-	*ret_tick = tick;
 	return true;
 }
 

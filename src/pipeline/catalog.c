@@ -31,18 +31,25 @@ static int entry_compare(const void *a, const void *b)
 		      ((const struct catalog_entry *)b)->name);
 }
 
+/* A user's object is called what it declares; one that can't be read, as its file. */
 static int user_entry(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
 {
 	struct catalog *c = ctx;
 	struct catalog_entry *entry;
-	size_t len = strlen(name);
+	auto_ptr(probe) p = NULL;
 
-	(void)dir_fd, (void)type, (void)e;
+	(void)dir_fd, (void)type;
 	if (!str_endswith(name, OBJECT_SUFFIX))
 		return 0;
 	entry = vec_add(&c->entries);
-	entry->name = xstrndup(name, len - strlen(OBJECT_SUFFIX));
+	entry->name = xstrndup(name, strlen(name) - strlen(OBJECT_SUFFIX));
 	entry->path = xasprintf("%s/%s", getenv("SONDA_PROBES") ?: USER_PROBES, name);
+	if (catalog_open(entry, &p, e) < 0) {
+		err_clear(e);
+		return 0;
+	}
+	free(entry->name);
+	entry->name = xstrdup(p->name);
 	return 0;
 }
 

@@ -22,9 +22,9 @@ struct probe {
 void probe_free(struct probe *p);
 AUTO_PTR(probe)
 
-/* Where an object is, by the name of its file. */
+/* Where an object is. */
 struct catalog_entry {
-	char *name; /* "fs.open", from the file's name */
+	char *name; /* "fs.open" */
 	char *path; /* NULL: in the binary */
 	const void *bytes;
 	size_t size;

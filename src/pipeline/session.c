@@ -130,7 +130,7 @@ static int event_condition(struct watched *w, struct watched_event *event, struc
 		return 0;
 	}
 	if (err)
-		return wrap(e, "%s", w->probe->name);
+		return wrap(e, w->where_text ? "condition" : "--where");
 	if (conf && push_where(bound, event->schema, conf))
 		return 0;
 	assert(!event->where);

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""A probe that a user compiled has what a built-in one has: list, help, filters, JSON, --where, parameters, top."""
+
+import shutil
+import sys
+import tempfile
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from sondatest import *
+
+objects = os.environ.get("SONDA_TEST_OBJECTS", os.path.join(os.path.dirname(__file__), "../../build/test-probes"))
+mine = os.path.join(objects, "mine.bpf.o")
+if not os.path.exists(mine):
+    skip(f"{mine} was not built")
+
+directory = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, directory)
+shutil.copy(mine, directory)
+env = dict(os.environ, SONDA_PROBES=directory)
+
+
+def send(sig, count):
+    """A child that waits; gets `count` signals from us one after the other, and tells of each."""
+    child = subprocess.Popen([sys.executable, "-c", f"""
+import signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, [{int(sig)}])
+print("ready", flush=True)
+for i in range({count}):
+    signal.sigwait([{int(sig)}])
+    print(i, flush=True)
+"""], stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    for _ in range(count):
+        os.kill(child.pid, sig)
+        child.stdout.readline()
+    child.wait()
+    return child.pid
+
+
+# by path and by name, with filters
+for name in (mine, "example.mine", "mine"):
+    with Sonda("trace", name, "--pid", os.getpid(), "--where", "number == SIGUSR1", env=env) as s:
+        pid = send(signal.SIGUSR1, 3)
+        send(signal.SIGUSR2, 2)
+    check_equal([(r["pid"], r["target_pid"], r["number"], r["err"]) for r in s.rows],
+                [(os.getpid(), pid, "SIGUSR1", None)] * 3, f"{name}: the three signals")
+    check_equal({r["probe"] for r in s.rows}, {"example.mine"}, "its full name")
+    check(s.rows and s.rows[0]["exe"] == os.path.realpath(f"/proc/{os.getpid()}/exe"), "enriched like any other")
+    check_equal(s.stats["lost"], 0, "nothing lost")
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
+
+# its own parameter
+for args, want in (([], 0), (["--self"], 1)):
+    with Sonda("trace", "mine", *args, "--pid", os.getpid(), env=env) as s:
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        os.kill(os.getpid(), signal.SIGUSR1)
+    check_equal(len(s.rows), want, f"signals to itself with {args}")
+
+# declared things are found everywhere
+r = run_sonda("list", "-o", "json", json_output=False, env=env)
+rows = {row["probe"]: row for row in map(json.loads, r.stdout.splitlines())}
+check(rows["example.mine"]["works"] and rows["example.mine"]["origin"].startswith(directory), "listed with its origin")
+check("process.tree" not in rows, "helpers of sonda's own are not listed")
+r = run_sonda("help", "mine", json_output=False, env=env)
+for words in ("who sends", "signals sent", "--self", "which signal", "--errors"):
+    check(words in r.stdout, f"help tells {words!r}")
+r = run_sonda("trace", "mine", "--help", json_output=False, env=env)
+check("--self" in r.stdout, "its parameter is in --help of trace")
+r = run_sonda("check", mine, "-o", "json", json_output=False)
+check_equal(json.loads(r.stdout)["verdict"], "ok", "sonda check")
+
+# its metric table
+r = run_sonda("top", "mine", "--once", "-o", "json", "--pid", os.getpid(), "--by", "number", "--",
+              sys.executable, "-c", "pass", env=env)
+check_equal(r.code, 0, f"top runs: {r.stderr!r}")
+
+# an object that is cut or changed is refused or runs, and never crashes
+good = open(mine, "rb").read()
+bad = os.path.join(directory, "bad.bpf.o")
+for at in range(0, len(good), max(1, len(good) // 60)):
+    with open(bad, "wb") as f:
+        f.write(good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1:] if at % 2 else good[:at])
+    r = run_sonda("list", bad, json_output=False)
+    check(r.code in (0, 1, 2), f"changed at {at}: exit {r.code}, {r.stderr!r}")
+
+done()

@@ -23,8 +23,12 @@ static PRINTF(2, 0) int capture_print(enum libbpf_print_level level, const char 
 	if (level == LIBBPF_DEBUG || kept.len > KEPT_MAX)
 		return 0;
 	strbuf_vappendf(&kept, fmt, ap);
-	if (log_shows(LOG_LEVEL_DEBUG))
-		log_debug("libbpf", "%.*s", (int)min(kept.len - from, (size_t)1000), kept.s + from);
+	if (log_shows(LOG_LEVEL_DEBUG)) {
+		const char *line = kept.s + from, *rest = str_after(line, "libbpf: ");
+
+		line = rest ? rest : line;
+		log_debug("libbpf", "%.*s", (int)strcspn(line, "\n"), line);
+	}
 	return 0;
 }
 

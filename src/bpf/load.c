@@ -117,6 +117,8 @@ static int slot_gate(struct object *o, unsigned slot, const struct load_options 
 
 static int choose(struct object *o, const struct load_options *options, struct err *e)
 {
+	vec_for_each(p, &o->programs)
+		p->chosen = false;
 	for (unsigned slot = 0; slot < o->slots.len; slot++) {
 		struct slot_part *s = &o->slots.at[slot];
 		int code;

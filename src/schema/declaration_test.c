@@ -252,6 +252,7 @@ TEST(wrong_words_are_refused_with_a_sentence)
 		{ "@as counter", "@as countxr", "neither COUNTER nor GAUGE" },
 		{ "\0digest\0", "\0colour\0", "two fields are named 'colour'" },
 		{ "\0digest\0", "\0dig-st\0", "a member needs a name of letters, digits and _" },
+		{ "\0depth\0", "\0count\0", "'count': --count is an option of sonda itself" },
 		{ "\0ours\0", "\0time\0", "'time': every row has that already" },
 	};
 	auto_free char *path = object_path("language"), *bytes = NULL;

@@ -9,12 +9,15 @@
 #include "base/vec.h"
 #include "schema/names.h"
 
-/* Options that every command with probes has: a parameter may not be called so. */
+/* Options of the commands that take probes: a parameter may not be called so. */
+/* clang-format off */
 static const char *const common_options[] = {
-	"pid",    "tid",   "user",   "uid",   "comm",    "exe",  "cgroup", "tree", "errors",
-	"min",    "where", "fields", "count", "for",     "by",   "sort",   "top",  "interval",
-	"output", "to",    "header", "quiet", "verbose", "help", "buffer", "dev",  "colour",
+	"pid", "tid", "user", "comm", "exe", "cgroup", "tree", "errors", "min", "where", "fields",
+	"count", "for", "by", "sort", "reverse", "limit", "interval", "once", "totals", "heat", "all",
+	"output", "to", "header", "no-header", "enrich", "no-enrich", "interface", "buffer", "log",
+	"strict", "quiet", "verbose", "help", "version",
 };
+/* clang-format on */
 
 /* Variables that the language itself has. */
 static bool is_own(const char *name)

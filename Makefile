@@ -42,7 +42,7 @@ FUZZ := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs probes
+.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs docs-check probes
 
 all: $(BUILD)/sonda ## build the binary, build/sonda
 
@@ -160,11 +160,16 @@ fuzz: $(FUZZ) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## run every fuzzer for FUZZ_SECOND
 
 # --- documents made from the same rows as the program ---
 
-docs: all ## docs/events.md, man pages and bash completion
-	$(BUILD)/sonda help --generate events > docs/events.md
+DOCS := events kinds commands verifier
+docs: all ## docs/events.md and the like, man pages, bash completion
+	for d in $(DOCS); do $(BUILD)/sonda help --generate $$d > docs/$$d.md || exit 1; done
 	@mkdir -p $(BUILD)/man
 	$(BUILD)/sonda help --generate man --to $(BUILD)/man
 	$(BUILD)/sonda help --generate completion > $(BUILD)/sonda.bash
+
+docs-check: all
+	@for d in $(DOCS); do $(BUILD)/sonda help --generate $$d | cmp - docs/$$d.md || \
+		{ echo "docs/$$d.md is out of step: make docs"; exit 1; }; done
 
 install: all docs ## into PREFIX (/usr/local), with man pages and completion
 	install -D -m 755 $(BUILD)/sonda $(DESTDIR)$(PREFIX)/bin/sonda

@@ -5,6 +5,6 @@
 
 struct err;
 
-/* `what`: "events" (docs/events.md), "kinds" (the table of docs/probes.md), "commands" (docs/commands.md)
- * and "completion" (bash) to stdout; "man" as files into `dir`. Errors: EXIT_USAGE, of writing. */
+/* `what`: "events", "kinds", "commands", "verifier" (docs/WHAT.md) and "completion" (bash) to stdout; "man"
+ * as files into `dir`. Errors: EXIT_USAGE, of writing. */
 MUST_USE int generate(const char *what, const char *dir, struct err *e);

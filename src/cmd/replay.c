@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sonda replay: a recording through the same pipeline. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "cmd/command.h"
 #include "filter/filter.h"
 #include "pipeline/run.h"
+#include "schema/kind.h"
 #include "transport/recorded.h"
 
 #include <errno.h>
@@ -34,12 +37,30 @@ static void replay_done(void *cfg)
 	run_options_done(&((struct replay *)cfg)->run);
 }
 
+/* With -v: where and when it was recorded. */
+static void replay_origin(const struct recording_head *head)
+{
+	char utc[WALL_UTC_LEN + 1];
+	struct wall wall;
+
+	wall_init_at(&wall, head->wall_offset_ns);
+	wall_utc(&wall, head->started_ns, utc);
+	log_debug("replay", "recorded on %s, Linux %s, %u CPUs, from %s", head->host, head->release,
+		  head->cpus, utc);
+}
+
+static int strict_failed(void)
+{
+	log_error(NULL, "--strict: not everything was seen");
+	return EXIT_FAILED;
+}
+
 static int replay_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
 	struct replay *r = cfg;
 	auto_ptr(filter) where = NULL;
 	struct stream *stream = NULL;
-	struct tally tally;
+	struct tally tally = { 0 };
 	int err = 0;
 
 	if (rest->count != 1 || rest->has_dashes)
@@ -50,9 +71,11 @@ static int replay_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	err = recorded_open(rest->words[0], &stream, e);
 	if (err)
 		return err;
+	replay_origin(recorded_head(stream));
+	kind_replays(stream->ops->wall_offset_ns(stream));
 	err = run_recorded(stream, where, &r->run, &tally, e);
 	stream_free(stream);
-	return err;
+	return !err && r->run.strict && tally.lost ? strict_failed() : err;
 }
 
 const struct command command_replay = {

@@ -44,8 +44,26 @@ static int router_meet(struct router *r, const struct schema *schema, struct err
 
 	if (err && !nothing)
 		return err;
+	err_clear(e);
 	err = router_add(r, schema, bound, nothing, e);
 	r->routes.at[r->routes.len - 1].own = bound;
+	return err;
+}
+
+int router_expect(struct router *r, const struct schema *const *schemas, size_t count,
+		  struct err *e)
+{
+	struct filter_bound *bound = NULL;
+	bool nothing = r->where && count;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < count; i++) {
+		err = router_meet(r, schemas[i], e);
+		nothing &= !err && r->routes.at[r->routes.len - 1].nothing;
+	}
+	/* a field that none of them has is a mistake, and this says which */
+	if (!err && nothing)
+		err = filter_bind(r->where, schemas[0], &bound, e);
 	return err;
 }
 

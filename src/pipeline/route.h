@@ -40,6 +40,10 @@ void router_done(struct router *r); /* the sink stays the caller's */
 /* Errors: of the sink's bind. */
 MUST_USE int router_add(struct router *r, const struct schema *schema,
 			const struct filter_bound *where, bool nothing, struct err *e);
+/* The schemas of a recording, which `where` must know the fields of at least one of. Errors: of the
+ * sink's bind, EINVAL and ENOENT of the condition. */
+MUST_USE int router_expect(struct router *r, const struct schema *const *schemas, size_t count,
+			   struct err *e);
 /* Rows of this schema are for the enrichers. */
 void router_feed(struct router *r, const struct schema *schema);
 /* 0, or what the sink or the condition said. */

@@ -105,9 +105,18 @@ static int run_drain(struct run *r)
 	return n;
 }
 
+/* Losses that a recording tells, between its rows. */
+static void on_loss(const char *probe, const char *cause, uint64_t count, uint64_t at_ns, void *ctx)
+{
+	struct run *r = ctx;
+
+	if (!r->failed)
+		run_check(r, r->router.ops->loss(r->router.sink, probe, cause, count, at_ns, r->e));
+}
+
 static void run_losses(struct run *r)
 {
-	if (r->failed)
+	if (r->failed || r->stream->ops->tell_losses)
 		return;
 	run_check(r, losses_tell(&r->losses, r->stream, r->router.ops, r->router.sink, r->e));
 	if (!r->failed)
@@ -124,7 +133,7 @@ static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t mi
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
 	else if (!r->ends.reached)
-		loop_timer_add(l, n == DRAIN_ROWS || !r->session ? 0 : r->drain_ns, 0,
+		loop_timer_add(l, n == DRAIN_ROWS || (n && !r->session) ? 0 : r->drain_ns, 0,
 			       on_drain_timer, r);
 }
 
@@ -146,6 +155,8 @@ static int run_watch_stream(struct run *r, struct err *e)
 
 	if (fd >= 0)
 		err = loop_fd_add(r->loop, fd, EPOLLIN, on_readable, r, e);
+	if (r->stream->ops->tell_losses)
+		r->stream->ops->tell_losses(r->stream, on_loss, r);
 	r->drain_ns = DRAIN_FIRST_NS;
 	loop_timer_add(r->loop, 0, 0, on_drain_timer, r);
 	if (r->session) {
@@ -153,6 +164,21 @@ static int run_watch_stream(struct run *r, struct err *e)
 		periodics_start(&r->periodics, r->session, r->loop);
 	}
 	return err;
+}
+
+/* Are all rows to come of one probe? */
+static bool is_of_one_probe(const struct run *r)
+{
+	const struct schema *const *schemas;
+	size_t count;
+
+	if (r->session)
+		return r->session->probes.len == 1;
+	schemas = r->stream->ops->schemas(r->stream, &count);
+	for (size_t i = 1; i < count; i++)
+		if (!str_eq(schemas[i]->probe, schemas[0]->probe))
+			return false;
+	return count > 0;
 }
 
 static int sink_start(struct run *r, const struct sink_ops *sink, const char *path, struct err *e)
@@ -168,7 +194,7 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 		.fields = (const char *const *)r->options->fields.at,
 		.field_count = r->options->fields.len,
 		.wall = &r->wall,
-		.one_probe = r->session && r->session->probes.len == 1,
+		.one_probe = is_of_one_probe(r),
 	};
 
 	r->router.ops = sink ?: sink_find(format);
@@ -180,8 +206,12 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 
 static int routes_start(struct run *r, struct err *e)
 {
-	if (!r->session)
-		return 0;
+	if (!r->session) {
+		size_t count;
+		const struct schema *const *schemas = r->stream->ops->schemas(r->stream, &count);
+
+		return router_expect(&r->router, schemas, count, e);
+	}
 	for (size_t i = 0; r->session->feed && i < r->session->feed->decl->event_count; i++)
 		router_feed(&r->router, r->session->feed_schemas[i]);
 	vec_for_each(w, &r->session->probes)

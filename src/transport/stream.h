@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "abi/record.h"
 #include "base/attr.h"
+#include "schema/account.h"
 #include "schema/schema.h"
 
 struct err;
@@ -19,14 +19,9 @@ struct stream;
  * 0: go on; anything else stops the batch there (the rest comes with the next one). */
 typedef int row_fn(const struct row *r, void *ctx);
 
-/* What became of the operations one probe observed, summed over CPUs and time. */
-struct account {
-	const char *probe;
-	struct stats kernel; /* seen = sent + filtered + sum(lost) */
-	uint64_t missed;     /* runs the kernel skipped: recursion_misses, missed kprobes */
-	uint64_t received;   /* records read by us */
-	uint64_t malformed;  /* records that did not fit their schema */
-};
+/* Losses that a stream tells itself; see tell_losses. */
+typedef void loss_fn(const char *probe, const char *cause, uint64_t count, uint64_t at_ns,
+		     void *ctx);
 
 struct stream_ops {
 	/* Hands over what is there, at most `limit` rows. Returns the number handed over, 0 when
@@ -39,6 +34,11 @@ struct stream_ops {
 	bool (*ended)(struct stream *s);
 	/* The accounts, one a probe. The array is the stream's, valid until the next call. */
 	const struct account *(*accounts)(struct stream *s, size_t *ret_count);
+	/* From now on `fn` gets the losses that stand among the rows, in their place, and the accounts
+	 * need not be compared. NULL: the accounts tell (live probes). */
+	void (*tell_losses)(struct stream *s, loss_fn *fn, void *ctx);
+	/* The schemas that are known before the first row. NULL: the caller knows them. */
+	const struct schema *const *(*schemas)(struct stream *s, size_t *ret_count);
 	/* CLOCK_REALTIME - CLOCK_BOOTTIME where the rows were stamped. */
 	int64_t (*wall_offset_ns)(struct stream *s);
 	void (*free)(struct stream *s);

@@ -133,6 +133,30 @@ static inline bool json_plain(unsigned char c)
 	return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
 }
 
+#define EVERY(c) (0x0101010101010101ULL * (c))
+
+/* Bit 7 of each byte that is below `c` (at most 128), for bytes below 128. */
+static inline uint64_t bytes_below(uint64_t word, unsigned char c)
+{
+	return (word - EVERY(c)) & ~word;
+}
+
+/* How many bytes from `s` on are plain for certain: whole words of eight. */
+static size_t json_plain_words(const char *s, size_t len)
+{
+	uint64_t word, odd;
+	size_t at = 0;
+
+	for (; len - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, s + at, sizeof(word));
+		odd = word | bytes_below(word, 0x20) | bytes_below(word ^ EVERY('"'), 1) |
+		      bytes_below(word ^ EVERY('\\'), 1);
+		if (odd & EVERY(0x80))
+			break;
+	}
+	return at;
+}
+
 static void json_escape_byte(struct strbuf *b, unsigned char c)
 {
 	static const char letter[128] = {
@@ -151,7 +175,7 @@ static void json_escape_byte(struct strbuf *b, unsigned char c)
 
 void json_escape(struct strbuf *b, const char *s, size_t len)
 {
-	size_t run = 0, at = 0;
+	size_t run = 0, at = json_plain_words(s, len);
 	uint32_t code;
 	unsigned n;
 

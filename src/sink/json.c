@@ -14,9 +14,12 @@
 
 #include <assert.h>
 
+/* Keys up to so long are copied whole, which is quicker than by their length. */
+#define KEY_ROOM 24
+
 struct json_column {
 	struct column column;
-	const char *key; /* `"took_ns":` */
+	const char *key; /* `,"took_ns":`, with KEY_ROOM bytes behind it that may be read */
 	size_t key_len;
 };
 
@@ -68,10 +71,12 @@ static int json_bind(struct sink *s, const struct schema *schema, struct err *e)
 		struct json_column *c = &bound->columns[i];
 
 		c->column = columns.at.at[i];
+		strbuf_putc(&bound->keys, i ? ',' : '{');
 		json_key_prepare(&bound->keys, c->column.name);
 		c->key_len = bound->keys.len - at;
 		at = bound->keys.len;
 	}
+	strbuf_pad(&bound->keys, '\0', KEY_ROOM);
 	at = 0;
 	for (size_t i = 0; i < bound->count; i++) {
 		bound->columns[i].key = bound->keys.s + at;
@@ -91,10 +96,21 @@ static void json_time(struct json *j, struct wall *wall, uint64_t at_ns)
 	json_raw(j, quoted, WALL_UTC_LEN + 2);
 }
 
+static inline void key_append(struct strbuf *out, const struct json_column *c)
+{
+	char *to = strbuf_room(out, KEY_ROOM + c->key_len);
+
+	memcpy(to, c->key, KEY_ROOM);
+	if (c->key_len > KEY_ROOM)
+		memcpy(to, c->key, c->key_len);
+	strbuf_end(out, to + c->key_len);
+}
+
 static void json_column(struct json_sink *js, struct json *j, const struct json_column *c,
 			const struct row *r)
 {
-	json_key_raw(j, c->key, c->key_len);
+	key_append(j->out, c);
+	j->comma = false;
 	switch (c->column.what) {
 	case COLUMN_TIME:
 		json_time(j, js->options.wall, r->at_ns);
@@ -128,7 +144,6 @@ static int json_row(struct sink *s, const struct row *r, struct err *e)
 
 	(void)e;
 	assert(bound);
-	json_obj_begin(&j);
 	for (size_t i = 0; i < bound->count; i++)
 		json_column(js, &j, &bound->columns[i], r);
 	json_obj_end(&j);
@@ -168,7 +183,7 @@ static void json_close(struct sink *s)
 {
 	struct json_sink *js = json_of(s);
 
-	vec_for_each (bound, &js->schemas) {
+	vec_for_each(bound, &js->schemas) {
 		free(bound->columns);
 		strbuf_done(&bound->keys);
 	}

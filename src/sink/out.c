@@ -24,12 +24,14 @@ static int out_wait(int fd, int cancel_fd)
 	return fds[0].revents || !fds[1].revents;
 }
 
-/* Regular files never block for long; what may must be written in pieces that poll() vouches for. */
+/* Files and devices that are no terminal never block for long; what may must be written in pieces
+ * that poll() vouches for. */
 static size_t out_piece(int fd, size_t len)
 {
 	struct stat st;
 
-	if (!fstat(fd, &st) && S_ISREG(st.st_mode))
+	if (!fstat(fd, &st) &&
+	    (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(fd))))
 		return len;
 	return len < PIPE_BUF ? len : PIPE_BUF;
 }

@@ -12,11 +12,14 @@ static const struct opt record_opts[] = {
 
 static void record_options(void *cfg, struct opt_set *set)
 {
+	struct watch *w = cfg;
+
 	opt_set_add(set, (struct opt_table){ .title = "Recording",
 					     .rows = record_opts,
 					     .count = ARRAY_LEN(record_opts),
 					     .cfg = cfg });
-	watch_options(cfg, set);
+	session_options(&w->session, set);
+	run_end_options(&w->run, set);
 }
 
 static int record_run(void *cfg, const struct opt_rest *rest, struct err *e)

@@ -30,6 +30,7 @@ static const struct opt output_opts[] = {
 	{ "output",    OPT_STR,      offsetof(struct run_options, format),    "FORMAT", "text, json, csv or null", .letter = 'o' },
 	{ "fields",    OPT_LIST,     offsetof(struct run_options, fields),    "LIST",   "these fields in this order", .letter = 'f' },
 	{ "no-header", OPT_BOOL,     offsetof(struct run_options, no_header), NULL,     "no header line" },
+}, end_opts[] = {
 	{ "count",     OPT_U64,      offsetof(struct run_options, count),     "N",      "end after so many rows", .letter = 'n' },
 	{ "for",       OPT_DURATION, offsetof(struct run_options, for_ns),    "TIME",   "end after so long (10s)", .letter = 'd' },
 	{ "strict",    OPT_BOOL,     offsetof(struct run_options, strict),    NULL,     "fail when something was lost or can't be seen here" },
@@ -51,12 +52,21 @@ struct run {
 	int failed;
 };
 
+void run_end_options(struct run_options *o, struct opt_set *set)
+{
+	opt_set_add(set, (struct opt_table){ .title = "End",
+					     .rows = end_opts,
+					     .count = ARRAY_LEN(end_opts),
+					     .cfg = o });
+}
+
 void run_options(struct run_options *o, struct opt_set *set)
 {
-	opt_set_add(set, (struct opt_table){ .title = "Output and end",
+	opt_set_add(set, (struct opt_table){ .title = "Output",
 					     .rows = output_opts,
 					     .count = ARRAY_LEN(output_opts),
 					     .cfg = o });
+	run_end_options(o, set);
 }
 
 void run_options_done(struct run_options *o)

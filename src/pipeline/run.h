@@ -31,6 +31,8 @@ struct run_options {
 
 /* Adds the options to a set. */
 void run_options(struct run_options *o, struct opt_set *set);
+/* Those that say when to end, for what is recorded whole. */
+void run_end_options(struct run_options *o, struct opt_set *set);
 void run_options_done(struct run_options *o);
 
 /* Runs a loaded session into a sink (NULL: the one that -o names). Prints the closing line unless

@@ -52,7 +52,9 @@ struct fold_order {
 	size_t nth;    /* of that sort of columns */
 	bool by_total; /* else by what was added since the reading before */
 	bool reverse;
+	bool by_count;    /* histograms: by the number of observations instead */
 	bool only_active; /* without the groups where nothing was counted in the interval */
+	size_t limit;     /* groups at most, besides the "other" one; 0: all */
 };
 
 /* The field of that name, with or without its unit ("took" for took_ns), among `count`; NULL. */
@@ -75,10 +77,11 @@ MUST_USE uint64_t fold_interval_ns(const struct fold *f); /* between the last tw
 /* The order by a column's name. Errors: EINVAL with EXIT_USAGE (unknown, with a suggestion). */
 MUST_USE int fold_order_by(const struct fold *f, const char *column, struct fold_order *ret,
 			   struct err *e);
-/* The groups of the last reading with anything in them, sorted; the "other" row is last whatever the
- * order. The array is the fold's, valid until the next call or reading. */
+/* The groups of the last reading with anything in them, sorted, at most order->limit; the "other" row
+ * comes last whatever the order and the limit. *ret_left_out: how many the limit has left out. The
+ * array is the fold's, valid until the next call or reading. */
 MUST_USE const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *order,
-					    size_t *ret_count);
+					    size_t *ret_count, size_t *ret_left_out);
 
 /* How many observations the slots hold. */
 MUST_USE uint64_t fold_observations(const struct field *hist, const uint64_t *slots);

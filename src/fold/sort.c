@@ -115,8 +115,23 @@ static bool any_word(const uint64_t *words, size_t count)
 	return false;
 }
 
+/* Cuts to the limit; the "other" row, which is last, moves up. Returns how many were cut. */
+static size_t rows_cut(struct fold_row *rows, size_t limit, size_t *count)
+{
+	bool other = *count && rows[*count - 1].is_other;
+	size_t cut;
+
+	if (!limit || *count - other <= limit)
+		return 0;
+	cut = *count - other - limit;
+	if (other)
+		rows[limit] = rows[*count - 1];
+	*count = limit + other;
+	return cut;
+}
+
 const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *order,
-				   size_t *ret_count)
+				   size_t *ret_count, size_t *ret_left_out)
 {
 	struct sorting sorting = { .fold = f, .order = order };
 	size_t n = 0;
@@ -130,6 +145,7 @@ const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *orde
 			f->sorted[n++] = (*g)->row;
 	if (n)
 		qsort_r(f->sorted, n, sizeof(*f->sorted), compare_rows, &sorting);
+	*ret_left_out = rows_cut(f->sorted, order->limit, &n);
 	*ret_count = n;
 	return f->sorted;
 }

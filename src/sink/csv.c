@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "schema/kind.h"
 #include "sink/columns.h"
+#include "sink/csv.h"
 #include "sink/out.h"
 
 #include <assert.h>
@@ -75,30 +76,29 @@ static void csv_cell(struct strbuf *out, const char *text, size_t len)
 	strbuf_putc(out, '"');
 }
 
-static void csv_value(struct csv_sink *c, const struct field *f, const struct row *r)
+void csv_value(struct strbuf *out, struct strbuf *scratch, const struct field *f, struct value v)
 {
-	struct value v = row_value(r, f);
-	struct json j = { .out = &c->cell };
+	struct json j = { .out = scratch };
 	const char *text;
 	size_t len;
 
 	if (v.type == VALUE_NONE)
 		return;
 	if (v.type == VALUE_TEXT && f->type != FIELD_ARRAY && f->kind->class == CLASS_TEXT) {
-		csv_cell(&c->out, v.text.s, v.text.len); /* the bytes as they are */
+		csv_cell(out, v.text.s, v.text.len); /* the bytes as they are */
 		return;
 	}
-	strbuf_reset(&c->cell);
+	strbuf_reset(scratch);
 	value_json_form(&j, f, v);
-	text = strbuf_str(&c->cell);
-	len = c->cell.len;
+	text = strbuf_str(scratch);
+	len = scratch->len;
 	if (len == 4 && !memcmp(text, "null", 4))
 		return;
 	if (len >= 2 && text[0] == '"') { /* names need no escapes */
 		text++;
 		len -= 2;
 	}
-	csv_cell(&c->out, text, len);
+	csv_cell(out, text, len);
 }
 
 static void csv_header(struct csv_sink *c, const struct csv_schema *bound)
@@ -126,7 +126,7 @@ static void csv_column(struct csv_sink *c, const struct column *column, const st
 	} else if (column->what == COLUMN_PROBE) {
 		strbuf_puts(&c->out, r->schema->probe);
 	} else if (column->field) {
-		csv_value(c, column->field, r);
+		csv_value(&c->out, &c->cell, column->field, row_value(r, column->field));
 	}
 }
 
@@ -136,7 +136,7 @@ static int csv_row(struct sink *s, const struct row *r, struct err *e)
 	const struct csv_schema *bound = NULL;
 
 	(void)e;
-	vec_for_each (each, &c->schemas)
+	vec_for_each(each, &c->schemas)
 		if (each->schema == r->schema)
 			bound = each;
 	assert(bound);
@@ -175,7 +175,7 @@ static void csv_close(struct sink *s)
 {
 	struct csv_sink *c = csv_of(s);
 
-	vec_for_each (bound, &c->schemas)
+	vec_for_each(bound, &c->schemas)
 		columns_done(&bound->columns);
 	vec_done(&c->schemas);
 	strbuf_done(&c->out);

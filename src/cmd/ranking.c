@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* top's screen: a line a group; labels, rates and totals of counters, percentiles of histograms. */
+#include "cmd/reading.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/table.h"
+#include "base/units.h"
+#include "base/vec.h"
+#include "schema/kind.h"
+#include "sink/columns.h"
+
+#define SORTED "\u25bc" /* behind the title of the column sorted by */
+
+struct columns_made {
+	vec(struct table_col) at;
+};
+
+/* Is it the nth column of that sort that the rows are sorted by? */
+static bool is_sorted(const struct reading *r, enum fold_what what, size_t nth)
+{
+	return r->order.what == what && r->order.nth == nth;
+}
+
+static void column_add(struct columns_made *c, const struct field *f, const char *suffix,
+		       bool is_label, bool sorted)
+{
+	auto_free char *title = columns_title(f->name, f);
+	struct table_col *col = vec_add(&c->at);
+	bool right = !is_label || f->kind->right_aligned;
+
+	col->title = xasprintf("%s%s%s", title, suffix, sorted ? SORTED : "");
+	col->align = right ? TABLE_RIGHT : TABLE_LEFT;
+	col->min_cols = is_label && !right ? min(f->kind->min_cols, 16u) : 0;
+}
+
+static struct table *ranking_table(const struct reading *r, struct strbuf *out)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+	struct columns_made made = { 0 };
+	struct table *t;
+
+	for (size_t i = 0; i < c->label_count; i++)
+		column_add(&made, c->labels[i], "", true, is_sorted(r, FOLD_LABEL, i));
+	for (size_t i = 0; i < c->value_count; i++) {
+		bool sorted = is_sorted(r, FOLD_VALUE, i);
+		bool rate = !(c->values[i]->flags & FIELD_GAUGE);
+
+		if (rate)
+			column_add(&made, c->values[i], "/S", false, sorted && !r->order.by_total);
+		column_add(&made, c->values[i], "", false, sorted && (r->order.by_total || !rate));
+	}
+	for (size_t i = 0; i < c->hist_count; i++) {
+		column_add(&made, c->hists[i], "-P50", false, false);
+		column_add(&made, c->hists[i], "-P99", false, is_sorted(r, FOLD_HIST, i));
+	}
+	if (!made.at.len) /* grouped by nothing, and no values */
+		vec_add(&made.at)->title = xstrdup("");
+	t = table_new(made.at.at, made.at.len,
+		      (struct table_style){ .width_cols = r->width_cols,
+					    .settle_rows = 100000,
+					    .colour = r->colour,
+					    .no_header = r->no_header },
+		      out);
+	vec_for_each(col, &made.at)
+		free((char *)(uintptr_t)col->title);
+	vec_done(&made.at);
+	return t;
+}
+
+/* So many in the interval, for a second: "12.5k", "1.2 MiB", "340 ms". */
+static void rate_form(const struct field *f, uint64_t delta, uint64_t interval_ns,
+		      struct strbuf *out)
+{
+	char text[UNIT_TEXT_MAX];
+	size_t len;
+
+	if (!interval_ns) {
+		strbuf_putc(out, '-');
+	} else if (f->unit[0]) {
+		value_text_form(out, f,
+				value_u64((uint64_t)((double)delta * 1e9 / (double)interval_ns)));
+	} else {
+		len = rate_format(text, delta, interval_ns);
+		strbuf_append(out, text, len > 2 ? len - 2 : len); /* without "/s" */
+	}
+}
+
+static void cell_form(struct table *t, struct strbuf *cell, enum term_style style)
+{
+	table_cell(t, style, strbuf_str(cell), cell->len);
+	strbuf_reset(cell);
+}
+
+static void ranking_labels(const struct reading *r, const struct fold_row *row, struct table *t,
+			   struct strbuf *cell)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+
+	for (size_t i = 0; i < c->label_count; i++) {
+		if (row->is_other)
+			strbuf_puts(cell, i ? "" : "other");
+		else
+			value_text_form(cell, c->labels[i], row->labels[i]);
+		cell_form(t, cell,
+			  row->is_other || row->labels[i].type == VALUE_NONE ? TERM_DIM
+									     : TERM_PLAIN);
+	}
+}
+
+static void ranking_row(const struct reading *r, const struct fold_row *row, struct table *t,
+			struct strbuf *cell)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+	uint64_t interval_ns = fold_interval_ns(r->fold);
+
+	ranking_labels(r, row, t, cell);
+	for (size_t i = 0; i < c->value_count; i++) {
+		const struct field *f = c->values[i];
+
+		if (!(f->flags & FIELD_GAUGE)) {
+			rate_form(f, row->deltas[i], interval_ns, cell);
+			cell_form(t, cell, row->deltas[i] ? TERM_BOLD : TERM_DIM);
+		}
+		value_text_form(cell, f, value_u64(row->totals[i]));
+		cell_form(t, cell, TERM_PLAIN);
+	}
+	for (size_t i = 0; i < c->hist_count; i++) {
+		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.5, cell);
+		cell_form(t, cell, TERM_PLAIN);
+		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.99, cell);
+		cell_form(t, cell, TERM_PLAIN);
+	}
+	table_row_end(t);
+}
+
+void reading_ranking(const struct reading *r, struct strbuf *out)
+{
+	auto_done(strbuf) cell = { 0 };
+	auto_ptr(table) t = ranking_table(r, out);
+	size_t count, left_out;
+	const struct fold_row *rows = fold_sorted(r->fold, &r->order, &count, &left_out);
+
+	if (!r->no_header)
+		reading_title(r, out);
+	for (size_t i = 0; i < count; i++)
+		ranking_row(r, &rows[i], t, &cell);
+	table_settle(t);
+	if (left_out)
+		strbuf_appendf(out, "... %zu more (--limit)\n", left_out);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Readings: what all forms share, and those for programs. */
+#include "cmd/reading.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "schema/kind.h"
+#include "base/term.h"
+#include "sink/csv.h"
+
+static const struct {
+	const char *name;
+	double fraction;
+} percentiles[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 } };
+
+void reading_title(const struct reading *r, struct strbuf *out)
+{
+	char local[WALL_LOCAL_LEN + 1], took[UNIT_TEXT_MAX];
+
+	wall_local(r->wall, fold_at_ns(r->fold), local);
+	duration_format(took, fold_interval_ns(r->fold));
+	strbuf_appendf(out, "%s%s  %s %s, %s%s%s\n", r->colour ? term_style_on(TERM_BOLD) : "",
+		       local, r->probe, r->table, took, r->note ?: "",
+		       r->colour ? term_style_off(TERM_BOLD) : "");
+}
+
+void reading_labels(const struct reading *r, const struct fold_row *row, struct strbuf *out)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+
+	if (row->is_other) {
+		strbuf_puts(out, "other");
+		return;
+	}
+	for (size_t i = 0; i < c->label_count; i++) {
+		strbuf_appendf(out, "%s%s ", i ? ", " : "", c->labels[i]->name);
+		value_text_form(out, c->labels[i], row->labels[i]);
+	}
+}
+
+void reading_bound(const struct field *hist, uint64_t bound, struct strbuf *out)
+{
+	value_text_form(out, hist, value_u64(bound));
+}
+
+void reading_percentile(const struct field *hist, const uint64_t *slots, double fraction,
+			struct strbuf *out)
+{
+	uint64_t bound = hist_percentile(&hist->hist, slots, fraction);
+
+	if (!fold_observations(hist, slots)) {
+		strbuf_putc(out, '-');
+	} else if (bound == UINT64_MAX) {
+		strbuf_putc(out, '>');
+		reading_bound(hist, hist_upper(&hist->hist, hist->count - 2), out);
+	} else {
+		strbuf_puts(out, "\u2264");
+		reading_bound(hist, bound, out);
+	}
+}
+
+/* ---- JSON ---- */
+
+static void json_bound(struct json *j, uint64_t bound)
+{
+	if (bound == UINT64_MAX)
+		json_null(j); /* no bound */
+	else
+		json_u64(j, bound);
+}
+
+/* Whole counts: [[upper bound, count] ...] of the slots that hold any. */
+static void json_hist(struct json *j, const struct field *hist, uint64_t sum, const uint64_t *slots)
+{
+	json_obj_begin(j);
+	json_key(j, "sum");
+	json_u64(j, sum);
+	json_key(j, "count");
+	json_u64(j, fold_observations(hist, slots));
+	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++) {
+		json_key(j, percentiles[i].name);
+		json_bound(j, hist_percentile(&hist->hist, slots, percentiles[i].fraction));
+	}
+	json_key(j, "buckets");
+	json_arr_begin(j);
+	for (uint32_t i = 0; i < hist->count; i++) {
+		if (!slots[i])
+			continue;
+		json_arr_begin(j);
+		json_bound(j, hist_upper(&hist->hist, i));
+		json_u64(j, slots[i]);
+		json_arr_end(j);
+	}
+	json_arr_end(j);
+	json_obj_end(j);
+}
+
+static void json_key_delta(struct json *j, const char *name)
+{
+	auto_free char *key = xasprintf("%s_delta", name);
+
+	json_key(j, key);
+}
+
+static void json_group(const struct reading *r, const struct fold_row *row, struct json *j)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+
+	if (row->is_other) {
+		json_key(j, "other");
+		json_bool(j, true);
+	}
+	for (size_t i = 0; i < c->label_count; i++) {
+		json_key(j, c->labels[i]->name);
+		value_json_form(j, c->labels[i], row->labels[i]);
+	}
+	for (size_t i = 0; i < c->value_count; i++) {
+		json_key(j, c->values[i]->name);
+		json_u64(j, row->totals[i]);
+		if (c->values[i]->flags & FIELD_GAUGE)
+			continue;
+		json_key_delta(j, c->values[i]->name);
+		json_u64(j, row->deltas[i]);
+	}
+	for (size_t i = 0; i < c->hist_count; i++) {
+		json_key(j, c->hists[i]->name);
+		json_hist(j, c->hists[i], row->sums_total[i], row->slots_total[i]);
+		json_key_delta(j, c->hists[i]->name);
+		json_hist(j, c->hists[i], row->sums[i], row->slots[i]);
+	}
+}
+
+void reading_json(const struct reading *r, struct strbuf *out)
+{
+	struct json j = { .out = out };
+	char utc[WALL_UTC_LEN + 1];
+	size_t count, left_out;
+	const struct fold_row *rows = fold_sorted(r->fold, &r->order, &count, &left_out);
+
+	wall_utc(r->wall, fold_at_ns(r->fold), utc);
+	for (size_t i = 0; i < count; i++) {
+		json_obj_begin(&j);
+		json_key(&j, "time");
+		json_str(&j, utc);
+		json_key(&j, "probe");
+		json_str(&j, r->probe);
+		json_key(&j, "table");
+		json_str(&j, r->table);
+		json_key(&j, "interval_ns");
+		json_u64(&j, fold_interval_ns(r->fold));
+		json_group(r, &rows[i], &j);
+		json_obj_end(&j);
+		json_line_end(&j);
+	}
+}
+
+/* ---- CSV ---- */
+
+static void csv_header(const struct fold_columns *c, struct strbuf *out)
+{
+	strbuf_puts(out, "time,probe,table,interval_ns");
+	for (size_t i = 0; i < c->label_count; i++)
+		strbuf_appendf(out, ",%s", c->labels[i]->name);
+	for (size_t i = 0; i < c->value_count; i++) {
+		strbuf_appendf(out, ",%s", c->values[i]->name);
+		if (!(c->values[i]->flags & FIELD_GAUGE))
+			strbuf_appendf(out, ",%s_delta", c->values[i]->name);
+	}
+	for (size_t i = 0; i < c->hist_count; i++) {
+		const char *name = c->hists[i]->name;
+
+		strbuf_appendf(out, ",%s_sum,%s_count", name, name);
+		for (size_t k = 0; k < ARRAY_LEN(percentiles); k++)
+			strbuf_appendf(out, ",%s_%s", name, percentiles[k].name);
+	}
+	strbuf_putc(out, '\n');
+}
+
+static void csv_number(struct strbuf *out, uint64_t n)
+{
+	strbuf_putc(out, ',');
+	strbuf_u64(out, n);
+}
+
+static void csv_group(const struct reading *r, const struct fold_row *row, struct strbuf *out)
+{
+	auto_done(strbuf) scratch = { 0 };
+	const struct fold_columns *c = fold_columns(r->fold);
+
+	for (size_t i = 0; i < c->label_count; i++) {
+		strbuf_putc(out, ',');
+		if (row->is_other)
+			strbuf_puts(out, i ? "" : "other");
+		else
+			csv_value(out, &scratch, c->labels[i], row->labels[i]);
+	}
+	for (size_t i = 0; i < c->value_count; i++) {
+		csv_number(out, row->totals[i]);
+		if (!(c->values[i]->flags & FIELD_GAUGE))
+			csv_number(out, row->deltas[i]);
+	}
+	for (size_t i = 0; i < c->hist_count; i++) {
+		const struct field *hist = c->hists[i];
+		const uint64_t *slots = row->slots_total[i];
+
+		csv_number(out, row->sums_total[i]);
+		csv_number(out, fold_observations(hist, slots));
+		for (size_t k = 0; k < ARRAY_LEN(percentiles); k++) {
+			uint64_t bound =
+				hist_percentile(&hist->hist, slots, percentiles[k].fraction);
+
+			strbuf_putc(out, ',');
+			if (bound != UINT64_MAX)
+				strbuf_u64(out, bound);
+		}
+	}
+}
+
+void reading_csv(const struct reading *r, bool header, struct strbuf *out)
+{
+	char utc[WALL_UTC_LEN + 1];
+	size_t count, left_out;
+	const struct fold_row *rows = fold_sorted(r->fold, &r->order, &count, &left_out);
+
+	wall_utc(r->wall, fold_at_ns(r->fold), utc);
+	if (header)
+		csv_header(fold_columns(r->fold), out);
+	for (size_t i = 0; i < count; i++) {
+		strbuf_appendf(out, "%s,%s,%s", utc, r->probe, r->table);
+		csv_number(out, fold_interval_ns(r->fold));
+		csv_group(r, &rows[i], out);
+		strbuf_putc(out, '\n');
+	}
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * A reading of a metric table made into text, JSON or CSV: what top and hist show. Nothing is
+ * printed here; all goes into a buffer. One thread.
+ */
+#include <stdbool.h>
+
+#include "base/attr.h"
+#include "fold/fold.h"
+
+struct strbuf;
+struct wall;
+
+struct reading {
+	const char *probe, *table; /* "fs.open", "opens" */
+	struct fold *fold;
+	struct fold_order order;
+	bool whole; /* the last: what was counted from the beginning, not since the reading before */
+	bool colour; /* allowed */
+	bool no_header;
+	unsigned width_cols; /* of the terminal; 0: not one, cut nothing */
+	struct wall *wall;
+	const char *note; /* behind the title: keys, losses; may be NULL */
+};
+
+/* A line a group, and how many the limit leaves out. */
+void reading_ranking(const struct reading *r, struct strbuf *out);
+/* A block of bars for each group and histogram. */
+void reading_bars(const struct reading *r, struct strbuf *out);
+/* A line of shades for each group and histogram, to stand under the lines of the readings before. */
+void reading_heat(const struct reading *r, bool header, struct strbuf *out);
+/* An object a group. */
+void reading_json(const struct reading *r, struct strbuf *out);
+/* A line a group; `header`: the names of the columns first. */
+void reading_csv(const struct reading *r, bool header, struct strbuf *out);
+
+/* ---- for the files behind these ---- */
+
+/* "02:21:03.123  fs.open opens, 1.00 s": what begins every block of text. */
+void reading_title(const struct reading *r, struct strbuf *out);
+/* "comm bash, err ENOENT", "other", or "" when there is but one group. */
+void reading_labels(const struct reading *r, const struct fold_row *row, struct strbuf *out);
+/* A bound of a histogram's slot with its unit: "1.02 ms". */
+void reading_bound(const struct field *hist, uint64_t bound, struct strbuf *out);
+/* A percentile: "≤1.02 ms", ">34.4 s" beyond the last bound, "-" when nothing was observed. */
+void reading_percentile(const struct field *hist, const uint64_t *slots, double fraction,
+			struct strbuf *out);
+/* The slots of the nth histogram that a reading is about. */
+static inline const uint64_t *reading_slots(const struct reading *r, const struct fold_row *row,
+					    size_t nth)
+{
+	return (r->whole ? row->slots_total : row->slots)[nth];
+}

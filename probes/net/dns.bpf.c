@@ -602,12 +602,20 @@ static __noinline bool query_is_over(const struct query_key *key, struct query *
 	return true;
 }
 
+/* So much ended at once that telling it would overrun the reader? The next sweep goes on. */
+static __always_inline bool sweep_waits(void)
+{
+	return events_wanted() && !sonda_conf.perf_array && !ending() &&
+	       bpf_ringbuf_query(&sonda_ring, BPF_RB_AVAIL_DATA) >
+		       bpf_ringbuf_query(&sonda_ring, BPF_RB_RING_SIZE) / 2;
+}
+
 static __noinline int sweep_one(void *ctx, const struct query_key *at)
 {
 	struct query_key key;
 	struct query *q;
 
-	if (!at)
+	if (!at || sweep_waits())
 		return 0;
 	__builtin_memcpy(&key, at, sizeof(key));
 	q = bpf_map_lookup_elem(&pending, &key);

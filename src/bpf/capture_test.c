@@ -33,9 +33,8 @@ static const char text_not_made[] =
 	"-- END PROG LOAD LOG --\n"
 	"libbpf: prog 'tree_fork': failed to load: -22\n";
 
-static const char text_within[] =
-	"libbpf: prog 'helper_part': relo #3: failed to relocate: -22\n"
-	"libbpf: prog 'whole': failed to load: -22\n";
+static const char text_within[] = "libbpf: prog 'helper_part': relo #3: failed to relocate: -22\n"
+				  "libbpf: prog 'whole': failed to load: -22\n";
 
 TEST(the_program_and_not_what_its_log_holds)
 {

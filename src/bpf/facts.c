@@ -95,8 +95,9 @@ static void fact_unprivileged(struct kernel_fact *f)
 {
 	long off = sysctl_read(f, "/proc/sys/kernel/unprivileged_bpf_disabled");
 
-	say(f, off != 0, "users without privileges may load BPF: "
-			 "sysctl kernel.unprivileged_bpf_disabled=2");
+	say(f, off != 0,
+	    "users without privileges may load BPF: "
+	    "sysctl kernel.unprivileged_bpf_disabled=2");
 }
 
 /* Of root no level takes anything away; 3 and more are Debian's and Ubuntu's. */
@@ -151,12 +152,9 @@ static const struct {
 	unsigned number;
 	const char *name;
 } caps[] = {
-	{ CAP_SYS_ADMIN, "sys_admin" },
-	{ CAP_BPF, "bpf" },
-	{ CAP_PERFMON, "perfmon" },
-	{ CAP_NET_ADMIN, "net_admin" },
-	{ CAP_SYS_RESOURCE, "sys_resource" },
-	{ CAP_SYS_PTRACE, "sys_ptrace" },
+	{ CAP_SYS_ADMIN, "sys_admin" },       { CAP_BPF, "bpf" },
+	{ CAP_PERFMON, "perfmon" },           { CAP_NET_ADMIN, "net_admin" },
+	{ CAP_SYS_RESOURCE, "sys_resource" }, { CAP_SYS_PTRACE, "sys_ptrace" },
 };
 
 static void fact_capabilities(struct kernel_fact *f)

@@ -25,7 +25,7 @@
 struct feature_row {
 	const char *group, *name, *since;
 	trial_fn *try;
-	bool private_net; /* in a network namespace of its own */
+	bool private_net;   /* in a network namespace of its own */
 	const char *config; /* what a kernel without it was built without */
 	const char *doc;
 };
@@ -121,8 +121,8 @@ static void explain(struct feature *f, const struct feature_row *row)
 		lockdown_mode(lockdown, sizeof(lockdown));
 		str_format(f->why, sizeof(f->why), "the kernel refuses it (EPERM; lockdown: %s)",
 			   lockdown);
-		str_copy(f->remedy, sizeof(f->remedy), "a distribution kernel; sonda uses tp_btf "
-						       "and tracepoints meanwhile");
+		str_copy(f->remedy, sizeof(f->remedy),
+			 "a distribution kernel; sonda uses tracepoints meanwhile");
 	} else if (f->stage == FEATURE_FIRE) {
 		str_copy(f->why, sizeof(f->why), "it attaches, but the program never runs");
 	} else if (str_eq(f->name, "hardware counters")) {
@@ -134,8 +134,8 @@ static void explain(struct feature *f, const struct feature_row *row)
 	} else {
 		str_format(f->why, sizeof(f->why), "the kernel was probably built without %s (%s)",
 			   row->config, strerror(f->code));
-		str_copy(f->remedy, sizeof(f->remedy), "a kernel built with it, such as a "
-						       "distribution's");
+		str_copy(f->remedy, sizeof(f->remedy),
+			 "a kernel built with it, such as a distribution's");
 	}
 }
 
@@ -185,8 +185,9 @@ static void row_try_apart(const struct feature_row *row, struct feature *f)
 		return;
 	child = fork();
 	if (!child) {
-		told = (struct feature){ .group = f->group, .name = f->name, .doc = f->doc,
-					 .since = f->since };
+		told = (struct feature){
+			.group = f->group, .name = f->name, .doc = f->doc, .since = f->since
+		};
 		child_try(row, &told);
 		_exit(write(ends[1], &told, sizeof(told)) != sizeof(told));
 	}
@@ -214,8 +215,10 @@ int features_try(feature_fn *fn, void *ctx, struct err *e)
 	}
 	capture_begin();
 	for (size_t i = 0; i < ARRAY_LEN(rows) && !code; i++) {
-		struct feature f = { .group = rows[i].group, .name = rows[i].name,
-				     .doc = rows[i].doc, .since = rows[i].since };
+		struct feature f = { .group = rows[i].group,
+				     .name = rows[i].name,
+				     .doc = rows[i].doc,
+				     .since = rows[i].since };
 
 		if (rows[i].private_net)
 			row_try_apart(&rows[i], &f);

@@ -77,7 +77,7 @@ uint64_t links_missed(const struct links *l)
 {
 	uint64_t missed = 0;
 
-	vec_for_each (link, l) {
+	vec_for_each(link, l) {
 		struct bpf_link_info info = { 0 };
 		__u32 len = sizeof(info);
 		int fd = link->bpf ? bpf_link__fd(link->bpf) : link->fd;

@@ -37,7 +37,7 @@ static bool rank_viable(const struct object *o, unsigned slot, unsigned rank)
 {
 	bool any = false;
 
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		if (p->slot != slot || p->told.rank != rank)
 			continue;
 		if (!p->why.code)
@@ -53,7 +53,7 @@ static unsigned slot_lowest(const struct object *o, unsigned slot)
 {
 	unsigned lowest = 0;
 
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		if (p->slot == slot && (!lowest || p->told.rank < lowest) &&
 		    rank_viable(o, slot, p->told.rank))
 			lowest = p->told.rank;
@@ -65,7 +65,7 @@ static int slot_fail(const struct object *o, unsigned slot, struct err *e)
 {
 	auto_done(strbuf) reasons = { 0 };
 
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		if (p->slot != slot || !p->why.code || p->told.missed ||
 		    (reasons.len && strstr(reasons.s, p->why.text)))
 			continue;
@@ -96,7 +96,7 @@ static int slot_gate(struct object *o, unsigned slot, const struct load_options 
 {
 	struct err why = { 0 };
 
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		p->chosen &= p->slot != slot;
 		if (p->slot != slot || p->told.rank != o->slots.at[slot].rank || p->why.code)
 			continue;
@@ -211,14 +211,14 @@ int object_apply(struct object *o, struct err *e)
 
 	if (conf)
 		conf_complete(o, conf);
-	vec_for_each (m, &o->maps) {
+	vec_for_each(m, &o->maps) {
 		if (m->told.internal && str_endswith(m->told.name, ".rodata") && o->rodata &&
 		    bpf_map__set_initial_value(m->handle, o->rodata, o->rodata_size))
 			return fail(e, EINVAL, "the parameters can't be set");
 		if (map_apply(m, conf, e) < 0)
 			return -e->code;
 	}
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		bpf_program__set_autoload(p->handle, p->chosen);
 	return 0;
 }
@@ -345,7 +345,7 @@ static int other_row_add(const struct map_part *m, struct err *e)
 
 static int tables_prepare(struct object *o, struct err *e)
 {
-	vec_for_each (m, &o->maps)
+	vec_for_each(m, &o->maps)
 		if (types_tag(o->types, m->told.var, -1, "metrics", 0) &&
 		    object_map_fd(o, m->told.name) >= 0 && other_row_add(m, e) < 0)
 			return -e->code;
@@ -354,7 +354,7 @@ static int tables_prepare(struct object *o, struct err *e)
 
 static int struct_ops_attach(struct object *o, struct err *e)
 {
-	vec_for_each (m, &o->maps) {
+	vec_for_each(m, &o->maps) {
 		struct bpf_link *link;
 
 		if (m->told.type != BPF_MAP_TYPE_STRUCT_OPS || m->why.code)
@@ -395,7 +395,7 @@ static int program_attach(struct object *o, struct program_part *p, unsigned ifi
 
 static int attach_all(struct object *o, const struct load_options *options, struct err *e)
 {
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		if (!p->chosen)
 			continue;
 		if (!program_attach(o, p, options->ifindex)) {
@@ -432,7 +432,7 @@ static int attempt(struct object *o, const struct load_options *options, struct 
 
 static void states_tell(struct object *o)
 {
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		p->told.state = p->why.code              ? PROGRAM_REFUSED
 				: p->chosen && o->loaded ? PROGRAM_USED
 							 : PROGRAM_UNTRIED;

@@ -24,7 +24,7 @@ enum { OBJECT_MAX = 16 * 1024 * 1024 }; /* bytes */
 
 struct map_part *map_part_find(const struct object *o, const char *name)
 {
-	vec_for_each (m, &o->maps)
+	vec_for_each(m, &o->maps)
 		if (str_eq(m->told.name, name))
 			return m;
 	return NULL;
@@ -32,7 +32,7 @@ struct map_part *map_part_find(const struct object *o, const char *name)
 
 struct program_part *program_part_find(const struct object *o, const char *name)
 {
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		if (str_eq(p->told.name, name))
 			return p;
 	return NULL;
@@ -63,9 +63,9 @@ int object_reopen(struct object *o, struct err *e)
 	o->bpf = bpf_object__open_mem(o->bytes, o->size, &opts);
 	if (!o->bpf)
 		return open_failed(o, errno == ENOMEM ? ENOMEM : EINVAL, e);
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		p->handle = bpf_object__find_program_by_name(o->bpf, p->told.name);
-	vec_for_each (m, &o->maps)
+	vec_for_each(m, &o->maps)
 		m->handle = NULL;
 	bpf_object__for_each_map(map, o->bpf)
 	{
@@ -126,7 +126,7 @@ static void maps_read(struct object *o)
 /* The map of .rodata; a user's own map may have any name, but isn't internal. */
 static struct map_part *rodata_map(const struct object *o)
 {
-	vec_for_each (m, &o->maps)
+	vec_for_each(m, &o->maps)
 		if (m->told.internal && str_endswith(m->told.name, ".rodata"))
 			return m;
 	return NULL;
@@ -219,7 +219,7 @@ static unsigned slot_index(struct object *o, const char *name)
 {
 	struct slot_part *added;
 
-	vec_for_each (s, &o->slots)
+	vec_for_each(s, &o->slots)
 		if (str_eq(s->name, name))
 			return (unsigned)(s - o->slots.at);
 	added = vec_add(&o->slots);
@@ -238,7 +238,7 @@ static int programs_read(struct object *o, struct err *e)
 		if (program_read(o, handle, e) < 0)
 			return wrap(e, "'%s'", o->name);
 	}
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		p->slot = slot_index(o, p->told.slot);
 		o->slots.at[p->slot].optional &= p->told.missed != NULL;
 	}
@@ -327,12 +327,12 @@ void object_free(struct object *o)
 		return;
 	links_done(&o->links);
 	bpf_object__close(o->bpf);
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		free(TO_FREE(p->told.name));
 		free(TO_FREE(p->told.hook));
 		free(TO_FREE(p->told.slot));
 	}
-	vec_for_each (m, &o->maps)
+	vec_for_each(m, &o->maps)
 		free(TO_FREE(m->told.name));
 	vec_done(&o->programs);
 	vec_done(&o->maps);
@@ -393,7 +393,7 @@ void object_var(const struct object *o, size_t nth, struct object_var *ret_var)
 
 bool object_var_find(const struct object *o, const char *name, struct object_var *ret_var)
 {
-	vec_for_each (v, &o->vars) {
+	vec_for_each(v, &o->vars) {
 		if (!str_eq(v->name, name))
 			continue;
 		*ret_var = *v;
@@ -522,7 +522,7 @@ void object_slot(const struct object *o, size_t nth, struct object_slot *ret_slo
 
 	assert(nth < o->slots.len);
 	*ret_slot = (struct object_slot){ s->name, s->rank, s->optional, "" };
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		if (p->slot != nth || p->told.rank != s->rank)
 			continue;
 		ret_slot->hook = p->told.hook;

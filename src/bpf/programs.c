@@ -189,7 +189,7 @@ static int process_look(int dir_fd, const char *name, unsigned char type, void *
 
 static void holders_name(struct survey *s)
 {
-	vec_for_each (p, &s->programs) {
+	vec_for_each(p, &s->programs) {
 		char path[64];
 		struct err e;
 
@@ -232,7 +232,7 @@ static void survey_memory(struct survey *s, struct programs *programs)
 			s->programs.at[i / MAPS_PER_PROGRAM_MAX].map_bytes +=
 				use->bytes / use->users;
 	}
-	map_for_each (slot, &s->maps) {
+	map_for_each(slot, &s->maps) {
 		programs->map_bytes += ((const struct map_use *)slot->value)->bytes;
 		programs->map_count++;
 	}

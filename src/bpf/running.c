@@ -83,7 +83,7 @@ uint64_t object_missed(const struct object *o)
 {
 	uint64_t missed = links_missed(&o->links);
 
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
 

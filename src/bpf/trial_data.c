@@ -68,17 +68,30 @@ void try_struct_ops(struct trial *t)
 	trial_failed(t, FEATURE_LOAD);
 }
 
-#define CALL(helper) { .code = BPF_JMP | BPF_CALL, .imm = (helper) }
-#define EXIT { .code = BPF_JMP | BPF_EXIT }
-#define SET(reg, number) \
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (number) }
-#define COPY(to, from) \
-	{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (to), .src_reg = (from) }
+#define CALL(helper)                                        \
+	{                                                   \
+		.code = BPF_JMP | BPF_CALL, .imm = (helper) \
+	}
+#define EXIT                               \
+	{                                  \
+		.code = BPF_JMP | BPF_EXIT \
+	}
+#define SET(reg, number)                                                               \
+	{                                                                              \
+		.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = (reg), .imm = (number) \
+	}
+#define COPY(to, from)                                                                  \
+	{                                                                               \
+		.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = (to), .src_reg = (from) \
+	}
 
 void try_send_signal(struct trial *t)
 {
 	static const struct bpf_insn insns[] = {
-		SET(BPF_REG_1, 0), CALL(BPF_FUNC_send_signal), SET(BPF_REG_0, 0), EXIT,
+		SET(BPF_REG_1, 0),
+		CALL(BPF_FUNC_send_signal),
+		SET(BPF_REG_0, 0),
+		EXIT,
 	};
 
 	(void)!trial_load_insns(t, BPF_PROG_TYPE_TRACEPOINT, insns, ARRAY_LEN(insns));
@@ -87,7 +100,10 @@ void try_send_signal(struct trial *t)
 void try_override_return(struct trial *t)
 {
 	static const struct bpf_insn insns[] = {
-		SET(BPF_REG_2, 0), CALL(BPF_FUNC_override_return), SET(BPF_REG_0, 0), EXIT,
+		SET(BPF_REG_2, 0),
+		CALL(BPF_FUNC_override_return),
+		SET(BPF_REG_0, 0),
+		EXIT,
 	};
 
 	(void)!trial_load_insns(t, BPF_PROG_TYPE_KPROBE, insns, ARRAY_LEN(insns));

@@ -25,7 +25,8 @@ enum { LO = 1, SK_PASS_VERDICT = 1, TC_PASS_VERDICT = 0, XDP_PASS_VERDICT = 2, D
 
 static void fire_packet(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(DISCARD_PORT),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(DISCARD_PORT),
 				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
@@ -34,7 +35,8 @@ static void fire_packet(void)
 
 static void fire_connect(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(DISCARD_PORT),
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(DISCARD_PORT),
 				  .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 

@@ -161,7 +161,7 @@ static int load_alone(struct object *o, struct program_part *p, unsigned level, 
 
 	if (object_reopen(o, e) < 0)
 		return e->code;
-	vec_for_each (other, &o->programs)
+	vec_for_each(other, &o->programs)
 		other->chosen = other == p;
 	/* once more, because the gate may have chosen the target, in the handle before */
 	(void)!program_gate(o, p, 1, &why);
@@ -248,12 +248,12 @@ int verify_object(struct object *o, verdict_fn *fn, void *ctx, struct err *e)
 	if (o->loaded)
 		return fail(e, EBUSY, "'%s' is already loaded", o->name);
 	err_clear(e);
-	vec_for_each (p, &o->programs) {
+	vec_for_each(p, &o->programs) {
 		code = verify_program(o, p, log, copy, fn, ctx, e);
 		if (code)
 			break;
 	}
-	vec_for_each (p, &o->programs)
+	vec_for_each(p, &o->programs)
 		p->chosen = false;
 	if (object_reopen(o, &reopened) < 0 && !code) {
 		*e = reopened;

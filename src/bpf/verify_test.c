@@ -139,8 +139,11 @@ TEST(a_program_that_loads)
 
 TEST(odd_logs_are_survived)
 {
-	static const char *const logs[] = { "", "\n\n", ";", "; ", ";  @ ", "; x @ y", "; x @ y:",
-					    "; @ :1", "stack depth", "stack depth +", "processed" };
+	static const char *const logs[] = {
+		"",         "\n\n",     ";",      "; ",          ";  @ ",
+		"; x @ y",  "; x @ y:", "; @ :1", "stack depth", "stack depth +",
+		"processed"
+	};
 	struct verdict v;
 
 	for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
@@ -153,7 +156,8 @@ TEST(odd_logs_are_survived)
 TEST(colons_and_marks_in_the_source)
 {
 	struct verdict v;
-	auto_free char *log = log_read("; s = a ? \"x @ y:3\" : b; @ dir/f.c:12\n0: (95) exit\n", &v);
+	auto_free char *log =
+		log_read("; s = a ? \"x @ y:3\" : b; @ dir/f.c:12\n0: (95) exit\n", &v);
 
 	CHECK_STR(v.source, "s = a ? \"x @ y:3\" : b;");
 	CHECK_STR(v.file, "dir/f.c");

@@ -17,8 +17,8 @@ ALT(pair, 2) SEC("?raw_tp/sys_enter") int pair_taken(void *ctx)
 {
 	return 0;
 }
-ALT(pair, 2) OPTIONAL("exits") NEED("!type task_struct") SEC("?raw_tp/sys_exit")
-int pair_optional(void *ctx)
+ALT(pair, 2)
+OPTIONAL("exits") NEED("!type task_struct") SEC("?raw_tp/sys_exit") int pair_optional(void *ctx)
 {
 	return 0;
 }
@@ -34,10 +34,11 @@ ALT(late, 2) SEC("?uprobe") TARGETS("/no/such/program:main") int late_nowhere(vo
 {
 	return 0;
 }
-ALT(late, 3) NEED("type task_struct") NEED("field task_struct.mm.exe_file")
-NEED("helper map_lookup_elem") NEED("map hash") NEED("tpargs sys_enter 2")
-NEED("!config NO_SUCH_THING") NEED("func vfs_read") NEED("!kfunc no_such_function")
-SEC("?raw_tp/sys_enter") int late_works(void *ctx)
+ALT(late, 3)
+NEED("type task_struct") NEED("field task_struct.mm.exe_file") NEED("helper map_lookup_elem")
+	NEED("map hash") NEED("tpargs sys_enter 2") NEED("!config NO_SUCH_THING")
+		NEED("func vfs_read") NEED("!kfunc no_such_function")
+			SEC("?raw_tp/sys_enter") int late_works(void *ctx)
 {
 	return 0;
 }

@@ -16,8 +16,8 @@ struct wall;
 struct account;
 
 struct sink_options {
-	int fd;        /* where to write; stays the caller's */
-	int cancel_fd; /* readable: give up writing, however blocked `fd` is (-EINTR); -1: none */
+	int fd;           /* where to write; stays the caller's */
+	int cancel_fd;    /* readable: the end is asked for, don't wait long for `fd`; -1: none */
 	const char *path; /* of a recording; else NULL */
 	bool no_header;
 	bool colour;               /* allowed */

@@ -79,7 +79,15 @@ class Result:
     @property
     def all_rows(self):
         # split at newlines only: names may hold what splitlines() takes for line ends
-        return [json.loads(l) for l in self.stdout.split("\n") if l.startswith("{")]
+        rows = []
+        for line in self.stdout.split("\n"):
+            if not line.startswith("{"):
+                continue
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError as e:
+                check(False, f"a line is JSON: {e}: {line!r}")
+        return rows
 
 
 def run_sonda(*args, json_output=True, timeout=None, env=None, input=None):
@@ -146,7 +154,7 @@ class Sonda:
             with self._grew:
                 text = b"".join(self._out).decode(errors="surrogateescape")
                 for line in text.split("\n")[:-1]:
-                    if line.startswith("{") and matches(row := json.loads(line)):
+                    if line.startswith("{") and "lost" not in (row := json.loads(line)) and matches(row):
                         return row
                 left = end - time.monotonic()
                 if left <= 0 or self.process.poll() is not None:

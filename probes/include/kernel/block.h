@@ -49,7 +49,16 @@ enum req_flag_bits {
 struct gendisk {
 	int major;
 	int first_minor;
+	int flags;
 	struct request_queue *queue;
+	void *private_data;
+};
+/* what NVMe with multipath keeps of a path to a disk, and of the disk itself */
+struct nvme_ns_head {
+	struct gendisk *disk;
+};
+struct nvme_ns {
+	struct nvme_ns_head *head;
 };
 struct request_queue {
 	struct gendisk *disk;
@@ -92,16 +101,43 @@ struct request___pre517 {
 
 #pragma clang attribute pop
 
+#define GENHD_FL_HIDDEN 2
+#define GENHD_FL_HIDDEN___pre517 0x400
+
+static __always_inline u32 disk_device(struct gendisk *disk)
+{
+	return BPF_CORE_READ(disk, major) << 20 | BPF_CORE_READ(disk, first_minor);
+}
+
+/* A path of NVMe multipath is a hidden disk, which nobody knows by its number: the disk it leads to. */
+static __always_inline u32 hidden_disk_device(struct gendisk *disk)
+{
+	struct nvme_ns *path = BPF_CORE_READ(disk, private_data);
+	struct gendisk *head = NULL;
+
+	if (bpf_core_type_exists(struct nvme_ns))
+		head = BPF_CORE_READ(path, head, disk);
+	return disk_device(head ? head : disk);
+}
+
 /* The kernel's device number of the whole disk; 0 where the request is for no disk. */
-static __always_inline u32 request_device(struct request *rq)
+static __noinline u32 request_device(struct request *rq)
 {
 	struct gendisk *disk;
+	int hidden;
 
-	if (bpf_core_field_exists(struct request___pre517, rq_disk))
+	if (bpf_core_field_exists(struct request___pre517, rq_disk)) {
 		disk = ((struct request___pre517 *)rq)->rq_disk;
-	else
+		hidden = GENHD_FL_HIDDEN___pre517;
+	} else {
 		disk = rq->q->disk;
-	return disk ? disk->major << 20 | disk->first_minor : 0;
+		hidden = GENHD_FL_HIDDEN;
+	}
+	if (!disk)
+		return 0;
+	if (disk->flags & hidden)
+		return hidden_disk_device(disk);
+	return disk->major << 20 | disk->first_minor;
 }
 
 static __always_inline struct request_queue *bio_queue(struct bio *bio)

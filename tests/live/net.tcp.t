@@ -1,0 +1,378 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""net.tcp between processes of the test's own, in a network namespace of its own.
+The truth: the addresses that the sockets say they have, the bytes that each end sent and received,
+the errors that connect(2) gave, and the times that the calls took."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import socket
+import struct
+import subprocess
+import sys
+
+from sondatest import *
+
+CLONE_NEWNET = 0x40000000
+NOBODY = "10.99.0.2"      # has a link address, but nobody answers
+NO_ROUTE = "192.0.2.1"
+SYN_RETRIES = 1
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def own_network():
+    """A network namespace where nothing else talks, with an address that swallows what it is sent."""
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    for command in ("link set lo up", "link add to type veth peer name fro", "link set fro up",
+                    "link set to up", "addr add 10.99.0.1/24 dev to",
+                    f"neigh add {NOBODY} lladdr 02:00:00:00:00:02 dev to"):
+        subprocess.run(["ip", *command.split()], check=True)
+
+
+# ---- two ends ----
+
+
+def listener(family=socket.AF_INET, host="127.0.0.1"):
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.bind((host, 0))
+    s.listen(128)
+    return s
+
+
+def child(work):
+    """Runs `work` in a process of its own; returns its pid."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            work()
+            status = 0
+        os._exit(status)
+    return pid
+
+
+def ended(pid):
+    check_equal(os.waitpid(pid, 0)[1], 0, "the other process's status")
+
+
+def receive(sock, size=1 << 62):
+    """Receives `size` bytes, or all until the end; returns how many came."""
+    n = 0
+    while n < size and (data := sock.recv(min(65536, size - n))):
+        n += len(data)
+    return n
+
+
+def ends(sock):
+    """Both ends as the socket has them, an IPv4 address as such."""
+    def plain(name):
+        return name[0].removeprefix("::ffff:"), name[1]
+    return plain(sock.getsockname()), plain(sock.getpeername())
+
+
+def of_row(row):
+    return (row["local"], row["local_port"]), (row["peer"], row["peer_port"])
+
+
+def steps(rows, *ports):
+    """The rows about connections from or to one of the ports, by (step, side)."""
+    found = {}
+    for r in rows:
+        if r["local_port"] in ports or r["peer_port"] in ports:
+            found.setdefault((r["step"], r["side"]), []).append(r)
+    return found
+
+
+def closed(port, count=1):
+    """For wait_row: `count` connections to the port have been closed, at both ends."""
+    seen = []
+
+    def matches(row):
+        if row["step"] == "close" and port in (row["local_port"], row["peer_port"]):
+            key = (row["local_port"], row["peer_port"])
+            if key not in seen:
+                seen.append(key)
+        return len(seen) >= 2 * count
+    return matches
+
+
+# ---- cases ----
+
+
+def case_life(family, listen_host, host):
+    """Connect, accept and close at both ends: addresses, bytes, processes, times."""
+    up, down = 123457, 54321
+    server = listener(family, listen_host)
+    port = server.getsockname()[1]
+    seen_read, seen_write = os.pipe()
+
+    def client():
+        begin = time.monotonic_ns()
+        sock = socket.create_connection((host, port))
+        took = time.monotonic_ns() - begin
+        os.write(seen_write, struct.pack("=QH", took, sock.getsockname()[1]))
+        sock.sendall(b"u" * up)
+        if receive(sock) != down:
+            raise ValueError
+        sock.close()
+
+    with Sonda("trace", "net.tcp") as s:
+        begin = time.monotonic_ns()
+        pid = child(client)
+        connect_ns, client_port = struct.unpack("=QH", os.read(seen_read, 10))
+        sock, _ = server.accept()
+        queue_at_most = time.monotonic_ns() - begin
+        here, there = ends(sock)
+        receive(sock, up)
+        sock.sendall(b"d" * down)
+        sock.close()                        # the server closes first
+        ended(pid)
+        open_at_most = time.monotonic_ns() - begin
+        check(s.wait_row(closed(port)), "both ends are told to be closed")
+    found = steps(s.rows, port)
+    check_equal({k: len(v) for k, v in found.items()},
+                {("connect", "client"): 1, ("accept", "server"): 1,
+                 ("close", "client"): 1, ("close", "server"): 1}, f"{host}: the steps")
+    if len(found) != 4:
+        return
+    connect, accept = found["connect", "client"][0], found["accept", "server"][0]
+    ours, theirs = found["close", "server"][0], found["close", "client"][0]
+    check_equal((of_row(accept), of_row(ours)), ((here, there),) * 2, "the server's two ends")
+    check_equal((of_row(connect), of_row(theirs)), ((there, here),) * 2, "the client's two ends")
+    check_equal(there[1], client_port, "the client's port")
+    check_equal([r["pid"] for r in (connect, accept, ours, theirs)],
+                [pid, os.getpid(), os.getpid(), pid], "whose connect, accept, and two closes")
+    check_equal((ours["sent_bytes"], ours["received_bytes"]), (down, up), "bytes, server's end")
+    check_equal((theirs["sent_bytes"], theirs["received_bytes"]), (up, down), "bytes, client's end")
+    check_equal({(r["outcome"], r["err"]) for r in (connect, accept, ours, theirs)}, {("ok", "0")},
+                "all in order")
+    check_equal((ours["closed_by"], theirs["closed_by"]), ("local", "peer"), "who closed first")
+    check(0 < connect["took_ns"] <= connect_ns, f"connect took {connect['took_ns']} of {connect_ns}")
+    check(0 < accept["took_ns"] <= queue_at_most, "time in the accept queue")
+    for r in ours, theirs:
+        check(0 < r["took_ns"] <= open_at_most, "time open")
+        check(0 < r["min_rtt_us"] <= open_at_most / 1000 and r["rtt_us"] > 0, "round trips")
+        check_equal((r["already_open"], r["retransmits"]), (False, 0), "seen from its beginning")
+
+
+def case_accept_queue():
+    """What a connection waits for accept(2) is told: here until something else has happened."""
+    server = listener()
+    port = server.getsockname()[1]
+    with Sonda("trace", "net.tcp") as s:
+        before = time.monotonic_ns()
+        client = socket.create_connection(("127.0.0.1", port))
+        connected = time.monotonic_ns()
+        check(s.wait_row(lambda r: r["step"] == "connect" and r["peer_port"] == port), "a connect")
+        accepting = time.monotonic_ns()
+        sock, _ = server.accept()
+        accepted = time.monotonic_ns()
+        row = s.wait_row(lambda r: r["step"] == "accept" and r["local_port"] == port)
+        sock.close()
+        client.close()
+    check(row and accepting - connected <= row["took_ns"] <= accepted - before,
+          f"{row and row['took_ns']} is between {accepting - connected} and {accepted - before}")
+
+
+def case_other_accepts():
+    """The connection is of the process that accepts it, not of the one that listens."""
+    server = listener()
+    port = server.getsockname()[1]
+
+    def accept():
+        sock, _ = server.accept()
+        receive(sock)
+
+    with Sonda("trace", "net.tcp") as s:
+        pid = child(accept)
+        socket.create_connection(("127.0.0.1", port)).close()
+        ended(pid)
+        s.wait_row(closed(port))
+    found = steps(s.rows, port)
+    check_equal({r["pid"] for key in (("accept", "server"), ("close", "server"))
+                 for r in found.get(key, [])}, {pid}, "the one who accepted")
+
+
+def connect_error(host, port, **options):
+    sock = socket.socket()
+    for name, value in options.items():
+        sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    begin = time.monotonic_ns()
+    try:
+        sock.connect((host, port))
+    except OSError as e:
+        return e.errno, time.monotonic_ns() - begin
+    finally:
+        sock.close()
+    return 0, time.monotonic_ns() - begin
+
+
+def syns_sent_again():
+    """What the kernel has counted of them in this network namespace."""
+    names, values = [l.split() for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
+    return int(values[names.index("TCPSynRetrans")])
+
+
+def case_failures():
+    """A refused, a swallowed and an unroutable connect: one row each, with its reason; no session."""
+    server = listener()
+    dead_port = server.getsockname()[1]
+    server.close()
+    cases = [("127.0.0.1", dead_port, errno.ECONNREFUSED, "refused"),
+             (NOBODY, 4444, errno.ETIMEDOUT, "timeout"),
+             (NO_ROUTE, 4445, errno.ENETUNREACH, "unreachable")]
+    before = syns_sent_again()
+    with Sonda("trace", "net.tcp", "--errors") as s:
+        got = [connect_error(host, port, TCP_SYNCNT=SYN_RETRIES) for host, port, *_ in cases]
+        retries = syns_sent_again() - before
+        check(retries, "a SYN was sent again")
+        check(s.wait_row(lambda r: r["peer_port"] == 4445), "the last one is told")
+    for (host, port, want, outcome), (err, took) in zip(cases, got):
+        check_equal(err, want, f"what connect(2) to {host} gave")
+        rows = [r for r in s.rows if r["peer_port"] == port]
+        check_equal([(r["step"], r["side"], r["peer"], r["outcome"], r["err"], r["pid"], r["retransmits"])
+                     for r in rows],
+                    [("connect", "client", host, outcome, errno.errorcode[want], os.getpid(),
+                      retries if outcome == "timeout" else 0)],
+                    f"{outcome}: the one row")
+        check(all(r["took_ns"] <= took for r in rows), f"{outcome}: not longer than the call")
+    check_equal(s.stats["lost"], 0, "nothing lost")
+
+
+def case_given_up():
+    """A connect underway that is closed by its process is told as given up, without an error."""
+    with Sonda("trace", "net.tcp") as s:
+        sock = socket.socket()
+        sock.setblocking(False)
+        check_equal(sock.connect_ex((NOBODY, 4446)), errno.EINPROGRESS, "connect")
+        sock.close()
+        s.wait_row(lambda r: r["peer_port"] == 4446)
+    check_equal([(r["step"], r["outcome"], r["err"], r["pid"]) for r in s.rows if r["peer_port"] == 4446],
+                [("connect", "aborted", "0", os.getpid())], "the one row")
+
+
+def case_later():
+    """A connect that doesn't wait: its outcome is told when it is there."""
+    server = listener()
+    port = server.getsockname()[1]
+    with Sonda("trace", "net.tcp") as s:
+        sock = socket.socket()
+        sock.setblocking(False)
+        check(sock.connect_ex(("127.0.0.1", port)) in (0, errno.EINPROGRESS), "connect")
+        row = s.wait_row(lambda r: r["peer_port"] == port)
+        sock.close()
+    check_equal(row and (row["step"], row["outcome"], row["pid"]), ("connect", "ok", os.getpid()),
+                "its outcome")
+
+
+def case_reset():
+    """One end breaks off: aborted there, reset at the other."""
+    server = listener()
+    port = server.getsockname()[1]
+
+    def client():
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        receive(sock, 1)
+        sock.close()
+
+    with Sonda("trace", "net.tcp") as s:
+        pid = child(client)
+        sock, _ = server.accept()
+        sock.sendall(b"x")
+        try:
+            receive(sock)
+        except ConnectionResetError:
+            pass
+        ended(pid)
+        s.wait_row(closed(port))
+        sock.close()
+    found = steps(s.rows, port)
+    told = [(r["side"], r["outcome"], r["err"], r["pid"], r["closed_by"])
+            for key in (("close", "client"), ("close", "server")) for r in found.get(key, [])]
+    check_equal(told, [("client", "aborted", "0", pid, "local"),
+                       ("server", "reset", "ECONNRESET", os.getpid(), "peer")], "the two ends")
+
+
+def case_open_before():
+    """A connection older than sonda: told when it closes, marked, with all its bytes."""
+    server = listener()
+    port = server.getsockname()[1]
+    client = socket.create_connection(("127.0.0.1", port))
+    sock, _ = server.accept()
+    client.sendall(b"b" * 1000)
+    receive(sock, 1000)
+    with Sonda("trace", "net.tcp") as s:
+        client.sendall(b"a" * 234)
+        receive(sock, 234)
+        client.close()
+        receive(sock)
+        sock.close()
+        check(s.wait_row(closed(port)), "both ends are told to be closed")
+    rows = [r for r in s.rows if port in (r["local_port"], r["peer_port"])]
+    check_equal([(r["step"], r["already_open"], r["took_ns"], r["pid"]) for r in rows],
+                [("close", True, 0, os.getpid())] * 2, "two closes, of who closed")
+    check_equal({(r["sent_bytes"], r["received_bytes"]) for r in rows}, {(1234, 0), (0, 1234)},
+                "bytes since they were opened")
+
+
+def case_many():
+    """Two hundred connections: every step of each, and --pid one end's only."""
+    count = 200
+    server = listener()
+    port = server.getsockname()[1]
+    start_read, start_write = os.pipe()
+
+    def client():
+        os.read(start_read, 1)
+        for i in range(count):
+            sock = socket.create_connection(("127.0.0.1", port))
+            sock.sendall(b"c" * i)
+            sock.close()
+
+    pid = child(client)
+    with Sonda("trace", "net.tcp") as s, Sonda("trace", "net.tcp", "--pid", pid) as only:
+        os.write(start_write, b"g")
+        got = []
+        for _ in range(count):
+            sock, _ = server.accept()
+            got.append(receive(sock))
+            sock.close()
+        ended(pid)
+        s.wait_row(closed(port, count))
+    found = steps(s.rows, port)
+    check_equal({k: len(v) for k, v in found.items()},
+                {(step, side): count for step, side in (("connect", "client"), ("accept", "server"),
+                                                        ("close", "client"), ("close", "server"))},
+                "the steps")
+    check_equal(sorted(r["received_bytes"] for r in found.get(("close", "server"), [])), sorted(got),
+                "bytes of each")
+    check_equal({k: len(v) for k, v in steps(only.rows, port).items()},
+                {("connect", "client"): count, ("close", "client"): count}, "--pid")
+    check_equal({r["pid"] for r in only.rows}, {pid}, "--pid tells one's own only")
+    for stats in s.stats, only.stats:
+        check_equal((stats["lost"], stats["seen"]), (0, stats["delivered"] + stats["filtered"]),
+                    "every step accounted")
+    check(only.stats["filtered"] >= 2 * count, "the server's are counted as filtered")
+
+
+if os.geteuid() != 0:
+    skip("needs root, for a network namespace of its own")
+own_network()
+case_life(socket.AF_INET, "127.0.0.1", "127.0.0.1")
+if os.path.exists("/proc/net/if_inet6"):
+    case_life(socket.AF_INET6, "::", "::1")
+    case_life(socket.AF_INET6, "::", "127.0.0.1")
+case_accept_queue()
+case_other_accepts()
+case_failures()
+case_given_up()
+case_later()
+case_reset()
+case_open_before()
+case_many()
+done()

@@ -644,8 +644,8 @@ NEED("cgroup2") SEC("cgroup_skb/ingress") int dns_ingress(struct __sk_buff *skb)
 }
 
 /* clang-format off */
-#define READ(rank) ALT(read, rank) OPTIONAL("when the process has read an answer")
-#define ERROR(rank) ALT(error, rank) OPTIONAL("ICMP errors: they are told as timeouts")
+#define READ(rank) ALT(read, rank) OPTIONAL("times of reading the answers")
+#define ERROR(rank) ALT(error, rank) OPTIONAL("ICMP errors (told as timeouts)")
 
 /* Runs for whatever any process receives: sockets that never asked have no cookie, as a rule. */
 #define answer_read_by(sk, got, flags)                                                             \

@@ -651,6 +651,43 @@ def only_errors():
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts of --errors")
 
 
+def only_mine():
+    """--comm over both transports: who asks decides, also for a connection that another began."""
+    t = tcp()
+    with Sonda("trace", "net.dns", "--comm", "dns-asker") as s:
+        if (child := os.fork()) == 0:
+            with open("/proc/self/comm", "w") as comm:
+                comm.write("dns-asker")
+            c = udp()
+            c.send(query("ok-mine.test"))
+            c.recv(512)
+            t.sendall(framed(query("ok-minetcp.test")))
+            read_tcp(t)
+            os._exit(0)
+        os.waitpid(child, 0)
+        c = udp()
+        c.send(query("ok-other.test"))
+        c.recv(512)
+        t.sendall(framed(query("ok-othertcp.test")))
+        read_tcp(t)
+    check_equal({(label_of(r), r["pid"], r["comm"]) for r in s.rows},
+                {("ok-mine", child, "dns-asker"), ("ok-minetcp", child, "dns-asker")}, "rows of --comm")
+    check_equal((s.stats["delivered"], s.stats["lost"]), (2, 0), "--comm: delivered, lost")
+    check(s.stats["filtered"] >= 2, "--comm: the others are counted as filtered")
+
+
+def of_a_command():
+    """-- COMMAND: what the command and its children ask."""
+    code = ("import socket, os\n"
+            f"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('{SERVER4}', 53))\n"
+            f"s.send({query('ok-command.test')!r}); s.recv(512)\n"
+            f"if os.fork() == 0: s.send({query('nx-child.test')!r}); s.recv(512); os._exit(0)\n"
+            "os.wait()\n")
+    r = run_sonda("trace", "net.dns", "--", sys.executable, "-c", code)
+    check_equal(sorted(label_of(row) for row in r.rows), ["nx-child", "ok-command"], "rows of a command")
+    check_equal(r.code, 0, "the command's status: " + r.stderr)
+
+
 def flood():
     """More open queries than the table holds: each is a row or is counted as lost."""
     sent, table = 6000, 4096
@@ -694,6 +731,8 @@ def main():
     check_equal(s.stats["lost"], 0, "nothing lost")
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts")
     only_errors()
+    only_mine()
+    of_a_command()
     flood()
     done()
 

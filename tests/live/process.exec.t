@@ -313,6 +313,7 @@ def judge(rows):
         got = [r for r in rows if r["pid"] == pid]
         if not check_equal(len(got), len(wanted), f"{what}: rows"):
             continue
+        check(all(r["took_ns"] > 0 for r in got), f"{what}: the call was joined to its end")
         for row, want in zip(got, wanted):
             for name, value in want.items():
                 check_equal(row.get(name), value, f"{what}: {name}")

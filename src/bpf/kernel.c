@@ -23,8 +23,8 @@ static struct {
 	bool absent;
 } kernel;
 
-/* Anonymous memory and not the heap, so that giving it back really gives it back. sysfs files can be
- * mapped only from 6.16 on. */
+/* From 6.16 on the file can be mapped, which costs no memory of ours. Before, it is read into a mapping of
+ * our own: unlike the heap's, giving it back really gives it back. */
 static int kernel_bytes_read(struct err *e)
 {
 	auto_close int fd = open(kernel_btf_path, O_RDONLY | O_CLOEXEC);
@@ -36,12 +36,16 @@ static int kernel_bytes_read(struct err *e)
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0)
 		return fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF (%s)",
 			       kernel_btf_path);
-	to = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		  0);
+	kernel.size = (size_t)st.st_size;
+	to = mmap(NULL, kernel.size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (to != MAP_FAILED) {
+		kernel.bytes = to;
+		return 0;
+	}
+	to = mmap(NULL, kernel.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (to == MAP_FAILED)
 		return fail(e, errno, "memory for the kernel's BTF");
 	kernel.bytes = to;
-	kernel.size = (size_t)st.st_size;
 	while (len < kernel.size && (n = read(fd, to + len, kernel.size - len)) > 0)
 		len += (size_t)n;
 	if (len < kernel.size)

@@ -99,6 +99,7 @@ TEST(falls_back_from_verifier_and_attach)
 	CHECK_INT(program_of(o, "pair_partner").state, PROGRAM_UNTRIED);
 	CHECK(object_program_fd(o, "late_works") >= 0);
 	CHECK_INT(object_program_fd(o, "late_refused"), -1);
+	CHECK_INT(object_map_fd(o, "sonda_sets"), -1); /* no filter is set: it isn't made */
 	CHECK_INT(object_load(o, NULL, &e), -EBUSY);
 }
 

@@ -85,7 +85,11 @@ void csv_value(struct strbuf *out, struct strbuf *scratch, const struct field *f
 	if (v.type == VALUE_NONE)
 		return;
 	if (v.type == VALUE_TEXT && f->type != FIELD_ARRAY && f->kind->class == CLASS_TEXT) {
-		csv_cell(out, v.text.s, v.text.len); /* the bytes as they are */
+		/* the bytes as they are; arguments as a shell takes them */
+		v.cut = false;
+		strbuf_reset(scratch);
+		f->kind->text(scratch, f, v);
+		csv_cell(out, strbuf_str(scratch), scratch->len);
 		return;
 	}
 	strbuf_reset(scratch);

@@ -149,7 +149,7 @@ bench: all ## speed and cost, as ratios in one run (root)
 FUZZ_SECONDS ?= 10
 $(BUILD)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,CC-FUZZ)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+	$(call say,CC-FUZZ)$(CLANG) $(CPPFLAGS) -std=gnu17 -O1 -g -DFUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
 
 $(BUILD)/fuzz/%: $(BUILD)/fuzzobj/tests/fuzz/%.o $(patsubst %.c,$(BUILD)/fuzzobj/%.o,$(filter-out src/main.c,$(SRC))) $(BUILD)/obj/embedded.o
 	@mkdir -p $(@D)

@@ -56,7 +56,8 @@ int blocks_fd(const struct blocks *b)
 
 static void make_room(struct blocks *b, size_t want)
 {
-	memmove(b->in, b->in + b->at, b->len - b->at);
+	if (b->at)
+		memmove(b->in, b->in + b->at, b->len - b->at);
 	b->len -= b->at;
 	b->at = 0;
 	if (want <= b->room)

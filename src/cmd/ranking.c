@@ -78,6 +78,8 @@ static void rate_form(const struct field *f, uint64_t delta, uint64_t interval_n
 
 	if (!interval_ns) {
 		strbuf_putc(out, '-');
+	} else if (!delta) {
+		strbuf_putc(out, '0');
 	} else if (f->unit[0]) {
 		value_text_form(out, f,
 				value_u64((uint64_t)((double)delta * 1e9 / (double)interval_ns)));
@@ -113,15 +115,15 @@ static void ranking_row(const struct reading *r, const struct fold_row *row, str
 			struct strbuf *cell)
 {
 	const struct fold_columns *c = fold_columns(r->fold);
-	uint64_t interval_ns = fold_interval_ns(r->fold);
+	const uint64_t *added = r->whole ? row->totals : row->deltas;
 
 	ranking_labels(r, row, t, cell);
 	for (size_t i = 0; i < c->value_count; i++) {
 		const struct field *f = c->values[i];
 
 		if (!(f->flags & FIELD_GAUGE)) {
-			rate_form(f, row->deltas[i], interval_ns, cell);
-			cell_form(t, cell, row->deltas[i] ? TERM_BOLD : TERM_DIM);
+			rate_form(f, added[i], reading_span_ns(r), cell);
+			cell_form(t, cell, added[i] ? TERM_BOLD : TERM_DIM);
 		}
 		value_text_form(cell, f, value_u64(row->totals[i]));
 		cell_form(t, cell, TERM_PLAIN);

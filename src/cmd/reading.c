@@ -21,7 +21,7 @@ void reading_title(const struct reading *r, struct strbuf *out)
 	char local[WALL_LOCAL_LEN + 1], took[UNIT_TEXT_MAX];
 
 	wall_local(r->wall, fold_at_ns(r->fold), local);
-	duration_format(took, fold_interval_ns(r->fold));
+	duration_format(took, reading_span_ns(r));
 	strbuf_appendf(out, "%s%s  %s %s, %s%s%s\n", r->colour ? term_style_on(TERM_BOLD) : "",
 		       local, r->probe, r->table, took, r->note ?: "",
 		       r->colour ? term_style_off(TERM_BOLD) : "");

@@ -46,6 +46,11 @@ void reading_bound(const struct field *hist, uint64_t bound, struct strbuf *out)
 /* A percentile: "≤1.02 ms", ">34.4 s" beyond the last bound, "-" when nothing was observed. */
 void reading_percentile(const struct field *hist, const uint64_t *slots, double fraction,
 			struct strbuf *out);
+/* The time that a reading is about. */
+static inline uint64_t reading_span_ns(const struct reading *r)
+{
+	return r->whole ? fold_whole_ns(r->fold) : fold_interval_ns(r->fold);
+}
 /* The slots of the nth histogram that a reading is about. */
 static inline const uint64_t *reading_slots(const struct reading *r, const struct fold_row *row,
 					    size_t nth)

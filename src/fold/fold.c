@@ -138,6 +138,11 @@ uint64_t fold_interval_ns(const struct fold *f)
 	return f->readings > 1 ? f->at_ns - f->before_ns : 0;
 }
 
+uint64_t fold_whole_ns(const struct fold *f)
+{
+	return f->at_ns - f->first_ns;
+}
+
 /* What the labels' values are, told apart by type and length. */
 static void key_value(struct strbuf *key, const struct value *v)
 {
@@ -255,7 +260,8 @@ void fold_begin(struct fold *f, uint64_t at_ns)
 	f->reading = true;
 	f->before_ns = f->at_ns;
 	f->at_ns = at_ns;
-	f->readings++;
+	if (!f->readings++)
+		f->first_ns = at_ns;
 	vec_for_each(g, &f->groups) {
 		memcpy((*g)->before, (*g)->now, f->words * sizeof(uint64_t));
 		memset((*g)->now, 0, f->words * sizeof(uint64_t));

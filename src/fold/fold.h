@@ -73,6 +73,7 @@ void fold_add(struct fold *f, const void *key, const void *value);
 void fold_end(struct fold *f);
 MUST_USE uint64_t fold_at_ns(const struct fold *f);       /* of the last reading */
 MUST_USE uint64_t fold_interval_ns(const struct fold *f); /* between the last two; 0: only one */
+MUST_USE uint64_t fold_whole_ns(const struct fold *f);    /* between the first and the last */
 
 /* The order by a column's name. Errors: EINVAL with EXIT_USAGE (unknown, with a suggestion). */
 MUST_USE int fold_order_by(const struct fold *f, const char *column, struct fold_order *ret,

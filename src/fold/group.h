@@ -23,7 +23,7 @@ struct fold {
 	vec(struct group *) groups;
 	struct group *other;
 	struct strbuf key;
-	uint64_t at_ns, before_ns;
+	uint64_t at_ns, before_ns, first_ns;
 	unsigned readings;
 	bool reading;
 	struct fold_row *sorted;

@@ -52,12 +52,11 @@ struct sorting {
 	const struct fold_order *order;
 };
 
-static int compare_labels(const struct fold *f, const struct fold_row *a, const struct fold_row *b,
-			  size_t from)
+static int compare_labels(const struct fold *f, const struct fold_row *a, const struct fold_row *b)
 {
 	int order = 0;
 
-	for (size_t i = from; !order && i < f->columns.label_count; i++)
+	for (size_t i = 0; !order && i < f->columns.label_count; i++)
 		order = fold_compare(&a->labels[i], &b->labels[i]);
 	return order;
 }
@@ -68,12 +67,15 @@ static int compare_hists(const struct field *hist, const struct fold_order *orde
 {
 	const uint64_t *a_slots = (order->by_total ? a->slots_total : a->slots)[order->nth];
 	const uint64_t *b_slots = (order->by_total ? b->slots_total : b->slots)[order->nth];
-	int by = compare_numbers(hist_percentile(&hist->hist, b_slots, 0.99),
-				 hist_percentile(&hist->hist, a_slots, 0.99));
+	int by = 0;
 
-	return by
-		       ?: compare_numbers(fold_observations(hist, b_slots),
-					  fold_observations(hist, a_slots));
+	if (!order->by_count)
+		by = compare_numbers(hist_percentile(&hist->hist, b_slots, 0.99),
+				     hist_percentile(&hist->hist, a_slots, 0.99));
+	if (!by)
+		by = compare_numbers(fold_observations(hist, b_slots),
+				     fold_observations(hist, a_slots));
+	return by;
 }
 
 static int compare_column(const struct sorting *s, const struct fold_row *a,
@@ -104,7 +106,7 @@ static int compare_rows(const void *va, const void *vb, void *ctx)
 	order = compare_column(s, a, b);
 	if (s->order->reverse)
 		order = -order;
-	return order ?: compare_labels(s->fold, a, b, 0);
+	return order ? order : compare_labels(s->fold, a, b);
 }
 
 static bool any_word(const uint64_t *words, size_t count)

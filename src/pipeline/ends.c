@@ -63,12 +63,17 @@ int ends_watch(struct ends *n, struct loop *l, struct child *child, uint64_t for
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
-	/* never read: it shows that one waits while an output is blocked */
-	n->cancel_fd = signalfd(-1, &ends, SFD_CLOEXEC);
+	/* not read before the end: it shows that one waits while an output is blocked */
+	n->cancel_fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
 	return n->cancel_fd < 0 ? fail(e, errno, "signalfd: %s", strerror(errno)) : 0;
 }
 
+/* A signal that still waits has been heeded: unblocked, it would kill before the last words. */
 void ends_done(struct ends *n)
 {
+	struct signalfd_siginfo heeded;
+
+	while (n->cancel_fd >= 0 && read(n->cancel_fd, &heeded, sizeof(heeded)) > 0)
+		;
 	fd_close(&n->cancel_fd);
 }

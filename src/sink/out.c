@@ -12,7 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* 1: `fd` takes bytes; 0: the end has been asked for first. */
+/* Once the end has been asked for, a reader that is merely slow gets this long. */
+#define PATIENCE_MS 500
+
+/* 1: `fd` takes bytes (or write() will say what is wrong); 0: it doesn't, and the end has been asked
+ * for. */
 static int out_wait(int fd, int cancel_fd)
 {
 	struct pollfd fds[] = { { .fd = fd, .events = POLLOUT },
@@ -20,8 +24,8 @@ static int out_wait(int fd, int cancel_fd)
 
 	while (poll(fds, 2, -1) < 0)
 		if (errno != EINTR)
-			return 1; /* let write() say what is wrong */
-	return fds[0].revents || !fds[1].revents;
+			return 1;
+	return fds[0].revents || poll(fds, 1, PATIENCE_MS) != 0;
 }
 
 /* Files and devices that are no terminal never block for long; what may must be written in pieces
@@ -49,7 +53,13 @@ int out_write(struct strbuf *b, int fd, int cancel_fd, struct err *e)
 	ssize_t n;
 	int err = 0;
 
-	while (!err && done < b->len && out_wait(fd, cancel_fd)) {
+	while (!err && done < b->len) {
+		if (!out_wait(fd, cancel_fd)) {
+			err = fail(e, ETIMEDOUT,
+				   "nobody reads the output: its last %zu bytes are dropped",
+				   b->len - done);
+			break;
+		}
 		n = write(fd, b->s + done, b->len - done < piece ? b->len - done : piece);
 		if (n >= 0)
 			done += (size_t)n;

@@ -6,7 +6,7 @@
 struct err;
 struct strbuf;
 
-/* Writes the buffer to `fd` and empties it. When `cancel_fd` (-1: none) becomes readable while `fd`
- * takes nothing, the rest is dropped and it returns 0: the end has been asked for.
- * Errors: EPIPE, ENOSPC, EIO ... with a message. */
+/* Writes the buffer to `fd` and empties it. When `cancel_fd` (-1: none) becomes readable while `fd` takes
+ * nothing, it waits half a second more and gives up.
+ * Errors: ETIMEDOUT (given up: the rest is dropped), EPIPE, ENOSPC, EIO ... with a message. */
 MUST_USE int out_write(struct strbuf *b, int fd, int cancel_fd, struct err *e);

@@ -77,8 +77,9 @@ struct connection {
 	u64 ended_ns; /* undecided: when */
 	enum tcp_side side;
 	bool already_open;
+	bool established;
 	bool undecided; /* a connect that ended without an error: who ended it will be known soon */
-	u8 pad[2];
+	u8 pad;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -311,10 +312,12 @@ static __always_inline void established(void *ctx, const struct sock *sk)
 	if (!c) {
 		fresh.since_ns = now;
 		fresh.side = TCP_SIDE_SERVER;
+		fresh.established = true;
 		cause_unknown(&fresh.cause);
 		connection_keep(sk, &fresh);
 	} else if (c->side == TCP_SIDE_CLIENT) {
 		connect_tell(ctx, sk, c, 0);
+		c->established = true;
 		c->since_ns = now;
 	}
 }
@@ -323,6 +326,8 @@ static __always_inline void established(void *ctx, const struct sock *sk)
 
 static __always_inline enum tcp_end closed_first(int old, enum tcp_outcome outcome)
 {
+	if (old == BPF_TCP_CLOSE)
+		return TCP_END_NONE;
 	if (old == BPF_TCP_LAST_ACK || old == BPF_TCP_CLOSE_WAIT)
 		return TCP_END_PEER;
 	if (old != BPF_TCP_ESTABLISHED || outcome == TCP_OUTCOME_ABORTED)
@@ -406,14 +411,22 @@ int BPF_PROG(set_state, const struct sock *sk, int old, int new)
 	return 0;
 }
 
+/* What is still untold when the socket goes: a connect that its process gave up, and a close whose
+ * change of state came while set_state was running on this CPU; the kernel skips such. */
 SEC("tp_btf/tcp_destroy_sock") int BPF_PROG(destroy, const struct sock *sk)
 {
 	struct connection *c = connection_of(sk);
 
 	if (!c)
 		return 0;
-	if (c->undecided)
-		connect_tell(ctx, sk, c, 0);
+	if (c->side != TCP_SIDE_CLIENT || c->established) {
+		close_tell(ctx, sk, c, BPF_TCP_CLOSE);
+	} else {
+		if (!c->undecided)
+			c->ended_ns = bpf_ktime_get_ns();
+		c->undecided = true;
+		connect_tell(ctx, sk, c, -BPF_CORE_READ(sk, sk_err));
+	}
 	connection_forget(sk);
 	return 0;
 }
@@ -520,6 +533,7 @@ static __noinline int accepted(void *ctx, const struct sock *sk)
 	else
 		fresh.since_ns = now;
 	fresh.side = TCP_SIDE_SERVER;
+	fresh.established = true;
 	cause_now(&fresh.cause);
 	s.took_ns = now - fresh.since_ns;
 	step_tell(ctx, sk, &fresh, &s);

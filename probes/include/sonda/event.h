@@ -220,9 +220,13 @@ static __noinline int slot_text(struct event_slot *slot, u32 field, const void *
 	limit = slot_room(at, limit);
 	n = user ? bpf_probe_read_user_str(&slot->body[at], limit, from)
 		 : bpf_probe_read_kernel_str(&slot->body[at], limit, from);
-	if (n <= 0) {
+	if (n < 0) {
 		count_unresolved();
 		return n;
+	}
+	if (!n) { /* older kernels (6.12, not 6.18) say so of an empty text, and write no NUL */
+		slot->body[at] = 0;
+		n = 1;
 	}
 	text->at = at;
 	text->size = n - 1;

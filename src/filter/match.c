@@ -148,14 +148,7 @@ static bool field_holds(const struct test *t, const struct row *r)
 {
 	struct value v = row_value(r, t->field);
 
-	if (v.type == VALUE_NONE)
-		return false;
-	if (v.type != VALUE_LIST)
-		return test_holds(t, v);
-	for (uint32_t i = 0; i < v.list.count; i++)
-		if (test_holds(t, field_element(t->field, v, i)))
-			return true;
-	return false;
+	return v.type != VALUE_NONE && test_holds(t, v);
 }
 
 static bool node_holds(const struct filter_bound *b, size_t at, const struct row *r)

@@ -8,8 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	auto_free char *text = xstrndup((const char *)bytes, size);
-	auto_ptr(filter_bound) bound = NULL;
 	auto_ptr(filter) filter = NULL;
+	auto_ptr(filter_bound) bound = NULL;
 	struct value user = value_text("anna", 4);
 	struct filter_push push[4];
 	struct sample s;

@@ -94,12 +94,26 @@ void tally_line(const struct tally *t, struct strbuf *out)
 				       (unsigned long long)more[i].n);
 }
 
+static void coverage_note(const struct session *s)
+{
+	struct strbuf lines = { 0 };
+
+	session_coverage(s, &lines);
+	for (const char *line = strbuf_str(&lines), *end; *line; line = end + 1) {
+		end = strchrnul(line, '\n');
+		log_note(NULL, "%.*s", (int)(end - line), line);
+		if (!*end)
+			break;
+	}
+	strbuf_done(&lines);
+}
+
 void tally_note(const struct tally *t, const struct session *s, const char *more)
 {
 	struct strbuf line = { 0 };
 
 	if (s)
-		session_coverage(s, &line);
+		coverage_note(s);
 	tally_line(t, &line);
 	log_note(NULL, "%s%s", strbuf_str(&line), more ?: "");
 	strbuf_done(&line);

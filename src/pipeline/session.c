@@ -395,16 +395,30 @@ void session_describe(const struct session *s, struct strbuf *out)
 	}
 }
 
+/* Why the slot is empty: what its best alternative says. */
+static void slot_coverage(const struct probe *probe, const char *slot, struct strbuf *out)
+{
+	struct object_program p;
+
+	for (size_t i = 0; i < object_program_count(probe->object); i++) {
+		object_program(probe->object, i, &p);
+		if (p.missed && p.state == PROGRAM_REFUSED && !strcmp(p.slot, slot)) {
+			strbuf_appendf(out, "%s: not seen here: %s (%s)\n", probe->name, p.missed,
+				       p.reason);
+			return;
+		}
+	}
+}
+
 void session_coverage(const struct session *s, struct strbuf *out)
 {
-	vec_for_each(w, &s->probes)
-		for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
-			struct object_program p;
+	struct object_slot slot;
 
-			object_program(w->probe->object, i, &p);
-			if (p.missed && p.state == PROGRAM_REFUSED)
-				strbuf_appendf(out, "%s: not seen here: %s (%s)\n", w->probe->name,
-					       p.missed, p.reason);
+	vec_for_each(w, &s->probes)
+		for (size_t i = 0; i < object_slot_count(w->probe->object); i++) {
+			object_slot(w->probe->object, i, &slot);
+			if (slot.optional && !slot.rank)
+				slot_coverage(w->probe, slot.name, out);
 		}
 }
 

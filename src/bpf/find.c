@@ -47,7 +47,7 @@ int find_tracepoint(const struct attach_spec *spec, struct err *e)
 int find_btf_tracepoint(const struct attach_spec *spec, struct err *e)
 {
 	if (!*spec->rest || !kernel_has_btf() || kernel_tracepoint_args(spec->rest) >= 0 ||
-	    kernel_has_module_btf())
+	    (kernel_has_module_btf() && tracepoint_is_listed(spec->rest)))
 		return 0;
 	return fail_as(e, EXIT_KERNEL, ENOENT, "tracepoint %s: not in this kernel", spec->rest);
 }

@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "bpf/kernel.h"
 #include "bpf/mounts.h"
@@ -76,7 +77,17 @@ static bool has_map(const char *type)
 	return has_enumerator("bpf_map_type", "BPF_MAP_TYPE_", type, true);
 }
 
-/* A kernel that doesn't tell its configuration may have it: then only loading will show. */
+/* A kernel that doesn't tell its configuration may have it or not: only loading will show. */
+static bool config_is_told(void)
+{
+	char path[128];
+	struct utsname uts;
+
+	return file_exists("/proc/config.gz") ||
+	       (!uname(&uts) && str_format(path, sizeof(path), "/boot/config-%s", uts.release) &&
+		file_exists(path));
+}
+
 static bool has_config(const char *name)
 {
 	const char *rest = str_after(name, "CONFIG_");
@@ -87,8 +98,8 @@ static bool has_config(const char *name)
 
 	if (!f && !uname(&uts) && str_format(path, sizeof(path), "/boot/config-%s", uts.release))
 		f = gzopen(path, "rb"); /* reads plain files too */
-	if (!f || !str_format(want, sizeof(want), "CONFIG_%s=", rest ? rest : name))
-		return true;
+	if (!str_format(want, sizeof(want), "CONFIG_%s=", rest ? rest : name) || !f)
+		return false;
 	while (!found && gzgets(f, line, sizeof(line)))
 		found = str_startswith(line, want) && strchr("ym", line[strlen(want)]);
 	gzclose(f);
@@ -108,19 +119,20 @@ static bool has_cgroup2(const char *text)
 static const struct {
 	const char *word;
 	bool (*has)(const char *text);
-	const char *what; /* with the text: "this kernel has not" */
+	const char *what;    /* goes before the text in messages */
+	bool (*known)(void); /* can the question be answered here? NULL: always */
 } needs[] = {
-	{ "lsm",     has_lsm,             "LSM hook" },
-	{ "func",    kernel_has_func,     "function" },
-	{ "tp",      has_tracepoint,      "tracepoint" },
-	{ "tpargs",  has_tracepoint_args, "tracepoint and number of its arguments" },
-	{ "field",   has_field,           "field" },
-	{ "type",    kernel_has_type,     "type" },
-	{ "helper",  has_helper,          "BPF helper" },
-	{ "kfunc",   kernel_has_func,     "kernel function for BPF" },
-	{ "map",     has_map,             "map type" },
-	{ "config",  has_config,          "configuration" },
-	{ "cgroup2", has_cgroup2,         "cgroup v2" },
+	{ "lsm",     has_lsm,             "LSM hook", NULL },
+	{ "func",    kernel_has_func,     "function", NULL },
+	{ "tp",      has_tracepoint,      "tracepoint", NULL },
+	{ "tpargs",  has_tracepoint_args, "tracepoint and number of its arguments", NULL },
+	{ "field",   has_field,           "field", NULL },
+	{ "type",    kernel_has_type,     "type", NULL },
+	{ "helper",  has_helper,          "BPF helper", NULL },
+	{ "kfunc",   kernel_has_func,     "kernel function for BPF", NULL },
+	{ "map",     has_map,             "map type", NULL },
+	{ "config",  has_config,          "configuration", config_is_told },
+	{ "cgroup2", has_cgroup2,         "cgroup v2", NULL },
 };
 /* clang-format on */
 
@@ -136,7 +148,7 @@ static int need_check(const char *text, struct err *e)
 		if (strncmp(rest, needs[i].word, len) || (rest[len] && rest[len] != ' '))
 			continue;
 		name = rest[len] ? rest + len + 1 : "";
-		if (needs[i].has(name) != negated)
+		if ((needs[i].known && !needs[i].known()) || needs[i].has(name) != negated)
 			return 0;
 		return fail_as(e, EXIT_KERNEL, ENOTSUP,
 			       negated ? "not meant for a kernel with %s %s"

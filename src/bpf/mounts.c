@@ -132,6 +132,31 @@ int tracepoint_id(const char *name, uint64_t *ret_id, struct err *e)
 	return 0;
 }
 
+static int system_has_tracepoint(int dir_fd, const char *name, unsigned char type, void *ctx,
+				 struct err *e)
+{
+	const char *tracepoint = ctx;
+	char path[512];
+
+	(void)type;
+	(void)e;
+	return str_format(path, sizeof(path), "%s/%s", name, tracepoint) &&
+	       !faccessat(dir_fd, path, F_OK, 0);
+}
+
+bool tracepoint_is_listed(const char *name)
+{
+	auto_free char *copy = xstrdup(name);
+	char path[64];
+	struct err e;
+	int fd;
+
+	if (tracefs_fd(&fd, &e) < 0)
+		return true;
+	str_format(path, sizeof(path), "/proc/self/fd/%d/events", fd);
+	return dir_each(path, system_has_tracepoint, copy, &e) != 0;
+}
+
 bool securityfs_line(const char *name, char *line, unsigned size)
 {
 	auto_free char *text = NULL;

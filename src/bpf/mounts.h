@@ -16,6 +16,9 @@ MUST_USE int tracefs_fd(int *ret_fd, struct err *e);
 /* Number of a classic tracepoint, "sched/sched_switch". Errors also: ENOENT (EXIT_KERNEL). */
 MUST_USE int tracepoint_id(const char *name, uint64_t *ret_id, struct err *e);
 
+/* Is there a classic tracepoint of that name, in whatever system? True when it can't be known. */
+MUST_USE bool tracepoint_is_listed(const char *name);
+
 /* Root of the cgroup v2 hierarchy, borrowed: where it is mounted, else by a mount of our own.
  * Errors: as tracefs_fd(). */
 MUST_USE int cgroup_root_fd(int *ret_fd, struct err *e);

@@ -34,8 +34,8 @@ EVENT(tcp, "One step in the life of a TCP connection") {
 	enum tcp_step step DOC("connect: it has its outcome; accept: a server took it; close: it ended");
 	enum tcp_side side HIDE DOC("which end this process is");
 	struct ip local DOC("address of this end");
-	u16 local_port KIND("port");
-	u16 peer_port KIND("port");
+	u16 local_port KIND("port") DOC("port of this side");
+	u16 peer_port KIND("port") DOC("port of the other side");
 	struct ip peer DOC("address of the other end; IPv4 in IPv6 is shown as IPv4");
 	enum tcp_outcome outcome DOC("aborted: given up at this end, by close or reset");
 	s32 err KIND("errno") DOC("0, or what went wrong");

@@ -71,8 +71,10 @@ static int slot_fail(const struct object *o, unsigned slot, struct err *e)
 			continue;
 		strbuf_appendf(&reasons, "%s%s", reasons.len ? "; " : "", p->why.text);
 	}
-	return fail_as(e, EXIT_KERNEL, ENOTSUP, "can't run on this kernel: %s",
-		       strbuf_str(&reasons));
+	fail_as(e, EXIT_KERNEL, ENOTSUP, "can't run on this kernel: %s", strbuf_str(&reasons));
+	return strstr(strbuf_str(&reasons), "the verifier refuses it")
+		       ? hint(e, "`sonda check %s` shows the refused line", o->name)
+		       : hint(e, "`sonda doctor` says what this kernel can do, and what to change");
 }
 
 /* Refusals that are nobody's fault but the caller's: they end the loading. */
@@ -185,9 +187,8 @@ static bool map_is_idle(const struct map_part *m, const struct conf *conf)
 		return !conf->sets_on && m->shared_fd < 0;
 	if (str_eq(m->told.name, "sonda_ring"))
 		return conf->events_off || conf->perf_array;
-	if (str_eq(m->told.name, "sonda_perf"))
-		return conf->events_off || !conf->perf_array;
-	return str_eq(m->told.name, "sonda_slots") && conf->events_off;
+	/* not so the slots: an event may be built only to look at it (fs.open --path) */
+	return str_eq(m->told.name, "sonda_perf") && (conf->events_off || !conf->perf_array);
 }
 
 static int map_apply(struct map_part *m, const struct conf *conf, struct err *e)

@@ -71,8 +71,10 @@ int child_fork(struct child *c, char **argv, struct err *e)
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return fail(e, errno, "socketpair: %s", strerror(errno));
 	c->pid = fork();
-	if (c->pid == 0)
+	if (c->pid == 0) {
+		close(pair[0]); /* or it would never see that sonda gave up */
 		child_run(pair[1], parent, path, argv);
+	}
 	close(pair[1]);
 	c->gate = pair[0];
 	if (c->pid < 0) {

@@ -19,8 +19,6 @@
 
 #define TRACKER     "process.tree"
 #define FEED        "process.image"
-/* Bytes of a ring that nothing is sent to: a page. */
-#define UNUSED_RING 4096
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -80,14 +78,16 @@ void session_options(struct session *s, struct opt_set *set)
 int session_word(struct opt_set *set, const char *word, void *ctx, struct err *e)
 {
 	struct session *s = ctx;
-	const char *colon = strchr(word, '/') ? strstr(word, ".o:") : strchr(word, ':');
+	const char *colon = strchr(word, ':'), *slash = strchr(word, '/');
 	auto_free char *name = NULL;
 	auto_ptr(probe) probe = NULL;
 	struct watched *w;
 	int err;
 
-	if (colon && *colon == '.')
-		colon += 2;
+	if (slash && (!colon || slash < colon)) { /* a path, in which a colon may be */
+		colon = strstr(word, ".o:");
+		colon = colon ? colon + 2 : NULL;
+	}
 	name = colon ? xstrndup(word, (size_t)(colon - word)) : xstrdup(word);
 	err = catalog_find(&s->catalog, name, &probe, e);
 	if (err)
@@ -209,9 +209,8 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 		conf->events_off = s->without_events;
 		conf->tables_off = s->without_tables;
 	}
-	if (d->event_count && (s->buffer_bytes || (conf && s->without_events)))
-		err = object_map_resize(w->probe->object, "sonda_ring",
-					s->buffer_bytes ? (uint32_t)s->buffer_bytes : UNUSED_RING,
+	if (s->buffer_bytes && d->event_count)
+		err = object_map_resize(w->probe->object, "sonda_ring", (uint32_t)s->buffer_bytes,
 					e);
 	return err ? err : watched_conditions(s, w, e);
 }

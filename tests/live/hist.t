@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""hist: how long processes lived, against the time that the test itself measured around them; sums and
+slots that agree; bars and heat as printed."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from sondatest import *
+
+SLEEPS_S = (0.02, 0.3, 0.3, 0.3)
+
+
+def lifetimes():
+    """The slot of each process must overlap the time that it is known to have lived."""
+    with Sonda("hist", "process.exit", "lifetime", "--by", "comm", "--comm", "sleep", "--interval", "100ms") as s:
+        known = []
+        for seconds in SLEEPS_S:
+            begun = time.monotonic_ns()
+            subprocess.run(["sleep", str(seconds)], check=True)
+            known.append((int(seconds * 1e9), time.monotonic_ns() - begun))
+        check(s.wait_row(lambda r: r["lifetime_ns"]["count"] == len(known)), "all are counted")
+    last = [r for r in s.rows if r["comm"] == "sleep"][-1]["lifetime_ns"]
+    slots = [(upper // 2, upper) for upper, n in last["buckets"] for _ in range(n)]
+    check_equal(len(slots), len(known), "observations")
+    for (lower, upper), (least, most) in zip(slots, sorted(known)):
+        check(lower < most and least <= upper, f"lived {least} to {most} ns, counted in {lower} to {upper}")
+    check(sum(least for least, _ in known) <= last["sum"] <= sum(most for _, most in known), "the sum is exact")
+    check(all(lower < last["p99"] for lower, _ in slots), "p99 is a bound of what was seen")
+    check(last["p50"] >= SLEEPS_S[1] * 1e9, "half lived as long as the middle one, or longer")
+    deltas = sum(r["lifetime_ns_delta"]["count"] for r in s.rows)
+    check_equal(deltas, len(known), "what the intervals added makes the whole")
+
+
+def only_what_was_asked():
+    directory = tempfile.mkdtemp()
+    command = ("--path", f"{directory}/*", "--once", "--", "sh", "-c", f": > {directory}/a; rm {directory}/a")
+    r = run_sonda("hist", "fs.open", *command)
+    check_equal(len(r.rows), 1, "all in one group")
+    check_equal(sorted(r.rows[0]), ["interval_ns", "probe", "table", "time", "took_ns", "took_ns_delta"], "keys")
+    check_equal(r.rows[0]["took_ns"]["count"], 1, "one open")
+    for what in "opens.took_ns", "opens", "took", "opens.took":
+        again = run_sonda("hist", "fs.open", what, *command)
+        check_equal([row["took_ns"]["count"] for row in again.rows], [1], f"named {what}")
+    r = run_sonda("hist", "block.io", "device_ns", "--once", "--interval", "1ms", "--where", "ios > 99999999")
+    check_equal((r.code, r.rows), (0, []), "nothing where nothing passes")
+    r = run_sonda("hist", "block.io", "--once", "-o", "csv", "--interval", "1ms")
+    check(all(f"{name}_{part}" in r.lines[0] for name in ("queue_ns", "device_ns")
+              for part in ("sum", "count", "p99")), "all histograms of the table")
+    os.rmdir(directory)
+
+
+def bars():
+    r = run_sonda("hist", "process.exit", "--once", "--by", "comm", "--", "sh", "-c", "sleep 0.1; true; exit 3",
+                  json_output=False)
+    check_equal(r.code, 3, "the command's exit code")
+    check("comm sleep" in r.stdout and "comm sh" in r.stdout, "a chart for each group")
+    for chart in r.stdout.split("\n\n")[1:-1]:
+        rows = re.findall(r"^ *(.+?)  +(\d+) +([\d.]+) % +([\d.]+) %  ?(.*)$", chart, re.M)
+        count = int(re.search(r"^count (\d+), mean .*, p50 .*, p90 .*, p99 .*, p99.9 ", chart, re.M)[1])
+        check(rows and sum(int(n) for _, n, *_ in rows) == count, f"bars make the count: {chart}")
+        check_equal(rows[-1][3], "100", "up to the last: all")
+        most = max(rows, key=lambda row: int(row[1]))
+        check(all(len(row[4]) <= len(most[4]) for row in rows) and "█" in most[4], "the longest bar is of the most")
+        check(re.search(r"\d (ns|us|ms|s)", rows[0][0]), "bounds with units")
+    check("upper bound" in r.stdout, "what a percentile is")
+
+
+def heat():
+    r = run_sonda("hist", "process.exit", "lifetime", "--heat", "--interval", "50ms", "--count", 4,
+                  "--", "sh", "-c", "while :; do /bin/true; done & sleep 0.5; kill $!", json_output=False)
+    lines = [line for line in r.lines if re.match(r"\d\d:\d\d:\d\d\.\d{3} \|", line)]
+    check(2 <= len(lines) <= 4, f"a line each interval: {r.stdout!r}")
+    for line in lines:
+        cells, count = re.match(r".{12} \|(.*)\| (\d+) ", line).groups()
+        check_equal(len(cells), 2 * 48, "a column for each slot")
+        check(not int(count) or set(cells) & set("░▒▓█"), "shades where something was counted")
+    check("≤5 %" in r.stdout, "what the shades mean")
+
+
+def bad_input():
+    for args, words in [
+        (["fs.open", "opens.tok"], "did you mean 'took_ns'"),
+        (["fs.open", "nothing"], "has no table 'nothing'"),
+        (["net.dns", "strays"], "has no histograms"),
+    ]:
+        r = run_sonda("hist", *args, json_output=False)
+        check_equal(r.code, 2, f"exit code of hist {args}")
+        check(words in r.stderr, f"hist {args}: '{words}' in {r.stderr!r}")
+
+
+lifetimes()
+only_what_was_asked()
+bars()
+heat()
+bad_input()
+done()

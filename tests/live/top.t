@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""top: counters against the workload's own count, labels left out in the kernel, the shared row of a
+full table, readings at intervals, the terminal."""
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+from sondatest import *
+
+directory = tempfile.TemporaryDirectory()
+PATH = directory.name
+open(f"{PATH}/there", "w").close()
+
+# opens PATH/there `good` times and PATH/missing `bad` times, as `names` commands in turn
+OPENS = """
+import ctypes, os, sys
+path, good, bad, names = sys.argv[1], *map(int, sys.argv[2:5])
+name = ctypes.CDLL(None).prctl
+for i in range(max(good, bad)):
+    if names:
+        name(15, f"n{i % names}".encode(), 0, 0, 0)
+    if i < good:
+        os.close(os.open(path + "/there", os.O_RDONLY))
+    if i < bad:
+        try:
+            os.open(path + "/missing", os.O_RDONLY)
+        except FileNotFoundError:
+            pass
+sys.exit(int(sys.argv[5]) if len(sys.argv) > 5 else 0)
+"""
+
+
+def opens(good, bad, names=0, code=0):
+    return [sys.executable, "-c", OPENS, PATH, str(good), str(bad), str(names), str(code)]
+
+
+def top(*args, **more):
+    return run_sonda("top", "fs.open", "--path", f"{PATH}/*", *args, **more)
+
+
+def by(rows, label):
+    return {r[label]: r for r in rows}
+
+
+def counted_exactly():
+    r = top("--by", "err,access", "--once", "--", *opens(50, 30, code=7))
+    check_equal(r.code, 7, "the command's exit code")
+    check_equal(len(r.rows), 2, "groups")
+    rows = by(r.rows, "err")
+    check_equal((rows[None]["opens"], rows["ENOENT"]["opens"]), (50, 30), "opens by result")
+    check_equal(rows[None]["access"], "read", "the label's name")
+    for row in r.rows:
+        took = row["took_ns"]
+        check_equal(row["opens_delta"], row["opens"], "one reading has all")
+        check_equal(took["count"], row["opens"], "observations")
+        check_equal(sum(n for _, n in took["buckets"]), took["count"], "slots' sum")
+        bounds = [b for b, _ in took["buckets"]]
+        check_equal(bounds, sorted(bounds), "slots rise")
+        check(took["p50"] in bounds and took["p99"] in bounds, "percentiles are bounds of slots that hold any")
+        check(sum(n for b, n in took["buckets"] if b <= took["p50"]) * 2 >= took["count"], "half is up to p50")
+        check_equal((row["probe"], row["table"]), ("fs.open", "opens"), "names")
+    check_equal([r["opens"] for r in r.rows], [50, 30], "most first")
+    check_equal(r.stats["lost"], 0, "nothing lost")
+
+
+def labels_left_out():
+    """What --by leaves out makes no rows in the kernel's table."""
+    r = top("--by", "err", "--once", "--", *opens(50, 30, names=10))
+    check_equal(r.stats["rows"], 2, "rows of the table by result")
+    check("comm" not in r.rows[0], "labels that were not asked for")
+    r = top("--by", "comm", "--once", "--", *opens(50, 50, names=10))
+    check_equal(r.stats["rows"], 10, "rows of the table by command name")
+    check_equal({row["comm"]: row["opens"] for row in r.rows}, {f"n{i}": 10 for i in range(10)}, "by name")
+    r = top("--once", "--", *opens(50, 50, names=10))
+    check_equal(len(r.rows), 20, "without --by: all labels")
+    # a condition needs labels that are not shown
+    r = top("--by", "err", "--where", "comm in (n3, n4)", "--once", "--", *opens(50, 50, names=10))
+    check_equal({row["err"]: row["opens"] for row in r.rows}, {None: 10, "ENOENT": 10}, "--where on a label")
+    r = top("--by", "comm,err", "--where", "err == ENOENT and opens > 4", "--once", "--", *opens(9, 9, names=2))
+    check_equal({row["comm"]: row["opens"] for row in r.rows}, {"n0": 5}, "--where on a value")
+    r = top("--by", "user", "--once", "--", *opens(5, 0))
+    check_equal([(row["user"], row["opens"]) for row in r.rows], [("root", 5)], "a label made of another")
+
+
+def full_table():
+    """Totals stay right: what finds no row is in the shared one, and the closing line says how much."""
+    r = top("--by", "comm", "--once", "--limit", 3, "--", *opens(6000, 0, names=6000))
+    other = [row for row in r.rows if row.get("other")]
+    check_equal(len(r.rows), 4, "three groups and the other")
+    check_equal(other, r.rows[-1:], "the other row is last")
+    check_equal(other[0]["comm"], None, "it has no labels")
+    check_equal(r.stats["overflowed"], other[0]["opens"], "the closing line tells of it")
+    r = top("--by", "comm", "--once", "--", *opens(6000, 0, names=6000))
+    check_equal(sum(row["opens"] for row in r.rows), 6000, "nothing is missing")
+    check_equal(sum(row["took_ns"]["count"] for row in r.rows), 6000, "nor in the histogram")
+
+
+def intervals():
+    with Sonda("top", "fs.open", "--path", f"{PATH}/*", "--by", "err", "--interval", "50ms") as s:
+        for _ in range(3):
+            subprocess.run(opens(20, 0), check=True)
+        check(s.wait_row(lambda r: r["opens"] == 60), "the total is reached")
+        subprocess.run(opens(0, 5), check=True)
+        check(s.wait_row(lambda r: r["err"] == "ENOENT" and r["opens"] == 5), "a new group comes")
+    check_equal(s.code, 0, "exit code on Ctrl-C")
+    good = [r for r in s.rows if r["err"] is None]
+    check_equal(sum(r["opens_delta"] for r in good), 60, "deltas make the total")
+    check_equal([r["opens"] for r in good], sorted(r["opens"] for r in good), "totals rise")
+    check(all(r["interval_ns"] > 0 for r in good), "the interval is told")
+    r = top("--by", "err", "--interval", "20ms", "--count", 2, "--", *opens(1, 0), json_output=False)
+    check(1 <= len(re.findall(r"^\d\d:\d\d:\d\d\.\d+  fs.open opens", r.stdout, re.M)) <= 2, "blocks of text")
+
+
+def orders():
+    words = ("--by", "comm,err", "--once", "--")
+    r = top("--sort", "comm", *words, *opens(9, 9, names=3))
+    check_equal([row["comm"] for row in r.rows], ["n0"] * 2 + ["n1"] * 2 + ["n2"] * 2, "by a label")
+    r = top("--reverse", *words, *opens(9, 3))
+    check_equal([row["opens"] for row in r.rows], [3, 9], "least first")
+    r = top("--sort", "took", *words, *opens(9, 3))
+    p99 = [row["took_ns"]["p99"] for row in r.rows]
+    check_equal(p99, sorted(p99, reverse=True), "by a percentile")
+    text = top("--by", "err", "--once", "--", *opens(9, 3), json_output=False).stdout.splitlines()
+    check(re.match(r"\d\d:\d\d:\d\d\.\d{3}  fs.open opens, ", text[0]), "a title")
+    check_equal(text[1].split()[:3], ["ERR", "OPENS/S", "OPENS▼"], "columns")
+    check_equal([(l.split()[0], l.split()[2]) for l in text[2:4]], [("ok", "9"), ("ENOENT", "3")], "lines")
+    csv = top("--by", "err", "--once", "-o", "csv", "--", *opens(9, 3)).stdout.splitlines()
+    check_equal(csv[0].split(",")[4:7], ["err", "opens", "opens_delta"], "CSV's header")
+    check_equal([line.split(",")[4:7] for line in csv[1:]], [["", "9", "9"], ["ENOENT", "3", "3"]], "CSV")
+
+
+def bad_input():
+    tasks = os.path.join(os.environ.get("SONDA_TEST_OBJECTS", "."), "tasks.bpf.o")
+    for args, words in [
+        (["fs.open", "opns"], "did you mean 'opens'"),
+        (["fs.open", "--by", "com"], "did you mean 'comm'"),
+        (["fs.open", "--sort", "opnes"], "did you mean 'opens'"),
+        (["fs.open", "--where", "path == x"], "path"),
+        (["fs.open", "-o", "yaml"], "expected text, json, csv"),
+        (["fs.open", "--interval", "5"], "is not a duration"),
+        (["fs.open", "opens", "more"], "one probe and one table"),
+        ([], "which probe"),
+        ([tasks], "has no metric tables"),
+        # the command, which waits, must not keep it from ending
+        (["fs.open", "opns", "--", "true"], "did you mean 'opens'"),
+        (["fs.open", "--interface", "nope0", "--", "true"], "no interface 'nope0'"),
+    ]:
+        r = run_sonda("top", *args, json_output=False)
+        check_equal(r.code, 2, f"exit code of top {args}")
+        check(words in r.stderr, f"top {args}: '{words}' in {r.stderr!r}")
+
+
+class Terminal:
+    """sonda on a terminal of its own, 24 lines by 100 columns."""
+
+    def __init__(self, *args):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execv(SONDA, [SONDA, *args])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+        self.out = ""
+
+    def wait(self, text, count=1):
+        end = time.monotonic() + PATIENCE_S
+        while self.out.count(text) < count and time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.2)[0]:
+                try:
+                    self.out += os.read(self.fd, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        return check(self.out.count(text) >= count, f"the terminal shows {text!r}: {self.out[-300:]!r}")
+
+    def press(self, key):
+        self.out = ""
+        os.write(self.fd, key.encode())
+
+    def is_cooked(self):
+        return bool(termios.tcgetattr(self.fd)[3] & (termios.ICANON | termios.ECHO))
+
+    def ends(self, code):
+        self.wait("seen ")
+        check(self.is_cooked(), "the terminal is as it was")
+        check("\033[?25h" in self.out, "the cursor is back")
+        check_equal(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), code, "exit code")
+        os.close(self.fd)
+
+
+def terminal():
+    args = ("top", "fs.open", "--by", "comm", "--interval", "100ms")
+    t = Terminal(*args)
+    t.wait("OPENS/S▼")
+    check(not t.is_cooked(), "keys are read one by one")
+    check("\033[H" in t.out and "q quit" in t.out, "drawn in place, with its keys")
+    t.press("s")
+    t.wait("TOOK-P99▼")
+    t.press("s")
+    t.wait("COMM▼")
+    t.press(" ")
+    t.wait("paused")
+    t.press("q")
+    t.ends(0)
+    for sig in signal.SIGINT, signal.SIGTERM:
+        t = Terminal(*args)
+        t.wait("OPENS/S▼")
+        os.kill(t.pid, sig)
+        t.ends(0)
+
+
+counted_exactly()
+labels_left_out()
+full_table()
+intervals()
+orders()
+bad_input()
+terminal()
+done()

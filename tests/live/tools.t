@@ -18,8 +18,8 @@ def json_rows(*args, code=0):
 
 
 def programs():
-    """Ids of all BPF programs on the machine, but for those of the asking sonda itself."""
-    return {row["id"] for row in json_rows("cost", "--for", "1ms", "--all")}
+    """Ids of the BPF programs that no process holds: what somebody left behind."""
+    return {row["id"] for row in json_rows("cost", "--for", "1ms", "--all") if not row["pid"]}
 
 
 def works(path):

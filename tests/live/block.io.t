@@ -132,6 +132,17 @@ def told(row):
     return row["op"], row["sector"], row["size_bytes"]
 
 
+def check_told(got, want, stats, what):
+    """All that was wanted is told in order; but for as many as sonda says that it missed, where an
+    interrupt came while its program ran."""
+    missed = stats.get("missed", 0)
+    if not missed:
+        return check_equal(got, want, what)
+    rest = iter(want)
+    return check(all(g in rest for g in got) and len(got) >= len(want) - missed,
+                 f"{what}: {len(got)} of {len(want)}, {missed} missed")
+
+
 # ---- cases ----
 
 
@@ -144,18 +155,20 @@ def case_every_request(path):
         counted = Counters(path).since(before)
         s.wait_row(lambda r: is_of(r, path) and told(r) == calls[-1])
     rows = [r for r in s.rows if is_of(r, path)]
-    check_equal([told(r) for r in rows], calls, f"{path}: a row for each transfer, in order")
-    check_equal(sum(r["op"] == "read" for r in rows), counted["reads"], "reads as the kernel counts")
-    check_equal(sum(r["op"] == "write" for r in rows), counted["writes"],
-                "writes as the kernel counts")
-    check_equal(sum(r["size_bytes"] for r in rows),
-                512 * (counted["read_sectors"] + counted["written_sectors"]), "bytes as well")
-    for row, call_ns in zip(rows, took):
+    check_told([told(r) for r in rows], calls, s.stats, f"{path}: a row for each transfer, in order")
+    missed = s.stats.get("missed", 0)
+    check(counted["reads"] + counted["writes"] - missed <= len(rows)
+          <= counted["reads"] + counted["writes"], "as many as the kernel counts")
+    if not missed:
+        check_equal(sum(r["size_bytes"] for r in rows),
+                    512 * (counted["read_sectors"] + counted["written_sectors"]), "bytes as well")
+    for row, call_ns in zip(rows, took if not missed else []):
         check(0 < row["device_ns"] and row["queue_ns"] + row["device_ns"] == row["took_ns"] < call_ns,
               f"queue {row['queue_ns']} and device {row['device_ns']} fit into the call's {call_ns}")
-        check_equal((row["pid"], row["err"]), (os.getpid(), "0"), "whose it is, and that it went well")
-    check_equal(s.stats["lost"], 0, "nothing lost")
-    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "every request accounted")
+        check_equal((row["pid"], row["err"]), (os.getpid(), None), "whose it is, and that it went well")
+    check_equal(s.stats["lost"], missed, "nothing lost otherwise")
+    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + missed,
+                "every request accounted")
 
 
 def case_right_process(path):
@@ -186,12 +199,14 @@ def case_right_process(path):
             s.wait_row(lambda r: is_of(r, path) and r["sector"] == 8000)
     os.close(gate_read)
     rows = [r for r in s.rows if is_of(r, path) and r["op"] == "write"]
-    check_equal(len(rows), 200, "one row for each write")
+    check(200 - s.stats.get("missed", 0) <= len(rows) <= 200, f"a row for each write: {len(rows)}")
     wrong = [r for r in rows if r["pid"] != pids[4096 if r["sector"] >= 4096 else 0]]
     check_equal(wrong, [], "rows with the wrong process")
     mine = [r for r in only.rows if is_of(r, path)]
-    check_equal([r["sector"] for r in mine], [8 * i for i in range(100)], "--pid tells one's own only")
-    check(only.stats["filtered"] >= 101, "the other's are counted as filtered")
+    check_told([r["sector"] for r in mine], [8 * i for i in range(100)], only.stats,
+               "--pid tells one's own only")
+    check(only.stats["filtered"] + only.stats.get("missed", 0) >= 101,
+          "the other's are counted as filtered")
 
 
 def case_flush(path):

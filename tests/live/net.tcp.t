@@ -157,7 +157,7 @@ def case_life(family, listen_host, host):
                 [pid, os.getpid(), os.getpid(), pid], "whose connect, accept, and two closes")
     check_equal((ours["sent_bytes"], ours["received_bytes"]), (down, up), "bytes, server's end")
     check_equal((theirs["sent_bytes"], theirs["received_bytes"]), (up, down), "bytes, client's end")
-    check_equal({(r["outcome"], r["err"]) for r in (connect, accept, ours, theirs)}, {("ok", "0")},
+    check_equal({(r["outcome"], r["err"]) for r in (connect, accept, ours, theirs)}, {("ok", None)},
                 "all in order")
     check_equal((ours["closed_by"], theirs["closed_by"]), ("local", "peer"), "who closed first")
     check(0 < connect["took_ns"] <= connect_ns, f"connect took {connect['took_ns']} of {connect_ns}")
@@ -256,7 +256,7 @@ def case_given_up():
         sock.close()
         s.wait_row(lambda r: r["peer_port"] == 4446)
     check_equal([(r["step"], r["outcome"], r["err"], r["pid"]) for r in s.rows if r["peer_port"] == 4446],
-                [("connect", "aborted", "0", os.getpid())], "the one row")
+                [("connect", "aborted", None, os.getpid())], "the one row")
 
 
 def case_later():
@@ -298,7 +298,7 @@ def case_reset():
     found = steps(s.rows, port)
     told = [(r["side"], r["outcome"], r["err"], r["pid"], r["closed_by"])
             for key in (("close", "client"), ("close", "server")) for r in found.get(key, [])]
-    check_equal(told, [("client", "aborted", "0", pid, "local"),
+    check_equal(told, [("client", "aborted", None, pid, "local"),
                        ("server", "reset", "ECONNRESET", os.getpid(), "peer")], "the two ends")
 
 
@@ -325,7 +325,8 @@ def case_open_before():
 
 
 def case_many():
-    """Two hundred connections: every step of each, and --pid one end's only."""
+    """Two hundred connections: every step of each, and --pid one end's only. A slow guest may miss
+    some, where an interrupt comes while the program runs: no more than it says."""
     count = 200
     server = listener()
     port = server.getsockname()[1]
@@ -349,19 +350,21 @@ def case_many():
         ended(pid)
         s.wait_row(closed(port, count))
     found = steps(s.rows, port)
-    check_equal({k: len(v) for k, v in found.items()},
-                {(step, side): count for step, side in (("connect", "client"), ("accept", "server"),
-                                                        ("close", "client"), ("close", "server"))},
-                "the steps")
-    check_equal(sorted(r["received_bytes"] for r in found.get(("close", "server"), [])), sorted(got),
-                "bytes of each")
-    check_equal({k: len(v) for k, v in steps(only.rows, port).items()},
-                {("connect", "client"): count, ("close", "client"): count}, "--pid")
+    missed = s.stats.get("missed", 0), only.stats.get("missed", 0)
+    for name, each in (("connect", "client"), missed[0]), (("accept", "server"), 0), \
+                      (("close", "client"), missed[0]), (("close", "server"), missed[0]):
+        check(count - each <= len(found.get(name, [])) <= count,
+              f"{name}: {len(found.get(name, []))} of {count}, {each} missed")
+    told = [r["received_bytes"] for r in found.get(("close", "server"), [])]
+    check(sorted(told) == sorted(got) or missed[0] and set(told) <= set(got), "bytes of each")
+    own = steps(only.rows, port)
+    check_equal(set(own), {("connect", "client"), ("close", "client")}, "--pid")
+    check(2 * count - missed[1] <= sum(map(len, own.values())) <= 2 * count, "--pid: all of its steps")
     check_equal({r["pid"] for r in only.rows}, {pid}, "--pid tells one's own only")
-    for stats in s.stats, only.stats:
-        check_equal((stats["lost"], stats["seen"]), (0, stats["delivered"] + stats["filtered"]),
+    for stats, n in (s.stats, missed[0]), (only.stats, missed[1]):
+        check_equal((stats["lost"], stats["seen"]), (n, stats["delivered"] + stats["filtered"] + n),
                     "every step accounted")
-    check(only.stats["filtered"] >= 2 * count, "the server's are counted as filtered")
+    check(only.stats["filtered"] + missed[1] >= 2 * count, "the server's are counted as filtered")
 
 
 if os.geteuid() != 0:

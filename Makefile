@@ -133,8 +133,9 @@ $(BUILD)/unit/%: $(BUILD)/san/src/%.o $(BUILD)/san/libsonda.a
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(SANITIZE) -o $@ $< $(BUILD)/san/libsonda.a $(LIBS)
 
-unit: $(UNIT) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## unit and golden tests, no root needed
-	@SONDA_OBJECTS=$(BUILD)/probes SONDA_TEST_OBJECTS=$(BUILD)/test-probes tools/run-tests unit $(UNIT)
+unit: all $(UNIT) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## unit and golden tests, no root needed
+	@SONDA=$(abspath $(BUILD)/sonda) SONDA_OBJECTS=$(BUILD)/probes SONDA_TEST_OBJECTS=$(BUILD)/test-probes \
+		tools/run-tests unit $(UNIT) tests/golden/run
 
 live: all $(TEST_PROBE_OBJ) ## live tests on the running kernel (root)
 	@SONDA=$(abspath $(BUILD)/sonda) SONDA_TEST_OBJECTS=$(abspath $(BUILD)/test-probes) \

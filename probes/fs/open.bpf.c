@@ -297,28 +297,7 @@ static __noinline int uring_begins(struct io_kiocb *req, u8 op)
 	return 0;
 }
 
-ALT(uring, 1)
-OPTIONAL("opens through io_uring")
-NEED("tp io_uring/io_uring_submit_req")
-SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)
-{
-	return uring_begins(req, req->opcode);
-}
-
-/* Its name from 6.0 to 6.2; before, it does not tell the request. */
-ALT(uring, 2)
-OPTIONAL("opens through io_uring")
-NEED("tp io_uring/io_uring_submit_sqe")
-NEED("type io_cmd_data")
-SEC("?tp_btf/io_uring_submit_sqe") int BPF_PROG(uring_submits_60, struct io_kiocb *req)
-{
-	return uring_begins(req, req->opcode);
-}
-
-ALT(uring_end, 1)
-OPTIONAL("opens through io_uring")
-NEED("type io_cmd_data")
-SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)
+static __noinline int uring_ends(void *ctx, struct io_kiocb *req)
 {
 	struct asked asked = { .call = OPEN_CALL_IO_URING };
 	struct io_open *open = uring_open(req);
@@ -342,4 +321,32 @@ SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struc
 	/* a file put in the ring's own table has no descriptor */
 	return open_ends(ctx, &asked, ret, ret < 0 || BPF_CORE_READ(open, file_slot) ? -1 : ret,
 			 bpf_ktime_get_ns() - begun.at_ns);
+}
+
+#define URING(rank) ALT(uring, rank) OPTIONAL("opens through io_uring")
+
+URING(1)
+NEED("tp io_uring/io_uring_submit_req")
+SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)
+{
+	return uring_begins(req, req->opcode);
+}
+
+URING(1) SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)
+{
+	return uring_ends(ctx, req);
+}
+
+/* From 6.0 to 6.2 it has this name; before, it does not tell the request. */
+URING(2)
+NEED("tp io_uring/io_uring_submit_sqe")
+NEED("type io_cmd_data")
+SEC("?tp_btf/io_uring_submit_sqe") int BPF_PROG(uring_submits_60, struct io_kiocb *req)
+{
+	return uring_begins(req, req->opcode);
+}
+
+URING(2) SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes_60, void *ring, struct io_kiocb *req)
+{
+	return uring_ends(ctx, req);
 }

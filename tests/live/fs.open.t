@@ -67,7 +67,7 @@ def link(fd):
 
 def path_bytes(row):
     """A row's path as the kernel's bytes."""
-    return row["path"].encode("utf-8", "surrogateescape")
+    return (row["path"] or "").encode("utf-8", "surrogateescape")
 
 
 class Cases:

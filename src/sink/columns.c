@@ -94,6 +94,34 @@ int columns_choose(const struct sink_options *o, const struct schema *s, bool hi
 	return 0;
 }
 
+static const struct field *port_of(const struct schema *s, const struct field *address)
+{
+	auto_free char *name = xasprintf("%s_port", address->name);
+
+	return schema_field(s, name);
+}
+
+static bool is_joined(const struct columns *c, const struct field *f)
+{
+	for (size_t i = 0; i < c->at.len; i++)
+		if (f && c->at.at[i].port == f)
+			return true;
+	return false;
+}
+
+void columns_join_ports(struct columns *c, const struct schema *s)
+{
+	size_t kept = 0;
+
+	vec_for_each(column, &c->at)
+		if (column->field && column->field->type == FIELD_IP)
+			column->port = port_of(s, column->field);
+	for (size_t i = 0; i < c->at.len; i++)
+		if (!is_joined(c, c->at.at[i].field))
+			c->at.at[kept++] = c->at.at[i];
+	c->at.len = kept;
+}
+
 void columns_done(struct columns *c)
 {
 	vec_done(&c->at);

@@ -18,10 +18,15 @@ struct column {
 	enum column_what what;
 	const struct field *field; /* COLUMN_FIELD; NULL: this schema doesn't have it */
 	const char *name;
+	const struct field
+		*port; /* text only: of an address; shown with it, not apart. NULL: none */
 };
 struct columns {
 	vec(struct column) at;
 };
+
+/* Joins each address with the port that belongs to it: "peer" with "peer_port". */
+void columns_join_ports(struct columns *c, const struct schema *s);
 
 /* `hidden`: hidden fields too when --fields says nothing. A name of --fields that the schema lacks
  * becomes an empty column. Errors: EINVAL with a suggestion when the schema has none of the names. */

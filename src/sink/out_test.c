@@ -101,10 +101,31 @@ TEST(a_blocked_output_is_given_up_when_the_end_is_asked_for)
 
 	REQUIRE(pipe(fds) == 0);
 	fill(&b, 1000000);
-	CHECK_INT(out_write(&b, fds[1], cancel, &e), 0);
+	CHECK_INT(out_write(&b, fds[1], cancel, &e), -ETIMEDOUT);
+	CHECK_HAS(e.text, "bytes are dropped");
 	CHECK_INT(b.len, 0);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* Slower than sonda, but it reads: it gets all, also after Ctrl-C. */
+TEST(a_slow_reader_gets_everything_though_the_end_is_asked_for)
+{
+	auto_close int cancel = eventfd(1, EFD_CLOEXEC);
+	auto_done(strbuf) b = { 0 };
+	pthread_t thread;
+	struct err e;
+	void *got;
+	int fds[2];
+
+	REQUIRE(pipe(fds) == 0);
+	REQUIRE(pthread_create(&thread, NULL, reader, &fds[0]) == 0);
+	fill(&b, 300001);
+	CHECK_INT(out_write(&b, fds[1], cancel, &e), 0);
+	close(fds[1]);
+	pthread_join(thread, &got);
+	CHECK_INT((size_t)got, 300001);
+	close(fds[0]);
 }
 
 TEST(an_output_that_takes_bytes_gets_them_though_the_end_is_asked_for)

@@ -14,6 +14,7 @@
 #include "sink/out.h"
 
 #include <assert.h>
+#include <sys/socket.h>
 
 #define SETTLE_ROWS 1 /* a person waits for the first row */
 
@@ -96,6 +97,8 @@ static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
 
 	if (err)
 		return err;
+	if (!t->options.field_count)
+		columns_join_ports(&columns, schema);
 	bound = vec_add(&t->schemas);
 	bound->schema = schema;
 	bound->columns = columns;
@@ -122,12 +125,36 @@ static enum term_style value_style(const struct field *f, struct value v)
 	return TERM_PLAIN;
 }
 
-static void cell_value(struct text_sink *t, const struct field *f, const struct row *r)
+/* "10.0.0.1:443", "[::1]:443" */
+static void append_port(struct strbuf *out, const struct row *r, const struct field *port,
+			struct value address)
+{
+	struct value v = row_value(r, port);
+
+	if (address.ip.family == AF_INET6)
+		strbuf_putc(out, ']');
+	strbuf_appendf(out, ":%llu", (unsigned long long)v.u64);
+}
+
+static void append_value(struct strbuf *out, const struct field *f, const struct field *port,
+			 const struct row *r, struct value v)
+{
+	bool joined = port && v.type == VALUE_IP && v.ip.family;
+
+	if (joined && v.ip.family == AF_INET6)
+		strbuf_putc(out, '[');
+	value_text_form(out, f, v);
+	if (joined)
+		append_port(out, r, port, v);
+}
+
+static void cell_value(struct text_sink *t, const struct field *f, const struct field *port,
+		       const struct row *r)
 {
 	struct value v = row_value(r, f);
 
 	strbuf_reset(&t->cell);
-	value_text_form(&t->cell, f, v);
+	append_value(&t->cell, f, port, r, v);
 	table_cell(t->table, value_style(f, v), strbuf_str(&t->cell), t->cell.len);
 }
 
@@ -141,7 +168,7 @@ static void row_columns(struct text_sink *t, const struct text_schema *bound, co
 		else if (c->what == COLUMN_PROBE)
 			table_str(t->table, r->schema->probe);
 		else if (c->field)
-			cell_value(t, c->field, r);
+			cell_value(t, c->field, c->port, r);
 		else
 			table_cell(t->table, TERM_DIM, "-", 1);
 	}
@@ -153,7 +180,7 @@ static void cell_field(struct text_sink *t, const struct schema *s, const char *
 	const struct field *f = schema_field(s, name);
 
 	if (f)
-		cell_value(t, f, r);
+		cell_value(t, f, NULL, r);
 	else
 		table_cell(t->table, TERM_DIM, "-", 1);
 }
@@ -182,7 +209,7 @@ static void row_words(struct text_sink *t, const struct text_schema *bound, cons
 			continue;
 		strbuf_appendf(&words, "%s%.*s=", words.len ? " " : "",
 			       (int)columns_name_len(c->name, c->field), c->name);
-		value_text_form(&words, c->field, v);
+		append_value(&words, c->field, c->port, r, v);
 	}
 	table_cell(t->table, TERM_PLAIN, strbuf_str(&words), words.len);
 }

@@ -101,7 +101,7 @@ struct request___pre517 {
 
 #pragma clang attribute pop
 
-#define GENHD_FL_HIDDEN 2
+#define GENHD_FL_HIDDEN          2
 #define GENHD_FL_HIDDEN___pre517 0x400
 
 static __always_inline u32 disk_device(struct gendisk *disk)
@@ -156,8 +156,8 @@ static __always_inline u64 bio_cgroup(struct bio *bio)
 }
 
 /* Is flag `name` of enum req_flag_bits, without its underscores, set in `opf`? */
-#define opf_has(opf, name)                                                                         \
-	(bpf_core_enum_value_exists(enum req_flag_bits, __##name) &&                               \
+#define opf_has(opf, name)                                           \
+	(bpf_core_enum_value_exists(enum req_flag_bits, __##name) && \
 	 (opf) & (1u << bpf_core_enum_value(enum req_flag_bits, __##name)))
 
 /* clang-format off */

@@ -8,8 +8,8 @@
 #include "kernel/fs.h"
 #include "kernel/task.h"
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET     2
+#define AF_INET6    10
 #define IPPROTO_TCP 6
 
 enum socket_state { SS_FREE, SS_UNCONNECTED };
@@ -82,7 +82,6 @@ struct sockaddr_any {
 		};
 	};
 };
-
 
 enum sock_flags { SOCK_DONE = 1 }; /* the peer's FIN has come */
 

@@ -116,8 +116,16 @@ static __always_inline struct file *describe_path(struct open *e, struct asked *
 
 static __always_inline void describe_file(struct open *e, struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode;
 
+	if (DIRECT) {
+		inode = direct(struct file, file)->f_inode;
+		e->inode = inode->i_ino;
+		e->device = inode->i_sb->s_dev;
+		e->type = inode->i_mode >> 12;
+		return;
+	}
+	inode = BPF_CORE_READ(file, f_inode);
 	e->inode = BPF_CORE_READ(inode, i_ino);
 	e->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	e->type = inode_type(inode);

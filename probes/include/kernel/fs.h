@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "kernel/direct.h"
+
 #define AT_FDCWD -100 /* a directory descriptor: the working directory */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -128,6 +130,13 @@ static __always_inline void dentry_link(struct dentry *dentry, struct dentry_lin
 {
 	u32 first = bpf_core_field_offset(struct dentry, d_parent);
 
+	if (DIRECT) {
+		dentry = direct(struct dentry, dentry);
+		out->parent = dentry->d_parent;
+		out->hash_len = dentry->d_name.hash_len;
+		out->name = dentry->d_name.name;
+		return;
+	}
 	if (bpf_core_field_offset(struct dentry, d_name) == first + 8 &&
 	    bpf_core_field_offset(struct qstr, name) == 8) {
 		bpf_probe_read_kernel(out, sizeof(*out), (void *)dentry + first);
@@ -142,6 +151,13 @@ static __always_inline void mount_link(struct mount *mount, struct mount_link *o
 {
 	u32 first = bpf_core_field_offset(struct mount, mnt_parent);
 
+	if (DIRECT) {
+		mount = direct(struct mount, mount);
+		out->parent = mount->mnt_parent;
+		out->mountpoint = mount->mnt_mountpoint;
+		out->root = mount->mnt.mnt_root;
+		return;
+	}
 	if (bpf_core_field_offset(struct mount, mnt_mountpoint) == first + 8 &&
 	    bpf_core_field_offset(struct mount, mnt) == first + 16 &&
 	    bpf_core_field_offset(struct vfsmount, mnt_root) == 0) {
@@ -162,5 +178,26 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 /* Has the name been removed from its directory? (The root of a tree has no name to remove.) */
 static __always_inline bool dentry_unlinked(struct dentry *dentry)
 {
+	if (DIRECT) {
+		dentry = direct(struct dentry, dentry);
+		return !dentry->d_hash.pprev && dentry->d_parent != dentry;
+	}
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
+}
+
+static __always_inline bool dentry_is_root(struct dentry *dentry)
+{
+	if (DIRECT)
+		return direct(struct dentry, dentry)->d_parent == dentry;
+	return BPF_CORE_READ(dentry, d_parent) == dentry;
+}
+
+static __always_inline struct dentry *path_dentry(struct path *path)
+{
+	return DIRECT ? direct(struct path, path)->dentry : BPF_CORE_READ(path, dentry);
+}
+
+static __always_inline struct vfsmount *path_mount(struct path *path)
+{
+	return DIRECT ? direct(struct path, path)->mnt : BPF_CORE_READ(path, mnt);
 }

@@ -62,6 +62,8 @@ static __always_inline bool syscall_is_32bit(void)
 {
 	struct task_struct___thread_info *task = (void *)current_task();
 
+	if (DIRECT)
+		return direct(struct task_struct___thread_info, task)->thread_info.status & 2;
 	return BPF_CORE_READ(task, thread_info.status) & 2 /* TS_COMPAT */;
 }
 

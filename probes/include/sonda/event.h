@@ -304,12 +304,22 @@ static __noinline int task_fill(struct task *out, struct task_struct *task)
 {
 	if (!out)
 		return 0;
-	out->pid = BPF_CORE_READ(task, tgid);
-	out->tid = BPF_CORE_READ(task, pid);
-	out->uid = task_uid(task);
-	out->ppid = BPF_CORE_READ(task, real_parent, tgid);
-	out->cgroup = task_cgroup_id(task);
-	out->start_ns = task_start_ns(task);
+	if (DIRECT) {
+		task = direct(struct task_struct, task);
+		out->pid = task->tgid;
+		out->tid = task->pid;
+		out->uid = task->real_cred->uid.val;
+		out->ppid = task->real_parent->tgid;
+		out->cgroup = task->cgroups->dfl_cgrp->kn->id;
+		out->start_ns = task->group_leader->start_boottime;
+	} else {
+		out->pid = BPF_CORE_READ(task, tgid);
+		out->tid = BPF_CORE_READ(task, pid);
+		out->uid = task_uid(task);
+		out->ppid = BPF_CORE_READ(task, real_parent, tgid);
+		out->cgroup = task_cgroup_id(task);
+		out->start_ns = task_start_ns(task);
+	}
 	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 	return 0;
 }

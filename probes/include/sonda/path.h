@@ -176,8 +176,8 @@ static __noinline int path_nameless(struct event_slot *slot, struct dentry *dent
 /* Builds `path` in the area. A root gives "" (callers make it "/"). 0 or a negative errno. */
 static __noinline int path_build(struct event_slot *slot, struct path *path)
 {
-	struct vfsmount *mnt = BPF_CORE_READ(path, mnt);
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct dentry *dentry = path_dentry(path);
+	struct vfsmount *mnt = path_mount(path);
 	struct path_walk *walk;
 	int err = -E2BIG;
 
@@ -188,7 +188,7 @@ static __noinline int path_build(struct event_slot *slot, struct path *path)
 	walk->mount = mount_of(mnt);
 	mount_link(walk->mount, &walk->up);
 	if (dentry != walk->up.root) {
-		if (BPF_CORE_READ(dentry, d_parent) == dentry)
+		if (dentry_is_root(dentry))
 			return path_nameless(slot, dentry);
 		if (dentry_unlinked(dentry))
 			path_put_text(slot, " (deleted)");
@@ -275,15 +275,27 @@ __noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 #define text_path(e, field, path)                                                                  \
 	slot_path(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), (u64)(path), false)
 
+/* The current process's open files, if its table reaches to `fd`. */
+static __always_inline struct file **files_below(u32 fd)
+{
+	struct task_struct *task = current_task();
+	struct fdtable *table;
+
+	if (DIRECT) {
+		table = direct(struct task_struct, task)->files->fdt;
+		return fd < table->max_fds ? table->fd : NULL;
+	}
+	table = BPF_CORE_READ(task, files, fdt);
+	return fd < BPF_CORE_READ(table, max_fds) ? BPF_CORE_READ(table, fd) : NULL;
+}
+
 /* The current process's open file `fd`, or NULL. */
 static __noinline struct file *file_of_fd(u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(current_task(), files, fdt);
-	struct file **files, *file = NULL;
+	struct file **files = files_below(fd), *file = NULL;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (!files)
 		return NULL;
-	files = BPF_CORE_READ(table, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
 	return file;
 }

@@ -42,7 +42,7 @@ void meter_init(struct meter *m, const struct meter_ops *ops, void *self)
 	m->self = self;
 	m->interval_ns = SECOND_NS;
 	m->limit = LIMIT_UNSET;
-	m->ends.cancel_fd = -1;
+	m->ends = (struct ends)ENDS_NONE;
 	session_init(&m->session);
 	m->session.without_events = true;
 }

@@ -107,6 +107,11 @@ bool child_reap(struct child *c)
 	return c->ended;
 }
 
+bool child_runs(struct child *c)
+{
+	return c->pid && c->gate < 0 && !child_reap(c);
+}
+
 int child_exit_code(const struct child *c)
 {
 	return WIFSIGNALED(c->status) ? 128 + WTERMSIG(c->status) : WEXITSTATUS(c->status);

@@ -23,6 +23,8 @@ struct child {
 MUST_USE int child_fork(struct child *c, char **argv, struct err *e);
 /* Lets it run. Errors: ENOENT, EACCES ... when it can't be executed (EXIT_USAGE). */
 MUST_USE int child_go(struct child *c, struct err *e);
+/* Was it let go, and has it not ended? */
+MUST_USE bool child_runs(struct child *c);
 /* Has it ended? Reaps it. */
 MUST_USE bool child_reap(struct child *c);
 /* What sonda exits with: its exit status, or 128 + signal. */

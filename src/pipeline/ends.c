@@ -3,6 +3,7 @@
 #include "pipeline/ends.h"
 
 #include "base/err.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
 #include "pipeline/child.h"
@@ -10,6 +11,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 
 void ends_now(struct ends *n)
@@ -29,6 +32,8 @@ static void on_signal(struct loop *l, int signo, void *ctx)
 	struct ends *n = ctx;
 
 	(void)l;
+	if (eventfd_write(n->heeded_fd, 1) < 0)
+		log_debug("pipeline", "eventfd: %s", strerror(errno));
 	if (n->child)
 		child_kill(n->child, signo);
 	ends_now(n);
@@ -43,14 +48,32 @@ static void on_child(struct loop *l, int signo, void *ctx)
 		ends_now(n);
 }
 
+/* An output may be blocked while the signal comes, or only after the loop has heeded it. */
+static int cancel_open(struct ends *n, struct err *e)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	n->waiting_fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+	n->heeded_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	n->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (n->waiting_fd < 0 || n->heeded_fd < 0 || n->cancel_fd < 0 ||
+	    epoll_ctl(n->cancel_fd, EPOLL_CTL_ADD, n->waiting_fd, &event) < 0 ||
+	    epoll_ctl(n->cancel_fd, EPOLL_CTL_ADD, n->heeded_fd, &event) < 0)
+		return fail(e, errno, "watch for signals: %s", strerror(errno));
+	return 0;
+}
+
 int ends_watch(struct ends *n, struct loop *l, struct child *child, uint64_t for_ns, struct err *e)
 {
-	sigset_t ends;
 	int err;
 
+	*n = (struct ends)ENDS_NONE;
 	n->loop = l;
 	n->child = child;
-	n->cancel_fd = -1;
 	err = loop_signal_add(l, SIGINT, on_signal, n, e);
 	if (!err)
 		err = loop_signal_add(l, SIGTERM, on_signal, n, e);
@@ -60,12 +83,7 @@ int ends_watch(struct ends *n, struct loop *l, struct child *child, uint64_t for
 		return err;
 	if (for_ns)
 		loop_timer_add(l, for_ns, 0, on_timer, n);
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	/* not read before the end: it shows that one waits while an output is blocked */
-	n->cancel_fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
-	return n->cancel_fd < 0 ? fail(e, errno, "signalfd: %s", strerror(errno)) : 0;
+	return cancel_open(n, e);
 }
 
 /* A signal that still waits has been heeded: unblocked, it would kill before the last words. */
@@ -73,7 +91,9 @@ void ends_done(struct ends *n)
 {
 	struct signalfd_siginfo heeded;
 
-	while (n->cancel_fd >= 0 && read(n->cancel_fd, &heeded, sizeof(heeded)) > 0)
+	while (n->waiting_fd >= 0 && read(n->waiting_fd, &heeded, sizeof(heeded)) > 0)
 		;
+	fd_close(&n->waiting_fd);
+	fd_close(&n->heeded_fd);
 	fd_close(&n->cancel_fd);
 }

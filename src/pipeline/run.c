@@ -308,7 +308,7 @@ int run_session(struct session *s, const struct run_options *options, const stru
 		const char *path, struct tally *ret, struct err *e)
 {
 	struct run r = {
-		.options = options, .session = s, .router.enrich = s->enrich, .ends.cancel_fd = -1
+		.options = options, .session = s, .router.enrich = s->enrich, .ends = ENDS_NONE
 	};
 	int err = session_stream(s, &r.stream, e);
 
@@ -323,7 +323,7 @@ int run_recorded(struct stream *stream, struct filter *where, const struct run_o
 		 struct tally *ret, struct err *e)
 {
 	struct run r = {
-		.options = options, .stream = stream, .router.where = where, .ends.cancel_fd = -1
+		.options = options, .stream = stream, .router.where = where, .ends = ENDS_NONE
 	};
 
 	return run_stream(&r, NULL, NULL, ret, e);

@@ -17,8 +17,8 @@
 #include <malloc.h>
 #include <net/if.h>
 
-#define TRACKER     "process.tree"
-#define FEED        "process.image"
+#define TRACKER "process.tree"
+#define FEED    "process.image"
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -51,6 +51,8 @@ static void watched_done(struct watched *w)
 void session_done(struct session *s)
 {
 	session_stop(s);
+	if (child_runs(&s->child))
+		log_note(NULL, "the command goes on: process %d", (int)s->child.pid);
 	child_done(&s->child);
 	vec_for_each(w, &s->probes)
 		watched_done(w);

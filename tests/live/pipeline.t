@@ -1,0 +1,334 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Whatever happens on the way from the kernel to the output: losses are counted to the last event, outputs
+may close, fill up or block, recordings may be cut, sonda may be killed; filters say the same wherever they
+are evaluated."""
+
+import ctypes
+import errno
+import fcntl
+import platform
+import shutil
+import struct
+import sys
+import tempfile
+import termios
+
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from sondatest import *
+
+HERE = os.getpid()
+LIBC = ctypes.CDLL(None, use_errno=True)
+scratch = tempfile.mkdtemp()
+atexit.register(shutil.rmtree, scratch)
+target = os.path.join(scratch, "target")
+open(target, "w").close()
+
+STORM = """
+import os, sys
+path, count, o, c = sys.argv[1], int(sys.argv[2]), os.open, os.close
+for i in range(count):
+    c(o(path, 0))
+"""
+
+
+def storm_command(count):
+    return ["--", sys.executable, "-c", STORM, target, str(count)]
+
+
+def opens(count):
+    for _ in range(count):
+        os.close(os.open(target, os.O_RDONLY))
+
+
+def storm_size():
+    """A million, or less where that would take minutes (a guest without KVM)."""
+    begin = time.monotonic()
+    opens(2000)
+    return 1_000_000 if time.monotonic() - begin < 0.1 else 100_000
+
+
+def holds(stats, what):
+    check(stats and stats["seen"] == stats["delivered"] + stats["filtered"] + stats["lost"],
+          f"{what}: seen = delivered + filtered + lost: {stats}")
+
+
+def until(condition, what):
+    """Waits for something that has no event to wait for."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            return check(False, f"{what} within {PATIENCE_S} s")
+        time.sleep(0.01)
+    return True
+
+
+def to_file(name, *args):
+    """Runs sonda to its end with its output in a file; (path, Result without stdout)."""
+    path = os.path.join(scratch, name)
+    with open(path, "wb") as out:
+        done_ = subprocess.run([SONDA, *map(str, args)], stdout=out, stderr=subprocess.PIPE, timeout=PATIENCE_S * 4)
+    return path, Result("", done_.stderr.decode(errors="replace"), done_.returncode)
+
+
+def storms_lose_nothing_unnoticed():
+    count = storm_size()
+    for form in ("json", "text"):
+        path, r = to_file(f"storm.{form}", "trace", "fs.open", "--path", target, "--buffer", 4096, "-o", form,
+                          "--fields", "probe,fd", "--no-header", *storm_command(count))
+        check_equal(r.code, 0, f"a storm as {form}: {r.stderr}")
+        holds(r.stats, f"a storm as {form}")
+        rows = lost = loss_rows = 0
+        with open(path) as lines:
+            for line in lines:
+                if form == "json" and '"lost"' in line:
+                    row = json.loads(line)
+                    check(row["probe"] == "fs.open" and row["cause"] == "ring", f"what a loss says: {line}")
+                    lost, loss_rows = lost + row["lost"], loss_rows + 1
+                elif m := re.search(r"fs\.open: lost (\d+) \(ring\)", line):
+                    lost, loss_rows = lost + int(m[1]), loss_rows + 1
+                else:
+                    rows += 1
+        check_equal(rows, r.stats["delivered"], f"{form}: rows are what was delivered")
+        check_equal(lost, r.stats["lost"], f"{form}: losses as rows add up")
+        check(loss_rows > 1 and lost > 0, f"{form}: a ring of a page loses some of {count}, and says so as it happens")
+        check_equal(rows + lost, count, f"{form}: every open of the workload is delivered or lost")
+
+
+def recordings_keep_losses_and_accounts():
+    path = os.path.join(scratch, "storm.rec")
+    r = run_sonda("record", "fs.open", "--path", target, "--buffer", 4096, "--to", path, *storm_command(50_000),
+                  json_output=False)
+    check_equal(r.code, 0, f"record: {r.stderr}")
+    holds(r.stats, "record")
+    check(r.stats["lost"] > 0, "some were lost")
+    again = run_sonda("replay", path, "--fields", "fd")
+    check_equal(again.stats, r.stats, "the closing line of replay is that of the recording")
+    check_equal(len(again.rows), r.stats["delivered"], "replay shows every row")
+    check_equal(sum(l["lost"] for l in again.losses), r.stats["lost"], "replay shows every loss")
+    times = [row["time"] for row in again.losses]
+    check_equal(times, sorted(times), "losses in the order of time")
+    none = run_sonda("replay", path, "--where", "fd == -77")
+    holds(none.stats, "replay with a condition")
+    check_equal((none.stats["seen"], none.stats["delivered"]), (r.stats["seen"], 0), "a condition of replay's own")
+    few = run_sonda("replay", path, "-n", 10)
+    check_equal(len(few.rows), 10, "replay --count")
+    holds(few.stats, "replay --count")
+    check_equal(run_sonda("replay", path, "--strict", "-o", "null").code, 1, "--strict of a recording with losses")
+    piped = subprocess.run(f"'{SONDA}' replay - -o null <'{path}'", shell=True, stderr=subprocess.PIPE, text=True)
+    check_equal(parse_stats(piped.stderr), r.stats, "from standard input")
+
+
+def cut_recordings_give_what_is_whole():
+    path, cut = os.path.join(scratch, "storm.rec"), os.path.join(scratch, "cut.rec")
+    with open(path, "rb") as f:
+        whole = f.read()
+    cases = [(whole[: len(whole) * 2 // 3], "ends in the middle"), (whole[:-1], "ends in the middle"),
+             (whole[: len(whole) // 2] + b"x" + whole[len(whole) // 2 + 1:], "is damaged"),
+             (b"", "is empty"), (b"not a recording, but long enough to hold the head of one" * 9, "is no recording")]
+    for bytes_, words in cases:
+        with open(cut, "wb") as f:
+            f.write(bytes_)
+        r = run_sonda("replay", cut, "--fields", "fd")
+        check_equal(r.code, 1, f"a recording that {words}: exit code")
+        errors = [l for l in r.stderr.splitlines() if "seen" not in l]
+        check(len(errors) == 1 and words in errors[0], f"a recording that {words}: one message: {errors}")
+        if told := re.search(r"(\d+) rows read", r.stderr):
+            check_equal(len(r.rows), int(told[1]), "rows shown are those told")
+            check(len(r.rows) > 0, "what is whole is shown")
+            holds(r.stats, f"a recording that {words}")
+
+
+def a_full_disk_keeps_what_was_recorded():
+    disk = os.path.join(scratch, "disk")
+    os.mkdir(disk)
+
+    def small_disk():  # in a mount namespace of its own, so that nothing is left of it
+        if LIBC.unshare(0x00020000) or LIBC.mount(b"none", b"/", None, 0x4000 | 0x40000, None) or \
+                LIBC.mount(b"none", disk.encode(), b"tmpfs", 0, b"size=32k"):
+            raise OSError(ctypes.get_errno(), "mount")
+
+    script = f"""
+{SONDA} record fs.open --path {target} --to {disk}/full.rec -- "$@"
+echo "code $?" >&2
+{SONDA} replay {disk}/full.rec -o json --fields fd
+echo "code $?" >&2
+"""
+    done_ = subprocess.run(["sh", "-c", script, "sh", *storm_command(100_000)[1:]], stdout=subprocess.PIPE,
+                           stderr=subprocess.PIPE, text=True, preexec_fn=small_disk, timeout=PATIENCE_S)
+    record, replay = done_.stderr.split("code 1\n")[:2] if done_.stderr.count("code 1\n") == 2 else ("", "")
+    check(record, f"both exit with 1: {done_.stderr}")
+    errors = [l for l in record.splitlines() if "No space left on device" in l]
+    check_equal(len(errors), 1, f"one message about the disk: {record!r}")
+    told = re.search(r"ends in the middle: (\d+) rows read", replay)
+    check(told and int(told[1]) > 0, f"a valid prefix: {replay!r}")
+    check_equal(len(done_.stdout.splitlines()), int(told[1]) if told else -1, "its rows")
+
+
+def a_killed_recording_can_be_replayed():
+    path = os.path.join(scratch, "killed.rec")
+    with Sonda("record", "fs.open", "--pid", HERE, "--to", path, json_output=False) as s:
+        head = os.path.getsize(path)
+        until(lambda: opens(100) or os.path.getsize(path) > head + 2000, "the recording grows while it runs")
+        s.process.kill()
+    r = run_sonda("replay", path, "--fields", "pid")
+    check_equal(r.code, 1, "replay of it")
+    check("ends in the middle" in r.stderr and r.rows, f"what was written by then: {r.stderr!r}")
+    check_equal({row["pid"] for row in r.rows}, {HERE}, "its rows")
+
+
+def a_closed_pipe_is_told():
+    for form in ("json", "text", "csv"):
+        p = subprocess.Popen([SONDA, "trace", "fs.open", "-o", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while b"watching" not in p.stderr.readline():
+            pass
+        opens(10)
+        p.stdout.readline()
+        p.stdout.close()
+        until(lambda: opens(10) or p.poll() is not None, "sonda ends when its output is closed")
+        stderr = p.stderr.read().decode()
+        check_equal(p.wait(), 1, f"{form} | head -1: exit code")
+        check_equal(stderr.count("the reader of the output has gone"), 1, f"one message: {stderr!r}")
+        holds(parse_stats(stderr), f"{form} | head -1")
+
+
+def unread(fd):
+    return struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
+
+
+def a_signal_ends_it_though_nobody_reads():
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        p = subprocess.Popen([SONDA, "trace", "fs.open", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        while b"watching" not in p.stderr.readline():
+            pass
+        full = fcntl.fcntl(p.stdout, 1032) - 4096  # F_GETPIPE_SZ
+        until(lambda: opens(100) or unread(p.stdout) >= full, "the pipe fills")
+        p.send_signal(sig)
+        try:
+            check_equal(p.wait(PATIENCE_S), 1, f"{sig.name} on a full pipe: exit code")
+        except subprocess.TimeoutExpired:
+            check(False, f"{sig.name} ends sonda though its output is blocked")
+            p.kill()
+        holds(parse_stats(p.stderr.read().decode()), f"{sig.name} on a full pipe")
+        p.stdout.close()
+
+
+def bpf(command, attr):
+    """bpf(2): a descriptor, or -errno."""
+    number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+    buf = ctypes.create_string_buffer(attr.ljust(128, b"\0"), 128)
+    fd = LIBC.syscall(number, command, buf, 128)
+    return fd if fd >= 0 else -ctypes.get_errno()
+
+
+def program_exists(id_):
+    fd = bpf(13, struct.pack("I", id_))  # BPF_PROG_GET_FD_BY_ID
+    if fd >= 0:
+        os.close(fd)
+    return fd != -errno.ENOENT
+
+
+def programs_of(pid):
+    ids = set()
+    for name in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{name}") as f:
+            ids |= {int(l.split()[1]) for l in f if l.startswith("prog_id:")}
+    return ids
+
+
+def nothing_is_left():
+    for sig in (signal.SIGKILL, signal.SIGINT):
+        with Sonda("trace", "fs.open", "process.exec", "net.dns", "--tree", HERE) as s:
+            ids = programs_of(s.process.pid)
+            check(len(ids) >= 4 and all(map(program_exists, ids)), f"its programs are there: {ids}")
+            s.stop(sig)
+        until(lambda: not any(map(program_exists, ids)), f"no program is left after {sig.name}")
+
+
+def sonda_leaves_itself_out():
+    with Sonda("trace", "fs.open", "process.exec") as s:
+        pid = s.process.pid
+        for _ in range(3):
+            subprocess.run(["cat", target], check=True)
+        s.wait_row(lambda r: r["probe"] == "fs.open" and r["path"] == target)
+    check(len([r for r in s.rows if r["probe"] == "fs.open" and r["path"] == target]) >= 3, "others are seen")
+    check_equal([r for r in s.rows if r["pid"] == pid], [], "sonda's own are not")
+    holds(s.stats, "two probes")
+
+
+def it_ends_when_it_should():
+    with Sonda("trace", "fs.open", "--pid", HERE, "-n", 3) as s:
+        opens(50)
+        until(lambda: s.process.poll() is not None, "--count ends it")
+    check_equal((len(s.rows), s.code, s.stats["delivered"]), (3, 0, 3), "--count 3")
+    holds(s.stats, "--count")
+    r = run_sonda("trace", "fs.open", "--pid", HERE, "--for", "200ms")
+    check_equal((r.code, r.rows), (0, []), "--for ends it")
+
+
+def a_command_is_followed_from_its_start():
+    for script, code in (("exit 7", 7), ("exit 0", 0), ("kill -TERM $$", 128 + signal.SIGTERM)):
+        r = run_sonda("trace", "process.exec", "process.exit", "--", "sh", "-c", script)
+        check_equal(r.code, code, f"-- sh -c '{script}': its exit status is passed on")
+        check_equal([row["argv"] for row in r.rows if row["probe"] == "process.exec"], [["sh", "-c", script]],
+                    "its exec is seen")
+        check_equal(len([row for row in r.rows if row["probe"] == "process.exit"]), 1, "so is its end")
+        holds(r.stats, f"-- sh -c '{script}'")
+    r = run_sonda("trace", "fs.open", "--", "cat", target)
+    check(r.rows and r.rows[-1]["path"] == target, "its opens")
+    check_equal(len({row["pid"] for row in r.rows}), 1, "and nobody else's")
+
+
+def a_tree_is_followed_to_its_grandchildren():
+    script = f"read go; sh -c 'sh -c \"cat {target}; true\"; true'; true"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as shell:
+        with Sonda("trace", "fs.open", "--tree", shell.pid, "--path", target) as s:
+            opens(5)
+            shell.stdin.write(b"go\n")
+            shell.stdin.flush()
+            shell.wait()
+            s.wait_row(lambda r: r["path"] == target)
+    check_equal([(r["comm"], r["pid"] != shell.pid) for r in s.rows], [("cat", True)], "a grandchild's child, not us")
+    check(len(s.rows) == 1 and f"sh({shell.pid})" in s.rows[0]["parents"], "with its parents")
+    holds(s.stats, "--tree")
+
+
+def mixed_opens():
+    for i in range(200):
+        for path, flags in ((target, os.O_RDONLY), (f"{target}-{i}", os.O_RDONLY), (target, os.O_RDWR | os.O_APPEND),
+                            (f"{target}/x", os.O_WRONLY), (scratch, os.O_WRONLY)):
+            try:
+                os.close(os.open(path, flags))
+            except OSError:
+                pass
+
+
+def conditions_say_the_same_in_the_kernel():
+    seen = ["path", "err", "flags", "fd"]
+    truth = {"err == ENOENT": 200, "err != 0 and fd < 0": 600, "flags ~ O_APPEND": 200, "err in (EISDIR, ENOTDIR)": 400,
+             "fd >= 0": 400, "comm == '%s' and not (err == ENOENT)" % open("/proc/self/comm").read().strip(): 800}
+    for where, count in truth.items():
+        args = ["--pid", HERE, "--fields", ",".join(seen), "-v"]
+        with Sonda("trace", "fs.open", *args, "--where", where) as kernel, \
+                Sonda("trace", "fs.open", *args, "--where", f"not not ({where})") as userland:
+            mixed_opens()
+        rows = [[[r[name] for name in seen] for r in s.rows] for s in (kernel, userland)]
+        # the test's own other opens (of /proc, pipes) are of no interest
+        ours = [[r for r in some if r[0].startswith(scratch)] for some in rows]
+        check_equal(len(ours[0]), count, f"{where}: rows")
+        check(ours[0] == ours[1], f"{where}: evaluated here and in the kernel")
+        check("in the kernel: " in kernel.stderr or " in (" in where, f"{where}: the kernel evaluates some of it")
+        check("in the kernel: " not in userland.stderr, f"not not ({where}): nothing of it")
+        for s in (kernel, userland):
+            holds(s.stats, where)
+            check_equal(s.stats["lost"], 0, f"{where}: nothing lost")
+
+
+for test in (storms_lose_nothing_unnoticed, recordings_keep_losses_and_accounts, cut_recordings_give_what_is_whole,
+             a_full_disk_keeps_what_was_recorded, a_killed_recording_can_be_replayed, a_closed_pipe_is_told,
+             a_signal_ends_it_though_nobody_reads, nothing_is_left, sonda_leaves_itself_out, it_ends_when_it_should,
+             a_command_is_followed_from_its_start, a_tree_is_followed_to_its_grandchildren,
+             conditions_say_the_same_in_the_kernel):
+    if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
+        test()
+done()

@@ -33,7 +33,7 @@ FUZZERS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 # probes/fs/open.bpf.c -> $(BUILD)/probes/fs.open.bpf.o
 probe_object = $(BUILD)/probes/$(subst /,.,$(patsubst probes/%.bpf.c,%,$(1))).bpf.o
 PROBE_OBJ := $(foreach p,$(PROBES),$(call probe_object,$(p)))
-TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o)
+TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o) $(BUILD)/test-probes/target
 OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
 SAN_OBJ := $(SRC:%.c=$(BUILD)/san/%.o)
 UNIT := $(TESTS:src/%.c=$(BUILD)/unit/%)
@@ -119,6 +119,11 @@ $(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
 	@$(BPFTOOL) gen object $@ $@.full
 	@rm -f $@.full
 
+# What live tests watch; static, so that a guest can run it.
+$(BUILD)/test-probes/target: tests/data/target.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(CFLAGS_ALL) -static -o $@ $<
+
 # --- unit tests: address and undefined-behaviour sanitizers ---
 
 $(BUILD)/san/%.o: %.c
@@ -186,4 +191,4 @@ uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/sonda.1 $(DESTDIR)$(PREFIX)/share/man/man1/sonda-*.1
 
 include $(wildcard mk/*.mk)
--include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(PROBE_OBJ:.o=.d)
+-include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(PROBE_OBJ:.o=.d) $(patsubst %.o,%.d,$(filter %.o,$(TEST_PROBE_OBJ)))

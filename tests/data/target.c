@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What live tests watch: a function, a mark, and a system call that carries numbers.
+ *
+ *	target work N		calls work(0) ... work(N - 1), each with the mark sonda:step
+ *	target say		for each line of input, NUMBER and up to three arguments: prctl(2) with them, in
+ *				a child of its own if the line begins with 'f'; answers with a line
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What <sys/sdt.h> would make of STAP_PROBE1(sonda, step, n): the place, and where the number is. */
+#define MARK(n)                                                                   \
+	__asm__ volatile("990: nop\n"                                             \
+			 ".pushsection .note.stapsdt, \"\", \"note\"\n"           \
+			 ".balign 4\n.4byte 992f-991f, 994f-993f, 3\n"            \
+			 "991: .asciz \"stapsdt\"\n992: .balign 4\n"              \
+			 "993: .8byte 990b, mark_base, 0\n"                       \
+			 ".asciz \"sonda\"\n.asciz \"step\"\n.asciz \"-4@%0\"\n"  \
+			 "994: .balign 4\n.popsection\n"                          \
+			 ".ifndef mark_base\n"                                    \
+			 ".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n" \
+			 ".weak mark_base\nmark_base: .space 1\n.popsection\n.endif\n" \
+			 :                                                        \
+			 : "r"(n))
+
+int work(int n);
+
+__attribute__((noinline)) int work(int n)
+{
+	MARK(n);
+	return n * 3;
+}
+
+static int work_often(int count)
+{
+	int sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += work(i);
+	return sum < 0;
+}
+
+static void say(const char *line)
+{
+	unsigned long a[5] = { 0 };
+	char *end;
+
+	for (int i = 0; i < 5; i++, line = end)
+		a[i] = strtoul(line, &end, 0);
+	prctl((int)a[0], a[1], a[2], a[3], a[4]);
+}
+
+static void say_line(const char *line)
+{
+	if (*line != 'f') {
+		say(line);
+	} else if (!fork()) {
+		say(line + 1);
+		_exit(0);
+	} else {
+		wait(NULL);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	char line[256];
+
+	if (argc == 3 && !strcmp(argv[1], "work"))
+		return work_often(atoi(argv[2]));
+	while (fgets(line, sizeof(line), stdin)) {
+		say_line(line);
+		puts("said");
+		fflush(stdout);
+	}
+	return 0;
+}

@@ -115,12 +115,12 @@ class Work:
 
 @contextlib.contextmanager
 def background(*command):
-    """Runs `command` until the block ends."""
-    process = subprocess.Popen(command)
+    """Runs `command`, and what it starts, until the block ends."""
+    process = subprocess.Popen(command, start_new_session=True)
     try:
         yield process
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -163,11 +163,19 @@ static __noinline int exec_fill(struct exec *e, struct task_struct *task, struct
 
 static __noinline int exec_file(struct exec *e, struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode;
 
-	e->inode = BPF_CORE_READ(inode, i_ino);
-	e->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	e->nameless = !BPF_CORE_READ(inode, i_nlink);
+	if (DIRECT) {
+		inode = direct(struct file, file)->f_inode;
+		e->inode = inode->i_ino;
+		e->device = inode->i_sb->s_dev;
+		e->nameless = !inode->i_nlink;
+	} else {
+		inode = BPF_CORE_READ(file, f_inode);
+		e->inode = BPF_CORE_READ(inode, i_ino);
+		e->device = BPF_CORE_READ(inode, i_sb, s_dev);
+		e->nameless = !BPF_CORE_READ(inode, i_nlink);
+	}
 	return text_path(e, file, &file->f_path);
 }
 

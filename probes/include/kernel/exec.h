@@ -40,11 +40,18 @@ struct privileges {
 
 static __always_inline void task_privileges(struct task_struct *task, struct privileges *out)
 {
-	const struct cred___privileges *cred =
-		BPF_CORE_READ((struct task_struct___exec *)task, cred);
+	struct task_struct___exec *t = (void *)task;
+	const struct cred___privileges *cred;
 
-	out->euid = BPF_CORE_READ(cred, euid.val);
-	out->egid = BPF_CORE_READ(cred, egid.val);
+	if (DIRECT) {
+		cred = direct(struct task_struct___exec, t)->cred;
+		out->euid = cred->euid.val;
+		out->egid = cred->egid.val;
+	} else {
+		cred = BPF_CORE_READ(t, cred);
+		out->euid = BPF_CORE_READ(cred, euid.val);
+		out->egid = BPF_CORE_READ(cred, egid.val);
+	}
 	bpf_core_read(&out->caps, sizeof(out->caps), &cred->cap_effective);
 }
 

@@ -147,26 +147,49 @@ static int kprobes_add_each(const struct attach_spec *spec, bool is_return, stru
 	return e->code ? -e->code : fail(e, ENOENT, "kprobe.multi: no function is named");
 }
 
+static struct bpf_link *multi_link(const struct attach_spec *spec, const char **names, size_t count,
+				   bool is_return)
+{
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
+
+	if (count == 1 && strpbrk(names[0], "*?"))
+		return bpf_program__attach_kprobe_multi_opts(spec->program, names[0], &opts);
+	opts.syms = names;
+	opts.cnt = count;
+	return bpf_program__attach_kprobe_multi_opts(spec->program, NULL, &opts);
+}
+
+/* All names by one link, or, when one of them isn't there, those that are by a link each. */
+static int multi_add(const struct attach_spec *spec, struct strlist *names, bool is_return,
+		     struct links *links, struct err *e)
+{
+	const char **at = (const char **)(void *)names->at;
+	const char *place = *spec->targets ? spec->targets : spec->rest;
+	struct bpf_link *link = multi_link(spec, at, names->len, is_return);
+	size_t before = links->len;
+
+	if (link || (errno != ESRCH && errno != ENOENT))
+		return link_take(link, place, links, e);
+	for (size_t i = 0; i < names->len; i++) {
+		link = multi_link(spec, at + i, 1, is_return);
+		if (link)
+			links_add(links, link);
+	}
+	return links->len > before ? 0 : fail(e, ENOENT, "%s: not in this kernel", place);
+}
+
 static int kprobes_add(const struct attach_spec *spec, bool is_return, struct links *links,
 		       struct err *e)
 {
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
 	struct strlist names = { 0 };
 	char name[TARGET_MAX];
-	struct bpf_link *link;
 	int code;
 
 	if (bpf_program__expected_attach_type(spec->program) != BPF_TRACE_KPROBE_MULTI)
 		return kprobes_add_each(spec, is_return, links, e);
 	for (unsigned i = 0; i < SYMBOLS_MAX && spec_target(spec, i, name, sizeof(name)); i++)
 		strlist_add(&names, name);
-	opts.syms = (const char **)(void *)names.at;
-	opts.cnt = names.len;
-	if (names.len == 1 && strpbrk(names.at[0], "*?"))
-		link = bpf_program__attach_kprobe_multi_opts(spec->program, names.at[0], NULL);
-	else
-		link = bpf_program__attach_kprobe_multi_opts(spec->program, NULL, &opts);
-	code = link_take(link, *spec->targets ? spec->targets : spec->rest, links, e);
+	code = multi_add(spec, &names, is_return, links, e);
 	strlist_done(&names);
 	return code;
 }

@@ -148,6 +148,18 @@ static bool has_ring_buffer(void)
 	return known > 0;
 }
 
+/* The ring, where the kernel has it, unless the environment says otherwise. */
+static int transport_choose(struct conf *conf, struct err *e)
+{
+	const char *forced = getenv("SONDA_TRANSPORT");
+
+	if (forced && !str_eq(forced, "ring") && !str_eq(forced, "perf"))
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "SONDA_TRANSPORT='%s' is neither ring nor perf", forced);
+	conf->perf_array = forced ? str_eq(forced, "perf") : !has_ring_buffer();
+	return 0;
+}
+
 static uint32_t slots_count(const struct object *o, const struct map_part *m)
 {
 	const char *limit = types_tag(o->types, o->probe_var, -1, "slots", 0);
@@ -171,7 +183,6 @@ static void conf_complete(struct object *o, struct conf *conf)
 	struct map_part *slots = map_part_find(o, "sonda_slots");
 	const struct map_part *ring = map_part_find(o, "sonda_ring");
 
-	conf->perf_array = !has_ring_buffer();
 	if (ring)
 		conf->wake_bytes = map_entries(ring) / 4;
 	if (slots) {
@@ -210,6 +221,8 @@ int object_apply(struct object *o, struct err *e)
 {
 	struct conf *conf = object_conf(o);
 
+	if (conf && transport_choose(conf, e) < 0)
+		return -e->code;
 	if (conf)
 		conf_complete(o, conf);
 	vec_for_each(m, &o->maps) {

@@ -154,7 +154,7 @@ void object_detach(struct object *o);
 
 /* Descriptor of a map, borrowed; -1 when there is no such map or it wasn't made. */
 MUST_USE int object_map_fd(const struct object *o, const char *name);
-/* Size it was made with (bytes for a ring); 0 when there is none. */
+/* Size it was made with (bytes for a ring), or would have been, had it been needed; 0: there is none. */
 MUST_USE uint32_t object_map_max_entries(const struct object *o, const char *name);
 /* Descriptor of a program in use, borrowed; -1 when it isn't. */
 MUST_USE int object_program_fd(const struct object *o, const char *name);

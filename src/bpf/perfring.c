@@ -11,9 +11,9 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
-#define PAGES_PER_CPU 64
-#define TAKE_MAX      (4 * 1024 * 1024) /* bytes taken in one go; the rest waits in the buffers */
+#define TAKE_MAX (4 * 1024 * 1024) /* bytes taken in one go; the rest waits in the buffers */
 
 struct taken {
 	uint64_t at_ns;
@@ -52,11 +52,22 @@ static void lost(void *ctx, int cpu, unsigned long long count)
 	(void)ctx, (void)cpu, (void)count;
 }
 
-int perfring_open(int fd, struct perfring **ret, struct err *e)
+/* The kernel wants a power of two. */
+static size_t pages_per_cpu(uint32_t size_bytes)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), cpus = (size_t)max(libbpf_num_possible_cpus(), 1);
+	size_t pages = 1;
+
+	while (pages * page * cpus < size_bytes)
+		pages *= 2;
+	return pages;
+}
+
+int perfring_open(int fd, uint32_t size_bytes, struct perfring **ret, struct err *e)
 {
 	auto_ptr(perfring) r = xnew(struct perfring);
 
-	r->buffers = perf_buffer__new(fd, PAGES_PER_CPU, take, lost, r, NULL);
+	r->buffers = perf_buffer__new(fd, pages_per_cpu(size_bytes), take, lost, r, NULL);
 	if (!r->buffers)
 		return fail(e, errno, "open the perf event array: %s", strerror(errno));
 	*ret = TAKE_PTR(r);

@@ -12,8 +12,9 @@
 struct err;
 struct perfring;
 
-/* `fd` is a BPF_MAP_TYPE_PERF_EVENT_ARRAY, borrowed. Errors: EPERM, ENOMEM, those of perf_event_open. */
-MUST_USE int perfring_open(int fd, struct perfring **ret, struct err *e);
+/* `fd` is a BPF_MAP_TYPE_PERF_EVENT_ARRAY, borrowed; its buffers are `size_bytes` together, a page for
+ * each CPU at least. Errors: EPERM, ENOMEM, those of perf_event_open. */
+MUST_USE int perfring_open(int fd, uint32_t size_bytes, struct perfring **ret, struct err *e);
 void perfring_free(struct perfring *r);
 AUTO_PTR(perfring)
 

@@ -39,8 +39,11 @@ uint32_t object_map_max_entries(const struct object *o, const char *name)
 {
 	struct bpf_map_info info = { 0 };
 	__u32 len = sizeof(info);
+	const struct map_part *m = map_part_find(o, name);
 	int fd = object_map_fd(o, name);
 
+	if (fd < 0 && m)
+		return m->max_entries ? m->max_entries : m->told.max_entries;
 	return fd < 0 || bpf_map_get_info_by_fd(fd, &info, &len) ? 0 : info.max_entries;
 }
 

@@ -243,7 +243,8 @@ static int source_open(struct live *l, struct source *src, struct err *e)
 	fd = object_map_fd(src->object, "sonda_perf");
 	if (fd < 0)
 		return 0; /* no events: metric tables only */
-	err = perfring_open(fd, &src->perfring, e);
+	err = perfring_open(fd, object_map_max_entries(src->object, "sonda_ring"), &src->perfring,
+			    e);
 	for (unsigned i = 0; !err && i < perfring_fd_count(src->perfring); i++)
 		err = watch_fd(l, perfring_fd(src->perfring, i), e);
 	return err;

@@ -141,6 +141,7 @@ static __always_inline u32 bounds_slot(u64 v, const volatile u64 *bounds, u32 n)
 #define hist_add(h, slot, v)                                                                       \
 	do {                                                                                       \
 		u32 hist_slot = (slot);                                                            \
+		barrier_var(hist_slot); /* or compilers leave out the check, which they know */    \
 		if (hist_slot < HIST_SLOTS(h))                                                     \
 			__sync_fetch_and_add(&(h).slots[hist_slot], 1);                            \
 		__sync_fetch_and_add(&(h).sum, (v));                                               \

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define PERIOD_US 1000
-#define SECTOR 4096
+#define SECTOR    4096
 
 extern char **environ;
 static char **args;
@@ -63,7 +63,8 @@ static void dns_begins(void)
 		perror("bind"), exit(1);
 	if (!fork()) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while ((n = recvfrom(server, message, sizeof(message), 0, (void *)&from, &len)) > 2) {
+		while ((n = recvfrom(server, message, sizeof(message), 0, (void *)&from, &len)) >
+		       2) {
 			message[2] |= 0x80;
 			sendto(server, message, n, 0, (void *)&from, len);
 		}

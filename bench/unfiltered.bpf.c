@@ -13,12 +13,12 @@
 #undef TEXT_GLOB
 #undef text_matches
 #undef FILTERS
-#define FILTERS(list) struct no_filters
-#define wanted() true
-#define notable(err, took_ns) true
-#define where_wants(slot, type) ((void)(slot), true)
-#define events_wanted() true
-#define tables_wanted() false
+#define FILTERS(list)                      struct no_filters
+#define wanted()                           true
+#define notable(err, took_ns)              true
+#define where_wants(slot, type)            ((void)(slot), true)
+#define events_wanted()                    true
+#define tables_wanted()                    false
 #define PARAM_TEXT(name, size, value, ...) static const char name[size] = value
 #define TEXT_GLOB(name)
 #define text_matches(e, field, pattern) true

@@ -5,14 +5,14 @@
 HOOK(multi, "kprobes on many functions")
 
 SEC("kprobe.multi")
-TARGETS("vfs_truncate no_such_function vfs_fsync_range")
+TARGETS("vfs_truncate no_such_function notify_change")
 int begin(void *ctx)
 {
 	return tell(ctx, 0, 0);
 }
 
 SEC("kretprobe.multi")
-TARGETS("vfs_truncate no_such_function vfs_fsync_range")
+TARGETS("vfs_truncate no_such_function notify_change")
 int return_(struct pt_regs *ctx)
 {
 	return tell(ctx, 1, (int)PT_REGS_RC(ctx));

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 
 from sondatest import *
 
@@ -17,7 +18,6 @@ OBJECTS = os.environ.get("SONDA_TEST_OBJECTS", os.path.join(os.path.dirname(__fi
 TARGET = os.path.join(OBJECTS, "target")
 LIBC = ctypes.CDLL(None, use_errno=True)
 GETPPID = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
-KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 KERNEL_LACKS_IT = 4
 TEST_PROTOCOL = 0x88B5
 CLONE_NEWNET = 0x40000000
@@ -49,10 +49,13 @@ def trace_own(name, *args):
 
 
 def told(s, what, *want, key=lambda r: (r["at"], r["value"])):
-    """All of it, nothing else, nothing lost."""
-    check_equal(sorted(map(key, s.rows)), sorted(want), what)
-    check_equal((s.code, s.stats["lost"]), (0, 0), f"{what}: exit code and losses: {s.stderr!r}")
-    check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], f"{what}: the equation")
+    """All of it, nothing else, nothing lost. What a kernel skips under preemption it says it missed."""
+    got, want, missed = Counter(map(key, s.rows)), Counter(want), s.stats.get("missed", 0)
+    check_equal(sorted((got - want).elements()), [], f"{what}: nothing else")
+    short = sorted((want - got).elements())
+    check(len(short) <= missed, f"{what}: short of {short}, missed {missed}")
+    check_equal((s.code, s.stats["lost"]), (0, missed), f"{what}: exit code and losses: {s.stderr!r}")
+    check_equal(s.stats["seen"], sum(s.stats[n] for n in ("delivered", "filtered", "lost")), f"{what}: the equation")
 
 
 def refused(name, *words, args=()):
@@ -102,12 +105,8 @@ def kprobes():
         truncate_fails()
     told(s, "kprobe and kretprobe, of several the function that is there",
          (0, 5), (0, 6), (0, 7), (0, 0), *[(1, 0)] * 3, (1, -21))
-    fd = os.open(FILE, os.O_RDWR)
     with trace_own("multi") as s:
-        truncate(5, 6)
-        for _ in range(4):
-            os.fsync(fd)
-    os.close(fd)
+        truncate(5, 6, 7)
     told(s, "two functions of three by one program", *[(0, 0), (1, 0)] * 6)
 
 
@@ -163,10 +162,11 @@ def run_by_sonda():
     with trace("every", "--number", GETPPID) as s:
         getppid(30)
     each = [r for r in s.rows if r["at"] == 1 and r["pid"] == os.getpid()]
-    check_equal([r["value"] for r in each], [30], "an iterator at the end, over the probe's own map")
+    check_equal([r["value"] + s.stats.get("missed", 0) >= 30 >= r["value"] for r in each], [True],
+                f"an iterator at the end, over the probe's own map: {each}")
     ticks = [r for r in s.rows if r["at"] == 0]
     check(len(ticks) == 1 and ticks[0]["value"] >= 1, f"a program that sonda runs: {ticks}")
-    check_equal(s.stats["lost"], 0, "nothing lost")
+    check_equal(s.stats["lost"], s.stats.get("missed", 0), "nothing else lost")
 
 
 def sockets():

@@ -371,8 +371,12 @@ static int struct_ops_attach(struct object *o, struct err *e)
 	vec_for_each(m, &o->maps) {
 		struct bpf_link *link;
 
-		if (m->told.type != BPF_MAP_TYPE_STRUCT_OPS || m->why.code)
+		if (m->told.type != BPF_MAP_TYPE_STRUCT_OPS)
 			continue;
+		if (m->why.code) {
+			*e = m->why;
+			return -e->code;
+		}
 		link = bpf_map__attach_struct_ops(m->handle);
 		if (!link)
 			return fail(e, errno, "struct_ops '%s': %s", m->told.name, strerror(errno));

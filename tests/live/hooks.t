@@ -18,6 +18,7 @@ OBJECTS = os.environ.get("SONDA_TEST_OBJECTS", os.path.join(os.path.dirname(__fi
 TARGET = os.path.join(OBJECTS, "target")
 LIBC = ctypes.CDLL(None, use_errno=True)
 GETPPID = {"x86_64": 110, "aarch64": 173}[os.uname().machine]
+KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 KERNEL_LACKS_IT = 4
 TEST_PROTOCOL = 0x88B5
 CLONE_NEWNET = 0x40000000
@@ -191,6 +192,21 @@ def sockets():
         each.close()
 
 
+def congestion_control():
+    """A struct_ops map, attached by a link (6.4)."""
+    if not works("struct_ops") or KERNEL < (6, 4):
+        refused("struct_ops", "struct_ops")
+        return
+    listener = socket.create_server(("127.0.0.1", 0))
+    with trace("struct_ops") as s:
+        for _ in range(4):
+            with socket.socket() as each:
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"sonda_test")
+                each.connect(listener.getsockname())
+    listener.close()
+    told(s, "struct_ops", *[(0, 0)] * 4)
+
+
 def ip(*words):
     subprocess.run(["ip", *words], check=True)
 
@@ -282,7 +298,7 @@ def preemption():
         return ""
 
 
-for part in (tracepoints, kprobes, trampolines, programs, samples, run_by_sonda, sockets, security, preempted,
-             frames, firewall):
+for part in (tracepoints, kprobes, trampolines, programs, samples, run_by_sonda, sockets, congestion_control,
+             security, preempted, frames, firewall):
     part()
 done()

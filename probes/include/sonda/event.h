@@ -16,7 +16,7 @@
 
 #define EVENT_SLOT_TRIES 4
 /* Room behind the last text's start: the longest single text, and a path under construction. */
-#define TEXT_MAX 4096
+#define TEXT_MAX         4096
 
 /* The most that the struct and the texts of one event may take together, and the ring's size unless
  * --buffer says otherwise. A probe that needs others defines them before it includes sonda.bpf.h. */
@@ -41,7 +41,7 @@ struct {
 
 struct event_slot {
 	u32 claims;
-	u32 tail; /* bytes of `body` in use */
+	u32 tail;  /* bytes of `body` in use */
 	u32 index; /* of the slot itself: how a global function is told which */
 	u32 pad;
 	struct record record;
@@ -135,8 +135,8 @@ static __noinline long slot_output(void *ctx, struct event_slot *slot, u32 size)
 	if (size > sizeof(struct record) + EVENT_MAX)
 		return -E2BIG;
 	if (sonda_conf.perf_array)
-		return bpf_perf_event_output(ctx, &sonda_perf, BPF_F_CURRENT_CPU,
-					     &slot->record, size);
+		return bpf_perf_event_output(ctx, &sonda_perf, BPF_F_CURRENT_CPU, &slot->record,
+					     size);
 	waiting = bpf_ringbuf_query(&sonda_ring, BPF_RB_AVAIL_DATA);
 	if (waiting >= sonda_conf.wake_bytes && waiting < sonda_conf.wake_bytes + 2 * size)
 		flags = BPF_RB_FORCE_WAKEUP;
@@ -184,9 +184,14 @@ static __noinline bool where_wants(struct event_slot *slot, u32 type)
 	if (!slot)
 		return false;
 	_Pragma("unroll") for (int i = 0; i < COND_MAX; i++)
-		if (sonda_conf.where[i].op != COND_NONE && sonda_conf.where[i].type == type &&
+	{
+		/* filled from the front: behind the first unset one all is dead code */
+		if (sonda_conf.where[i].op == COND_NONE)
+			return true;
+		if (sonda_conf.where[i].type == type &&
 		    !cond_holds(&sonda_conf.where[i], slot->body))
 			return false;
+	}
 	return true;
 }
 
@@ -260,27 +265,27 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 }
 
 /* The slot that event `e` (as event_new gave it) lies in. */
-#define event_slot_of(e)                                                                           \
+#define event_slot_of(e) \
 	((struct event_slot *)((void *)(e) - __builtin_offsetof(struct event_slot, body)))
 
 /* A zeroed event of type T, or NULL (then it is counted as lost: return). */
-#define event_new(T)                                                                               \
-	({                                                                                         \
-		struct event_slot *new_slot =                                                      \
-			slot_begin(bpf_core_type_id_local(struct T), sizeof(struct T));            \
-		if (new_slot)                                                                      \
-			__builtin_memset(new_slot->body, 0, sizeof(struct T));                     \
-		(struct T *)(new_slot ? new_slot->body : NULL);                                    \
+#define event_new(T)                                                                    \
+	({                                                                              \
+		struct event_slot *new_slot =                                           \
+			slot_begin(bpf_core_type_id_local(struct T), sizeof(struct T)); \
+		if (new_slot)                                                           \
+			__builtin_memset(new_slot->body, 0, sizeof(struct T));          \
+		(struct T *)(new_slot ? new_slot->body : NULL);                         \
 	})
 
 /* Sends the event, or counts it as filtered (--where) or lost (ring full). `e` is gone after it. */
-#define event_send(ctx, e)                                                                         \
-	({                                                                                         \
-		struct event_slot *sent_slot = event_slot_of(e);                                   \
-		if (where_wants(sent_slot, bpf_core_type_id_local(typeof(*(e)))))                  \
-			slot_send(ctx, sent_slot);                                                 \
-		else                                                                               \
-			slot_refuse(sent_slot);                                                    \
+#define event_send(ctx, e)                                                        \
+	({                                                                        \
+		struct event_slot *sent_slot = event_slot_of(e);                  \
+		if (where_wants(sent_slot, bpf_core_type_id_local(typeof(*(e))))) \
+			slot_send(ctx, sent_slot);                                \
+		else                                                              \
+			slot_refuse(sent_slot);                                   \
 	})
 
 /* Gives the event up: counted as filtered. */
@@ -294,9 +299,9 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 
 /* Copies the text at user (kernel) address `from` into the member `field`, at most TEXT_MAX bytes.
  * Returns the bytes read with the NUL, or a negative errno; what can't be read stays empty. */
-#define text_user(e, field, from)                                                                  \
+#define text_user(e, field, from) \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, true)
-#define text_kernel(e, field, from)                                                                \
+#define text_kernel(e, field, from) \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, false)
 
 /* Fills the process block for `task`, by reading only what does not change hands. */
@@ -326,12 +331,12 @@ static __noinline int task_fill(struct task *out, struct task_struct *task)
 #define task_now(out) task_fill(out, current_task())
 
 /* Rows of an iterator: header and row, written to its seq_file. */
-#define row_write(seq, row)                                                                        \
-	({                                                                                         \
-		struct record row_header = {};                                                     \
-		row_header.type = bpf_core_type_id_local(typeof(*(row)));                          \
-		row_header.size = sizeof(*(row));                                                  \
-		row_header.at_ns = bpf_ktime_get_boot_ns();                                        \
-		bpf_seq_write(seq, &row_header, sizeof(row_header));                               \
-		bpf_seq_write(seq, row, sizeof(*(row)));                                           \
+#define row_write(seq, row)                                               \
+	({                                                                \
+		struct record row_header = {};                            \
+		row_header.type = bpf_core_type_id_local(typeof(*(row))); \
+		row_header.size = sizeof(*(row));                         \
+		row_header.at_ns = bpf_ktime_get_boot_ns();               \
+		bpf_seq_write(seq, &row_header, sizeof(row_header));      \
+		bpf_seq_write(seq, row, sizeof(*(row)));                  \
 	})

@@ -55,7 +55,8 @@ static void lost(void *ctx, int cpu, unsigned long long count)
 /* The kernel wants a power of two. */
 static size_t pages_per_cpu(uint32_t size_bytes)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), cpus = (size_t)max(libbpf_num_possible_cpus(), 1);
+	size_t page = (size_t)sysconf(_SC_PAGESIZE),
+	       cpus = (size_t)max(libbpf_num_possible_cpus(), 1);
 	size_t pages = 1;
 
 	while (pages * page * cpus < size_bytes)

@@ -42,14 +42,14 @@ RETURN(truncate, vfs_truncate, 2, truncate_out)
 	return returns(ctx, (int)ret);
 }
 
-ALT(truncate, 3) SEC("?tp/syscalls/sys_enter_truncate")
-int truncate_begins(struct syscall_args *ctx)
+ALT(truncate, 3)
+SEC("?tp/syscalls/sys_enter_truncate") int truncate_begins(struct syscall_args *ctx)
 {
 	return begins(ctx->arg[1]);
 }
 
-ALT(truncate, 3) SEC("?tp/syscalls/sys_exit_truncate")
-int truncate_returns(struct syscall_args *ctx)
+ALT(truncate, 3)
+SEC("?tp/syscalls/sys_exit_truncate") int truncate_returns(struct syscall_args *ctx)
 {
 	return returns(ctx, ctx->arg[0]);
 }

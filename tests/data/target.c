@@ -14,19 +14,20 @@
 #include <unistd.h>
 
 /* What <sys/sdt.h> would make of STAP_PROBE1(sonda, step, n): the place, and where the number is. */
-#define MARK(n)                                                                   \
-	__asm__ volatile("990: nop\n"                                             \
-			 ".pushsection .note.stapsdt, \"\", \"note\"\n"           \
-			 ".balign 4\n.4byte 992f-991f, 994f-993f, 3\n"            \
-			 "991: .asciz \"stapsdt\"\n992: .balign 4\n"              \
-			 "993: .8byte 990b, mark_base, 0\n"                       \
-			 ".asciz \"sonda\"\n.asciz \"step\"\n.asciz \"-4@%0\"\n"  \
-			 "994: .balign 4\n.popsection\n"                          \
-			 ".ifndef mark_base\n"                                    \
-			 ".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n" \
-			 ".weak mark_base\nmark_base: .space 1\n.popsection\n.endif\n" \
-			 :                                                        \
-			 : "r"(n))
+#define MARK(n)                                                                             \
+	__asm__ volatile(                                                                   \
+		"990: nop\n"                                                                \
+		".pushsection .note.stapsdt, \"\", \"note\"\n"                              \
+		".balign 4\n.4byte 992f-991f, 994f-993f, 3\n"                               \
+		"991: .asciz \"stapsdt\"\n992: .balign 4\n"                                 \
+		"993: .8byte 990b, mark_base, 0\n"                                          \
+		".asciz \"sonda\"\n.asciz \"step\"\n.asciz \"-4@%0\"\n"                     \
+		"994: .balign 4\n.popsection\n"                                             \
+		".ifndef mark_base\n"                                                       \
+		".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n" \
+		".weak mark_base\nmark_base: .space 1\n.popsection\n.endif\n"               \
+		:                                                                           \
+		: "r"(n))
 
 int work(int n);
 

@@ -54,7 +54,6 @@ EVENT(said, "Something was said")
 	enum right rights FLAGS;
 	u32 low : 3, urgent : 1;
 	s32 nice : 6;
-	u32 : 0;
 	struct parameters given;
 	struct place place;
 	u8 mac[6] KIND("mac");

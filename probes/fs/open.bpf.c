@@ -331,30 +331,34 @@ static __noinline int uring_ends(void *ctx, struct io_kiocb *req)
 			 bpf_ktime_get_ns() - begun.at_ns);
 }
 
-#define URING(rank) ALT(uring, rank) OPTIONAL("opens through io_uring")
+/* Both programs of a rank have all its needs: one of what is OPTIONAL may be missing alone. */
+#define URING(rank, submits)                                                                       \
+	ALT(uring, rank)                                                                           \
+	OPTIONAL("opens through io_uring")                                                         \
+	NEED("tp io_uring/" submits)                                                               \
+	NEED("type io_cmd_data")
 
-URING(1)
-NEED("tp io_uring/io_uring_submit_req")
+URING(1, "io_uring_submit_req")
 SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)
 {
 	return uring_begins(req, req->opcode);
 }
 
-URING(1) SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)
+URING(1, "io_uring_submit_req")
+SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)
 {
 	return uring_ends(ctx, req);
 }
 
 /* From 6.0 to 6.2 it has this name; before, it does not tell the request. */
-URING(2)
-NEED("tp io_uring/io_uring_submit_sqe")
-NEED("type io_cmd_data")
+URING(2, "io_uring_submit_sqe")
 SEC("?tp_btf/io_uring_submit_sqe") int BPF_PROG(uring_submits_60, struct io_kiocb *req)
 {
 	return uring_begins(req, req->opcode);
 }
 
-URING(2) SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes_60, void *ring, struct io_kiocb *req)
+URING(2, "io_uring_submit_sqe")
+SEC("?tp_btf/io_uring_complete") int BPF_PROG(uring_completes_60, void *ring, struct io_kiocb *req)
 {
 	return uring_ends(ctx, req);
 }

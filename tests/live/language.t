@@ -19,6 +19,7 @@ VALUES = os.path.join(OBJECTS, "values.bpf.o")
 if not os.path.exists(TARGET) or not os.path.exists(VALUES):
     skip(f"{VALUES} was not built")
 
+KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 LIBC = ctypes.CDLL(None)
 SAY = 0x534F4E44
 TOKEN = os.getpid()  # another run of this test is not ours
@@ -108,7 +109,9 @@ def fields():
     check("5" in str(two["colour"]), f"an enum's unknown value is its number: {two['colour']!r}")
     check(re.search(r"0x14|4\|0x10|0x10|20", str(two["rights"])), f"unknown flags are numbers: {two['rights']!r}")
     for row in s.rows:
-        check(row["stack"] and all(int(a, 16) >> 63 for a in row["stack"]), f"a stack of the kernel: {row['stack']}")
+        # older kernels have none at the classic tracepoints of system calls
+        check(row["stack"] or KERNEL < (6, 12), "a stack of the kernel")
+        check(all(int(a, 16) >> 63 for a in row["stack"]), f"its addresses: {row['stack']}")
     check(3000 <= len(three["path"]) < 5000 and set(three["path"]) == {"x"}, "a long text is cut")
     check_equal(s.stats["truncated"], 1, "and counted")
     check_equal(three["name"], "x" * 7, "a char array ends")

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "bpf/object.h"
+#include "bpf/sets.h"
 #include "bpf/verify.h"
 #include "cmd/command.h"
 #include "pipeline/catalog.h"
@@ -158,8 +159,17 @@ static int check_finish(struct checking *c, struct probe *p, struct err *e)
 	return runs < 0 ? EXIT_KERNEL : EXIT_OK;
 }
 
+/* The tracker of process trees works on a set that whoever filters by it makes. */
+static int check_sets(struct probe *p, int *ret_fd, struct err *e)
+{
+	int err = p->decl->internal ? sets_new(ret_fd, e) : 0;
+
+	return err || *ret_fd < 0 ? err : object_map_share(p->object, "sonda_sets", *ret_fd, e);
+}
+
 static int check_probe(const struct check *cfg, struct probe *p, struct err *e)
 {
+	auto_close int sets_fd = -1;
 	auto_done(strbuf) out = { 0 };
 	struct json j = { .out = &out };
 	struct checking c = { .cfg = cfg, .out = &out };
@@ -174,7 +184,9 @@ static int check_probe(const struct check *cfg, struct probe *p, struct err *e)
 	} else {
 		strbuf_appendf(&out, "%s: %s\n", p->name, p->decl->doc);
 	}
-	err = verify_object(p->object, on_verdict, &c, e);
+	err = check_sets(p, &sets_fd, e);
+	if (!err)
+		err = verify_object(p->object, on_verdict, &c, e);
 	if (err < 0)
 		return err;
 	code = check_finish(&c, p, e);

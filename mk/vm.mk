@@ -2,15 +2,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 
 VM_ARGS ?=
+# Each probe's own live test, and the hooks; vm-all runs every live test there is.
+VM_TESTS ?= $(subst $(space),$(comma),$(basename $(notdir $(wildcard $(PROBE_TESTS) tests/live/hooks.t))))
+PROBE_TESTS = $(patsubst $(BUILD)/probes/%.bpf.o,tests/live/%.t,$(PROBE_OBJ))
+comma := ,
+empty :=
+space := $(empty) $(empty)
 VM_MATRIX = tests/vm/matrix $(if $(TEST_PROBE_OBJ),--objects $(BUILD)/test-probes) $(VM_ARGS) $(BUILD)/sonda
-.PHONY: vm vm-budgets kernels
+.PHONY: vm vm-all vm-budgets kernels
 
-vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe and live test on every kernel of tests/vm/kernels
+vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe and its live test on every kernel of tests/vm/kernels
 	@tests/vm/selftest
+	@$(VM_MATRIX) --tests '$(VM_TESTS)'
+
+vm-all: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same with every live test
 	@$(VM_MATRIX)
 
-vm-budgets: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same, and its instructions become the verifier budgets
-	@$(VM_MATRIX) --update-budgets
+vm-budgets: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the verifier budgets, from what each kernel says of each probe
+	@$(VM_MATRIX) --tests '' --update-budgets
 
 kernels: setup-test ## fetch the kernels of the matrix into the cache
 	@tests/vm/fetch

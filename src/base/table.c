@@ -9,7 +9,8 @@
 
 enum {
 	SETTLE_ROWS = 64,
-	GAP_COLS = 2,       /* between columns */
+	GAP_COLS = 2, /* between columns */
+	TEXT_MIN_COLS = 6,
 	LAST_MIN_COLS = 16, /* what narrower columns leave to the last one on a terminal */
 };
 
@@ -92,24 +93,40 @@ static unsigned needed_cols(const struct table *t)
 	return cols + min(t->column[t->count - 1].width_cols, (unsigned)LAST_MIN_COLS);
 }
 
-/* On a terminal: takes from the widest column until all fit, or none can give. */
-static void shrink(struct table *t)
+/* How narrow a column may get: texts may lose more than their usual width when nothing else helps. */
+static unsigned least_cols(const struct column *c, bool dire)
+{
+	if (!dire || c->declared.whole || c->declared.align == TABLE_RIGHT)
+		return title_cols(c);
+	return max(utf8_width(c->title, strlen(c->title)), (unsigned)TEXT_MIN_COLS);
+}
+
+/* Takes from the widest column until all fit; false: none can give. */
+static bool shrink_to(struct table *t, bool dire)
 {
 	struct column *widest;
 
-	while (t->style.width_cols && needed_cols(t) > t->style.width_cols) {
+	while (needed_cols(t) > t->style.width_cols) {
 		widest = NULL;
 		for (size_t i = 0; i + 1 < t->count; i++) {
 			struct column *c = &t->column[i];
 
-			if (c->width_cols > title_cols(c) &&
+			if (c->width_cols > least_cols(c, dire) &&
 			    (!widest || c->width_cols > widest->width_cols))
 				widest = c;
 		}
 		if (!widest)
-			return;
+			return false;
 		widest->width_cols--;
 	}
+	return true;
+}
+
+/* On a terminal the last column is not to vanish: it is what people look for. */
+static void shrink(struct table *t)
+{
+	if (t->style.width_cols && !shrink_to(t, false))
+		shrink_to(t, true);
 }
 
 /* A wider cell widens its column, up to its limit, and on a terminal while there is room. */

@@ -24,6 +24,7 @@ struct table_col {
 	enum table_align align;
 	unsigned min_cols; /* also at least the title's */
 	unsigned max_cols; /* 0: no limit */
+	bool whole;        /* never narrower than min_cols, however small the terminal */
 };
 
 struct table_style {

@@ -57,6 +57,7 @@ static struct table_col table_column(const struct column *c)
 		.min_cols = c->what == COLUMN_TIME ? WALL_LOCAL_LEN
 			    : kind                 ? kind->min_cols
 						   : 0,
+		.whole = c->what == COLUMN_TIME,
 	};
 }
 
@@ -64,7 +65,7 @@ static struct table_col table_column(const struct column *c)
 static void text_table(struct text_sink *t, const struct columns *columns)
 {
 	static const struct table_col lines[] = {
-		{ .title = "TIME", .min_cols = WALL_LOCAL_LEN },
+		{ .title = "TIME", .min_cols = WALL_LOCAL_LEN, .whole = true },
 		{ .title = "PROBE", .min_cols = 13 },
 		{ .title = "PID", .align = TABLE_RIGHT, .min_cols = 7 },
 		{ .title = "COMM", .min_cols = 15 },

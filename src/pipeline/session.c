@@ -338,6 +338,9 @@ int session_stream(struct session *s, struct stream **ret, struct err *e)
 	if (!err && s->feed)
 		err = live_add(stream, s->feed->name, s->feed->object, s->feed_schemas,
 			       s->feed->decl->event_count, false, e);
+	/* what the tracker misses, its followers miss: that must be in the accounts */
+	if (!err && s->tracker)
+		err = live_add(stream, s->tracker->name, s->tracker->object, NULL, 0, true, e);
 	for (size_t i = 0; !err && i < s->probes.len; i++) {
 		const struct watched *w = &s->probes.at[i];
 

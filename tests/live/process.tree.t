@@ -26,8 +26,11 @@ def first_act():
         pids = [os.posix_spawn("/bin/true", ["first", str(i)], {}) for i in range(ROUNDS)]
         for pid in pids:
             os.waitpid(pid, 0)
-    check_equal(sorted(int(r["argv"][1]) for r in told(s, "process.exec") if r["argv"][0] == "first"),
-                list(range(ROUNDS)), "the first act of each child")
+    acts = sorted(int(r["argv"][1]) for r in told(s, "process.exec") if r["argv"][0] == "first")
+    # a kernel may skip a program that it runs already (7.x): what it skipped is counted, and no more is missing
+    missed = s.stats.get("missed", 0)
+    check(set(acts) <= set(range(ROUNDS)) and len(acts) == len(set(acts)), f"each child once: {acts}")
+    check(len(acts) >= ROUNDS - missed, f"the first act of each child: {len(acts)} of {ROUNDS}, missed {missed}: {s.stderr}")
 
 
 def adopted():

@@ -177,7 +177,7 @@ class Server:
         return reply(q, [record(qtype, address(qtype))])
 
     def do_CASE(self, q, qtype, *_):
-        return reply(q.lower(), [record(qtype, address(qtype))])
+        return reply(q[:12] + q[12:].lower(), [record(qtype, address(qtype))])  # not the header: its id may look like letters
 
     def do_badid(self, q, qtype, send, *_):
         send(bytes([q[0] ^ 255]) + reply(q, [record(qtype, address(qtype, 66))])[1:])

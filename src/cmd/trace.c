@@ -19,7 +19,7 @@ const struct command command_trace = {
 		"sonda trace 'fs.open: err == ENOENT' --user www-data\twhat it looks for in vain\n"
 		"sonda trace fs.open --path '/etc/**' -o json\twho opens what in /etc\n"
 		"sonda trace process.exec -- make\tevery command of a build\n"
-		"sonda trace net.dns --where 'rcode != noerror'\tqueries that failed\n",
+		"sonda trace net.dns --where 'result != noerror'\tqueries that failed\n",
 	.cfg_size = sizeof(struct watch),
 	.init = watch_init,
 	.options = watch_options,

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "schema/kind.h"
 
 static const struct {
@@ -17,9 +18,15 @@ static const struct {
 
 static void filters_words(struct strbuf *out, const struct declaration *d)
 {
+	char min[UNIT_TEXT_MAX];
+
 	for (size_t i = 0; i < ARRAY_LEN(filter_words); i++)
 		if (strstr(d->filters, filter_words[i].word))
 			strbuf_appendf(out, "%s%s", out->len ? " " : "", filter_words[i].options);
+	if (d->min_ns) {
+		duration_format_exact(min, d->min_ns);
+		strbuf_appendf(out, " (%s unless given)", min);
+	}
 }
 
 static void field_line(struct strbuf *out, const struct field *f)

@@ -107,7 +107,7 @@ static const struct strlist *row_list(const struct filters *f, const struct set_
 
 void filters_init(struct filters *f)
 {
-	*f = (struct filters){ .sets_fd = -1 };
+	*f = (struct filters){ .sets_fd = -1, .min_ns = FILTER_MIN_UNSET };
 }
 
 void filters_done(struct filters *f)
@@ -191,9 +191,10 @@ int filters_apply(const struct filters *f, struct probe *p, struct err *e)
 {
 	const char *has = p->decl->filters;
 	struct conf *conf = object_conf(p->object);
+	bool min_given = f->min_ns != FILTER_MIN_UNSET;
 
 	if (!conf)
-		return f->on || f->errors || f->min_ns
+		return f->on || f->errors || min_given
 			       ? filter_lacking(p, "... filters at all", "use --where", e)
 			       : 0;
 	conf->self = (uint32_t)getpid();
@@ -202,12 +203,12 @@ int filters_apply(const struct filters *f, struct probe *p, struct err *e)
 				      "its events do not belong to a process; use --where", e);
 	if (f->errors && !strstr(has, "errors"))
 		return filter_lacking(p, "errors", "its operations can't fail", e);
-	if (f->min_ns && !strstr(has, "min"))
+	if (min_given && !strstr(has, "min"))
 		return filter_lacking(p, "min", "its operations have no duration", e);
 	conf->sets_on = f->on;
 	conf->sets_negated = f->negated;
 	conf->errors_only = f->errors;
-	conf->min_ns = f->min_ns;
+	conf->min_ns = min_given ? f->min_ns : p->decl->min_ns;
 	return f->sets_fd < 0 ? 0 : object_map_share(p->object, "sonda_sets", f->sets_fd, e);
 }
 

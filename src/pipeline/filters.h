@@ -16,12 +16,14 @@ struct err;
 struct opt_table;
 struct probe;
 
+#define FILTER_MIN_UNSET UINT64_MAX
+
 /* What the options fill. Lists are sets; a leading '!' on each element negates the set. */
 struct filters {
 	struct strlist pid, tid, comm, exe, user, cgroup, tree;
 	bool errors;
-	uint64_t min_ns;
-	pid_t follow; /* `-- COMMAND`: its process; 0: none */
+	uint64_t min_ns; /* FILTER_MIN_UNSET: each probe's own default */
+	pid_t follow;    /* `-- COMMAND`: its process; 0: none */
 
 	int sets_fd;          /* the kernel's sets, once filters_ready() has made them; -1 */
 	uint32_t on, negated; /* bits of enum filter_set */

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "base/vec.h"
 #include "bpf/kernel.h"
 #include "schema/declare.h"
@@ -175,6 +176,20 @@ static int probe_read(struct declarer *d, const char *fallback_name, struct decl
 	return probe_names(d, var, to, e);
 }
 
+/* One word of FILTERS: "task", "errors", "min" or "min=10ms". */
+static int filter_word_read(const char *word, struct declaration *to, struct err *e)
+{
+	if (str_startswith(word, "min=")) {
+		if (duration_parse(word + strlen("min="), &to->min_ns, e) < 0)
+			return wrap(e, "FILTERS: %s", word);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(common_filters); i++)
+		if (str_eq(word, common_filters[i]))
+			return 0;
+	return fail(e, EINVAL, "FILTERS: unknown filter '%s' (task errors min min=TIME)", word);
+}
+
 static int filters_read(struct declarer *d, struct declaration *to, struct err *e)
 {
 	struct object_var var;
@@ -187,15 +202,10 @@ static int filters_read(struct declarer *d, struct declaration *to, struct err *
 	if (declare_text(d, var.var, -1, "filters", &to->filters, e) < 0)
 		return wrap(e, "FILTERS");
 	for (at = to->filters; *(at += strspn(at, " ")); at += len) {
-		bool known = false;
-
 		len = strcspn(at, " ");
 		str_format(word, sizeof(word), "%.*s", (int)min(len, sizeof(word) - 1), at);
-		for (size_t i = 0; i < ARRAY_LEN(common_filters); i++)
-			known |= str_eq(word, common_filters[i]);
-		if (!known)
-			return fail(e, EINVAL, "FILTERS: unknown filter '%s' (task errors min)",
-				    word);
+		if (filter_word_read(word, to, e) < 0)
+			return -e->code;
 	}
 	return 0;
 }

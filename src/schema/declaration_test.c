@@ -56,7 +56,7 @@ TEST(the_probe_itself)
 	CHECK_STR(d->name, "test.language");
 	CHECK_STR(d->group, "test");
 	CHECK_STR(d->doc, "Every word of the language");
-	CHECK_STR(d->filters, "task errors min");
+	CHECK_STR(d->filters, "task errors min=0ns");
 	CHECK(!d->internal);
 	CHECK(d->event_count == 1 && d->row_count == 1 && d->table_count == 2);
 	CHECK_STR(d->rows[0].name, "language_row");
@@ -243,8 +243,9 @@ TEST(wrong_words_are_refused_with_a_sentence)
 		{ "@range 1 16", "@range a 16", "RANGE(a 16): expected two numbers" },
 		{ "@doc levels shown", "@doc\0levels shown", NULL },
 		{ "@doc levels shown", "\0doc levels shown", "a declaration tag is empty" },
-		{ "@filters task errors min", "@filters task errorz min",
-		  "unknown filter 'errorz'" },
+		{ "@filters task errors", "@filters task errorz", "unknown filter 'errorz'" },
+		{ "min=0ns", "min=0xs", "FILTERS: min=0xs: " },
+		{ "min=0ns", "max=0ns", "unknown filter 'max=0ns'" },
 		{ "@abi 1", "@abi 2", "version 2 of the probe language" },
 		{ "@hist log2", "@hist logs", "unknown histogram 'logs'" },
 		{ "@hist linear 100 50", "@hist linear 100 00", "step above 0" },

@@ -122,7 +122,8 @@ struct declaration {
 	const char *name;  /* "fs.open" */
 	const char *group; /* "fs" */
 	const char *doc;
-	const char *filters; /* space-separated: "task errors min"; "" for none */
+	const char *filters; /* space-separated: "task errors min" or "... min=10ms"; "" for none */
+	uint64_t min_ns;     /* what --min is where the user gives none; 0: nothing is left out */
 	bool internal;       /* a helper of sonda's own, not listed */
 	const struct schema *events;
 	size_t event_count;

@@ -3,7 +3,7 @@
 #include "sonda.bpf.h"
 
 PROBE(language, "test", "Every word of the language");
-FILTERS("task errors min");
+FILTERS("task errors min=0ns");
 
 enum colour { COLOUR_RED, COLOUR_GREEN, COLOUR_BLUE = 7 };
 enum right { RIGHT_READ = 1, RIGHT_WRITE = 2, RIGHT_BOTH = 3, RIGHT_RUN = 8 };
@@ -21,7 +21,8 @@ struct place {
 	u32 device KIND("device");
 };
 
-EVENT(language, "One of everything") {
+EVENT(language, "One of everything")
+{
 	struct task task;
 	struct task parent HIDE;
 	struct place place;
@@ -33,7 +34,8 @@ EVENT(language, "One of everything") {
 	u64 wait_us UNIT("us");
 	u32 nice_low : 3, urgent : 1;
 	s32 nice : 6;
-	u32 : 0;
+u32:
+	0;
 	bool ours DOC("whether it is ours");
 	u8 mac[6] KIND("mac");
 	u8 digest[4];
@@ -51,7 +53,8 @@ EVENT(language, "One of everything") {
 	struct text argv KIND("argv") KEY;
 };
 
-ROW(language_row, "A row of a snapshot") {
+ROW(language_row, "A row of a snapshot")
+{
 	u32 pid KIND("pid") KEY;
 	char comm[16] KIND("comm");
 };

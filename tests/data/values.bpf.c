@@ -6,7 +6,7 @@
 #include "sonda.bpf.h"
 
 PROBE(values, "test", "What a process says by prctl(2)");
-FILTERS("task errors min");
+FILTERS("task errors min=0ns");
 
 enum colour { COLOUR_RED, COLOUR_GREEN, COLOUR_BLUE = 7 };
 enum right { RIGHT_READ = 1, RIGHT_WRITE = 2, RIGHT_RUN = 8 };

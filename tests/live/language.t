@@ -49,8 +49,11 @@ class Several:
         return self
 
     def add(self, *args):
-        self.all.append(trace(*args))
-        return self.all[-1]
+        return self.adopt(trace(*args))
+
+    def adopt(self, sonda):
+        self.all.append(sonda)
+        return sonda
 
     def watch(self):
         self.each(Sonda.__enter__)
@@ -267,6 +270,23 @@ def common_filters():
     check_equal((r.code, "either all" in r.stderr), (2, True), "a set half negated is refused")
 
 
+def default_min():
+    """A probe may say what --min is where nobody gives it; giving it, also as 0, overrides that."""
+    with tempfile.TemporaryDirectory() as where:
+        other = os.path.join(where, "values.bpf.o")
+        with open(VALUES, "rb") as old, open(other, "wb") as new:
+            new.write(old.read().replace(b"min=0ns", b"min=3ns"))
+        with Several() as several:
+            runs = [(several.adopt(Sonda("trace", other, "--token", TOKEN, *args)), least)
+                    for args, least in (((), 3), (("--min", "0"), 0), (("--min", "7ns"), 7))]
+            several.watch()
+            for who in range(10):
+                say(who, who=who)
+    for s, least in runs:
+        check_equal([r["who"] for r in s.rows], list(range(least, 10)), f"at least {least} ns")
+        check_equal((s.stats["seen"], s.stats["filtered"]), (10, least), f"at least {least} ns: the equation")
+
+
 # a condition, and the same in Python
 CONDITIONS = [
     ("value == 7", lambda r: r["value"] == 7),
@@ -319,6 +339,6 @@ def conditions():
     check("in the kernel" not in by_text["nice < 0 and urgent == 1"], "bit-fields are looked at here")
 
 
-for part in parameters, fields, tables, full_table, common_filters, conditions:
+for part in parameters, fields, tables, full_table, common_filters, default_min, conditions:
     part()
 done()

@@ -107,6 +107,7 @@ struct object_program {
 	const char *targets; /* TARGETS; NULL: none */
 	uint32_t row_type;   /* ROWS: BTF id of the struct an iterator writes; 0: none */
 	uint32_t every_ms;   /* EVERY: to be run each so often by object_run(); 0: no */
+	bool at_start;       /* AT_START: to be run once by object_run(), when all is attached */
 	enum program_state state;
 	const char *reason; /* in words why it was refused: "fentry: refused by the kernel
 			       (lockdown?)"; "" */

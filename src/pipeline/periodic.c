@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Timers of programs tagged EVERY. */
+/* Timers of programs tagged EVERY; and those tagged AT_START. */
 #include "pipeline/periodic.h"
 
 #include "base/err.h"
@@ -8,18 +8,20 @@
 #include "bpf/object.h"
 #include "pipeline/session.h"
 
-static void periodic_go(const struct periodic *p)
+static void program_go(const struct object *o, const char *program)
 {
 	struct err e = { 0 };
 
-	if (object_run(p->object, p->program, &e) < 0)
-		log_warn_every(60000, "probe", "%s: %s", p->program, e.text);
+	if (object_run(o, program, &e) < 0)
+		log_warn_every(60000, "probe", "%s: %s", program, e.text);
 }
 
 static void periodic_run(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
 {
+	const struct periodic *p = ctx;
+
 	(void)l, (void)timer, (void)missed;
-	periodic_go(ctx);
+	program_go(p->object, p->program);
 }
 
 static void periodic_add(struct periodics *p, const struct object *o,
@@ -42,7 +44,11 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 	vec_for_each(w, &s->probes)
 		for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
 			object_program(w->probe->object, i, &program);
-			if (program.every_ms && program.state == PROGRAM_USED)
+			if (program.state != PROGRAM_USED)
+				continue;
+			if (program.at_start)
+				program_go(w->probe->object, program.name);
+			if (program.every_ms)
 				periodic_add(p, w->probe->object, &program);
 		}
 }
@@ -50,7 +56,7 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 void periodics_finish(struct periodics *p)
 {
 	vec_for_each(one, &p->all)
-		periodic_go(*one);
+		program_go((*one)->object, (*one)->program);
 }
 
 void periodics_done(struct periodics *p)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
-/* Programs tagged EVERY: run by a timer while a session runs. One thread. */
+/* Programs tagged EVERY: run by a timer while a session runs; those tagged AT_START: once. One thread. */
 #include "base/attr.h"
 #include "base/vec.h"
 
@@ -18,7 +18,8 @@ struct periodics {
 	vec(struct periodic *) all;
 };
 
-/* Starts the timers of all programs in use; the session and the loop are borrowed. */
+/* Runs what is to be run at the start, and starts the timers of all programs in use; the session and the
+ * loop are borrowed. */
 void periodics_start(struct periodics *p, struct session *s, struct loop *l);
 /* Runs each once more, when nothing is attached any more: what waits is told. */
 void periodics_finish(struct periodics *p);

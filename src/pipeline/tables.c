@@ -114,15 +114,30 @@ static uint64_t members_needed(const struct table_reader *r, const struct sessio
 	return needed;
 }
 
-static int reader_mask(struct table_reader *r, const struct session *s, struct err *e)
+static int table_mask(const struct table_reader *r, const char *table, uint64_t without,
+		      struct err *e)
 {
-	auto_free char *name = xasprintf("sonda_without_%s", r->table->name);
+	auto_free char *name = xasprintf("sonda_without_%s", table);
 	struct object *o = r->watched->probe->object;
 	struct object_var var;
 
 	if (!object_var_find(o, name, &var)) /* not written with METRICS: it counts by all */
 		return 0;
-	return object_var_set_u64(o, name, ~members_needed(r, s), e);
+	return object_var_set_u64(o, name, without, e);
+}
+
+#define TABLE_READ (1ULL << 63) /* unset: see table_wanted() of the probe language */
+
+static int reader_mask(struct table_reader *r, const struct session *s, struct err *e)
+{
+	const struct declaration *d = r->watched->probe->decl;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < d->table_count; i++)
+		if (&d->tables[i] != r->table)
+			err = table_mask(r, d->tables[i].name, ~0ULL, e);
+	return err ? err
+		   : table_mask(r, r->table->name, ~(members_needed(r, s) | TABLE_READ), e);
 }
 
 int table_reader_new(struct session *s, const struct table_asked *asked, struct table_reader **ret,

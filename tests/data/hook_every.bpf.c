@@ -39,6 +39,12 @@ int BPF_PROG(count, void *regs, long id)
 }
 
 SEC("raw_tp")
+AT_START int first(void *ctx)
+{
+	return tell_of(ctx, 0, 2, runs);
+}
+
+SEC("raw_tp")
 EVERY(20) int tick(void *ctx)
 {
 	__sync_fetch_and_add(&runs, 1);

@@ -100,13 +100,15 @@ static __noinline int count_all(struct packed *p, u64 value)
 		key.who = p->who;
 	if (label(amounts, 2))
 		key.colour = p->colour;
-	count(row_of(amounts, &key), value);
+	if (table_wanted(amounts))
+		count(row_of(amounts, &key), value);
 	__builtin_memset(&key, 0, sizeof(key));
 	if (label(each_cpu, 0))
 		key.who = p->who;
 	if (label(each_cpu, 2))
 		key.colour = p->colour;
-	count(row_of(each_cpu, &key), value);
+	if (table_wanted(each_cpu))
+		count(row_of(each_cpu, &key), value);
 	return 0;
 }
 

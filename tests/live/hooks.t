@@ -165,6 +165,7 @@ def run_by_sonda():
     each = [r for r in s.rows if r["at"] == 1 and r["pid"] == os.getpid()]
     check_equal([r["value"] + s.stats.get("missed", 0) >= 30 >= r["value"] for r in each], [True],
                 f"an iterator at the end, over the probe's own map: {each}")
+    check_equal([r["value"] for r in s.rows if r["at"] == 2], [0], "a program that runs once, before the others")
     ticks = [r for r in s.rows if r["at"] == 0]
     check(len(ticks) == 1 and ticks[0]["value"] >= 1, f"a program that sonda runs: {ticks}")
     check_equal(s.stats["lost"], s.stats.get("missed", 0), "nothing else lost")

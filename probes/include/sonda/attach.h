@@ -28,6 +28,10 @@
  * once more at the end, when nothing else is attached any more. What it sends comes out as events. */
 #define EVERY(ms) TAG("every " #ms)
 
+/* On an iterator, or on a SEC("raw_tp") that is then not attached: userland runs it once, as soon as
+ * everything is attached: what is there already. */
+#define AT_START TAG("start 1")
+
 /* ENDING; declares, and ending() tells, whether this is that last run. */
 #define ENDING                                                                                     \
 	struct {                                                                                   \

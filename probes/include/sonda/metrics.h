@@ -30,6 +30,8 @@
 	METRICS_TABLE(BPF_MAP_TYPE_PERCPU_HASH, name, K, V, rows, doc)
 
 #define tables_wanted() (!sonda_conf.tables_off)
+/* Is it this one, of several? What isn't read needn't be counted. */
+#define table_wanted(table) (tables_wanted() && label(table, 63))
 
 /* Is the label, the `nth` member of the key (from 0), wanted? */
 #define label(table, nth) (!(sonda_without_##table & (1ull << (nth))))

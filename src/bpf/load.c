@@ -181,6 +181,7 @@ static uint32_t map_entries(const struct map_part *m)
 static void conf_complete(struct object *o, struct conf *conf)
 {
 	struct map_part *slots = map_part_find(o, "sonda_slots");
+	struct map_part *scratch = map_part_find(o, "sonda_stack_scratch");
 	const struct map_part *ring = map_part_find(o, "sonda_ring");
 
 	if (ring)
@@ -189,6 +190,8 @@ static void conf_complete(struct object *o, struct conf *conf)
 		conf->slots = slots_count(o, slots);
 		slots->max_entries = conf->slots;
 	}
+	if (scratch)
+		scratch->max_entries = conf->slots;
 }
 
 /* Maps of the language that this configuration doesn't reach. */

@@ -23,6 +23,7 @@ static const struct {
 	[CLASS_TEXT] = { EQUAL | ALIKE | ON(OP_TRUE), "== != in ~ (a glob)" },
 	[CLASS_IP] = { EQUAL | ON(OP_TRUE), "== != in (10.0.0.0/8)" },
 	[CLASS_BOOL] = { ON(OP_EQ) | ON(OP_NE) | ON(OP_TRUE), "alone, == or !=" },
+	[CLASS_STACK] = { ALIKE | ON(OP_TRUE), "~ (a glob: kstack ~ '*;vfs_read*')" },
 	[CLASS_OTHER] = { 0, "nothing: it can't be compared" },
 };
 

@@ -183,7 +183,8 @@ static const char *type_noun(enum field_type type)
 		[FIELD_CHARS] = "a text",     [FIELD_TEXT] = "a text",
 		[FIELD_BYTES] = "bytes",      [FIELD_IP] = "an address",
 		[FIELD_ARRAY] = "an array",   [FIELD_DERIVED] = "derived",
-		[FIELD_HIST] = "a histogram",
+		[FIELD_HIST] = "a histogram", [FIELD_STACK] = "a stack",
+		[FIELD_STACK_ID] = "a stack",
 	};
 
 	static_assert(ARRAY_LEN(noun) == FIELD_TYPE_COUNT, "a noun for each type");
@@ -292,8 +293,13 @@ static bool struct_type(const struct type *s, struct field *f)
 		f->type = FIELD_TEXT;
 	else if (str_eq(s->name, "ip") && s->size == sizeof(struct ip))
 		f->type = FIELD_IP;
+	else if (str_eq(s->name, "stack") && s->size == sizeof(struct stack))
+		f->type = FIELD_STACK;
+	else if (str_eq(s->name, "stack_id") && s->size == sizeof(struct stack_id))
+		f->type = FIELD_STACK_ID;
 	else
 		return false;
+	f->element_size = f->type == FIELD_STACK ? sizeof(uint64_t) : 0;
 	return true;
 }
 
@@ -480,6 +486,14 @@ static int field_allowed(const struct schema *s, const struct field *f, enum str
 	if (f->type == FIELD_TEXT && use != USE_EVENT)
 		return fail(e, EINVAL, "'%s': struct text is for events only; use char %s[N]",
 			    f->name, f->name);
+	if (f->type == FIELD_STACK && use != USE_EVENT)
+		return fail(e, EINVAL,
+			    "'%s': struct stack is for events only; a label is a struct stack_id",
+			    f->name);
+	if (f->type == FIELD_STACK_ID && use != USE_LABELS)
+		return fail(e, EINVAL,
+			    "'%s': struct stack_id is for labels only; an event has struct stack",
+			    f->name);
 	if (f->type == FIELD_HIST && use != USE_VALUES)
 		return fail(e, EINVAL, "'%s': histograms are for the values of METRICS", f->name);
 	if (use == USE_EVENT && in_list(f->name, taken_names, ARRAY_LEN(taken_names)))

@@ -250,6 +250,10 @@ static bool layout_is_right(const struct field *f)
 		       (uint64_t)f->count * f->element_size == f->size;
 	case FIELD_HIST:
 		return f->count && f->count <= SLOT_COUNT_MAX && f->size == 8 * (f->count + 1);
+	case FIELD_STACK:
+		return f->size == sizeof(struct stack) && f->element_size == 8;
+	case FIELD_STACK_ID:
+		return f->size == sizeof(struct stack_id);
 	case FIELD_CHARS:
 	case FIELD_BYTES:
 	case FIELD_DERIVED:

@@ -14,6 +14,7 @@
 #define TEXTS   (1u << FIELD_CHARS | 1u << FIELD_TEXT)
 #define BYTES   (1u << FIELD_BYTES)
 #define ARRAYS  (1u << FIELD_ARRAY)
+#define STACKS  (ARRAYS | 1u << FIELD_STACK | 1u << FIELD_STACK_ID)
 
 #define ROW(n, cols, u, c, t, right, fn_text, fn_json, fn_parse, d)                             \
 	{                                                                                       \
@@ -30,6 +31,7 @@
 	ROW(n, cols, "", CLASS_NAME, INTS, false, fn##_text, quoted_json, fn##_parse, d)
 #define TEXT(n, cols, fn, d) \
 	ROW(n, cols, "", CLASS_TEXT, TEXTS, false, fn##_text, fn##_json, NULL, d)
+#define STACK(n, d) ROW(n, 20, "", CLASS_STACK, STACKS, false, stack_text, stack_json, NULL, d)
 #define OTHER(n, cols, fn, t, d) \
 	ROW(n, cols, "", CLASS_OTHER, t, false, fn##_text, fn##_json, NULL, d)
 
@@ -89,8 +91,9 @@ static const struct kind kinds[] = {
 	OTHER("mac", 17, mac, BYTES, "hardware address, \"02:00:5e:10:00:01\""),
 	OTHER("blob", 16, blob, BYTES, "bytes, in hexadecimal"),
 	OTHER("list", 16, list, ARRAYS, "numbers, \"1,2,3\"; JSON: an array"),
-	OTHER("kstack", 20, stack, ARRAYS, "kernel stack, innermost first; JSON: strings"),
-	OTHER("ustack", 20, stack, ARRAYS, "user stack, innermost first; JSON: strings"),
+	STACK("stack", "stack, innermost first, \"read_page+0x1c [xfs];vfs_read\"; JSON: an array of strings"),
+	STACK("kstack", "kernel stack, innermost first; JSON: an array of strings"),
+	STACK("ustack", "user stack, innermost first; JSON: an array of strings"),
 };
 /* clang-format on */
 
@@ -101,6 +104,7 @@ static const unsigned class_takes[] = {
 	[CLASS_TEXT] = 1u << VALUE_TEXT,
 	[CLASS_IP] = 1u << VALUE_IP,
 	[CLASS_BOOL] = 1u << VALUE_BOOL,
+	[CLASS_STACK] = 1u << VALUE_TEXT | 1u << VALUE_LIST,
 	[CLASS_OTHER] = 1u << VALUE_BYTES | 1u << VALUE_LIST,
 };
 static_assert(ARRAY_LEN(class_takes) == CLASS_COUNT, "a row for each class");
@@ -147,9 +151,10 @@ static const struct kind *kind_get(const char *name)
 const struct kind *kind_default(enum field_type type, bool is_bool)
 {
 	static const char *const name[] = {
-		[FIELD_INT] = "number", [FIELD_ENUM] = "enum",    [FIELD_CHARS] = "text",
-		[FIELD_TEXT] = "text",  [FIELD_BYTES] = "blob",   [FIELD_IP] = "ip",
-		[FIELD_ARRAY] = "list", [FIELD_DERIVED] = "text", [FIELD_HIST] = "number",
+		[FIELD_INT] = "number",  [FIELD_ENUM] = "enum",      [FIELD_CHARS] = "text",
+		[FIELD_TEXT] = "text",   [FIELD_BYTES] = "blob",     [FIELD_IP] = "ip",
+		[FIELD_ARRAY] = "list",  [FIELD_DERIVED] = "text",   [FIELD_HIST] = "number",
+		[FIELD_STACK] = "stack", [FIELD_STACK_ID] = "stack",
 	};
 
 	static_assert(ARRAY_LEN(name) == FIELD_TYPE_COUNT, "a default for each type");
@@ -278,7 +283,7 @@ int value_parse(const struct field *f, const char *text, struct value *ret_value
 	assert(f && f->kind && text);
 	if (f->kind->parse)
 		return f->kind->parse(f, text, ret_value, e);
-	if (f->kind->class != CLASS_TEXT)
+	if (f->kind->class != CLASS_TEXT && f->kind->class != CLASS_STACK)
 		return fail(e, EINVAL, "'%s' (%s) can't be compared with a value", f->name,
 			    f->kind->name);
 	*ret_value = value_text(text, (uint32_t)strlen(text));

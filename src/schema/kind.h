@@ -18,7 +18,8 @@ enum kind_class {
 	CLASS_TEXT,   /* == ~ in */
 	CLASS_IP,     /* == in CIDR */
 	CLASS_BOOL,
-	CLASS_OTHER, /* stacks, blobs: not comparable */
+	CLASS_STACK, /* ~ */
+	CLASS_OTHER, /* blobs, lists: not comparable */
 	CLASS_COUNT,
 };
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Kinds: arrays of numbers, bytes, and stacks, which are addresses until a symboliser names
- * them. */
+/*
+ * Kinds: arrays of numbers, bytes, and stacks. A stack is a list of addresses until it is symbolised:
+ * then it is a text, frames with ';' between them, which no frame holds.
+ */
 #include "schema/kinds.h"
+
+#include <string.h>
 
 void list_text(struct strbuf *out, const struct field *f, struct value v)
 {
@@ -78,15 +82,41 @@ static void address_append(struct strbuf *out, uint64_t address)
 	strbuf_hex(out, address, 1);
 }
 
+/* The next frame of a symbolised stack; NULL: none is left. */
+static const char *frame_next(const char **at, const char *end, size_t *ret_len)
+{
+	const char *frame = *at, *stop;
+
+	if (frame >= end)
+		return NULL;
+	stop = memchr(frame, ';', (size_t)(end - frame)) ?: end;
+	*ret_len = (size_t)(stop - frame);
+	*at = stop + 1;
+	return frame;
+}
+
 void stack_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	uint64_t address;
 
+	if (v.type == VALUE_TEXT) {
+		plain_text(out, f, v);
+		return;
+	}
 	for (uint32_t i = 0; stack_frame(f, v, i, &address); i++) {
 		if (i)
-			strbuf_putc(out, ' ');
+			strbuf_putc(out, ';');
 		address_append(out, address);
 	}
+}
+
+static void frames_json(struct json *out, struct value v)
+{
+	const char *at = v.text.s, *frame;
+	size_t len;
+
+	while ((frame = frame_next(&at, v.text.s + v.text.len, &len)))
+		json_bytes(out, frame, len);
 }
 
 void stack_json(struct json *out, const struct field *f, struct value v)
@@ -94,7 +124,9 @@ void stack_json(struct json *out, const struct field *f, struct value v)
 	uint64_t address;
 
 	json_arr_begin(out);
-	for (uint32_t i = 0; stack_frame(f, v, i, &address); i++) {
+	if (v.type == VALUE_TEXT)
+		frames_json(out, v);
+	for (uint32_t i = 0; v.type == VALUE_LIST && stack_frame(f, v, i, &address); i++) {
 		json_sep(out);
 		strbuf_putc(out->out, '"');
 		address_append(out->out, address);

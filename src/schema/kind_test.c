@@ -194,7 +194,7 @@ TEST(forms_of_bytes_and_arrays)
 	check_forms(field_of("blob"), bytes, "02005e100001", "\"02005e100001\"");
 	f.element_size = 8;
 	f.count = 4;
-	check_forms(f, list, "0xffffffff81000000 0x10", "[\"0xffffffff81000000\",\"0x10\"]");
+	check_forms(f, list, "0xffffffff81000000;0x10", "[\"0xffffffff81000000\",\"0x10\"]");
 	f.kind = kind_find("list");
 	list.list.count = 2;
 	check_forms(f, list, "18446744071578845184,16", "[18446744071578845184,16]");
@@ -271,7 +271,7 @@ TEST(what_users_write)
 		{ "exit_status", "killed by SIGSEGV", false, 11, NULL },
 		{ "exit_status", "well", false, -22, "exit code" },
 		{ "boottime", "1s", false, 1000000000, NULL },
-		{ "kstack", "0x1", false, -22, "can't be compared" },
+		{ "blob", "0x1", false, -22, "can't be compared" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {

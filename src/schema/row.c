@@ -86,6 +86,27 @@ static struct value text_value(const struct row *r, const unsigned char *at)
 	return v;
 }
 
+static struct value stack_value(const struct row *r, const unsigned char *at)
+{
+	struct stack s;
+	uint32_t bytes;
+
+	memcpy(&s, at, sizeof(s));
+	bytes = s.size & ~STACK_CUT;
+	if (!s.at || s.at > r->size || bytes > r->size - s.at)
+		return value_none();
+	return (struct value){ .type = VALUE_LIST,
+			       .cut = s.size & STACK_CUT,
+			       .list = { r->bytes + s.at, bytes / 8 } };
+}
+
+static struct value stack_id_value(const unsigned char *at)
+{
+	uint64_t id = load(at, sizeof(id));
+
+	return id && id != STACK_LOST ? value_u64(id) : value_none();
+}
+
 static struct value chars_value(const unsigned char *at, uint32_t size)
 {
 	return value_text((const char *)at, (uint32_t)strnlen((const char *)at, size));
@@ -133,6 +154,10 @@ struct value row_value(const struct row *r, const struct field *f)
 		if ((uint64_t)f->count * f->element_size > f->size)
 			return value_none();
 		return (struct value){ .type = VALUE_LIST, .list = { at, f->count } };
+	case FIELD_STACK:
+		return f->size == sizeof(struct stack) ? stack_value(r, at) : value_none();
+	case FIELD_STACK_ID:
+		return f->size == sizeof(struct stack_id) ? stack_id_value(at) : value_none();
 	case FIELD_DERIVED:
 	case FIELD_HIST:
 	case FIELD_TYPE_COUNT:

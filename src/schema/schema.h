@@ -22,15 +22,17 @@ struct strbuf;
 
 /* How the bytes of a field are read. */
 enum field_type {
-	FIELD_INT,     /* 1 to 8 bytes, or a bit-field; is_signed, is_bool */
-	FIELD_ENUM,    /* an int with names */
-	FIELD_CHARS,   /* char[n], NUL-terminated or full */
-	FIELD_TEXT,    /* struct text: variable, behind the struct */
-	FIELD_BYTES,   /* u8[n] */
-	FIELD_IP,      /* struct ip */
-	FIELD_ARRAY,   /* integers: `count` of element_size each */
-	FIELD_DERIVED, /* no bytes in the record: `derive` gives the value */
-	FIELD_HIST,    /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
+	FIELD_INT,      /* 1 to 8 bytes, or a bit-field; is_signed, is_bool */
+	FIELD_ENUM,     /* an int with names */
+	FIELD_CHARS,    /* char[n], NUL-terminated or full */
+	FIELD_TEXT,     /* struct text: variable, behind the struct */
+	FIELD_BYTES,    /* u8[n] */
+	FIELD_IP,       /* struct ip */
+	FIELD_ARRAY,    /* integers: `count` of element_size each */
+	FIELD_DERIVED,  /* no bytes in the record: `derive` gives the value */
+	FIELD_HIST,     /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
+	FIELD_STACK,    /* struct stack: addresses behind the struct; `element_size` 8 */
+	FIELD_STACK_ID, /* struct stack_id: of a stack that the probe keeps */
 	FIELD_TYPE_COUNT,
 };
 

@@ -84,11 +84,12 @@ void csv_value(struct strbuf *out, struct strbuf *scratch, const struct field *f
 
 	if (v.type == VALUE_NONE)
 		return;
-	if (v.type == VALUE_TEXT && f->type != FIELD_ARRAY && f->kind->class == CLASS_TEXT) {
+	if (f->kind->class == CLASS_STACK ||
+	    (v.type == VALUE_TEXT && f->type != FIELD_ARRAY && f->kind->class == CLASS_TEXT)) {
 		/* the bytes as they are; arguments as a shell takes them */
 		v.cut = false;
 		strbuf_reset(scratch);
-		f->kind->text(scratch, f, v);
+		value_text_form(scratch, f, v);
 		csv_cell(out, strbuf_str(scratch), scratch->len);
 		return;
 	}

@@ -3,6 +3,7 @@
  * Absolute paths. Those of what the kernel has open hold nothing from user memory.
  *
  *	text_path(e, path, &file->f_path);		a struct path * of the kernel
+ *	text_path_at(e, path, dentry, mount);		its two parts
  *	text_path_requested(e, path, dirfd, name);	what the current process asked for: `name`,
  *							from user memory, joined to `dirfd`
  *	file = file_of_fd(fd);				of the current process; NULL: not open
@@ -173,19 +174,20 @@ static __noinline int path_nameless(struct event_slot *slot, struct dentry *dent
 	return path_put_char(slot, '/');
 }
 
-/* Builds `path` in the area. A root gives "" (callers make it "/"). 0 or a negative errno. */
-static __noinline int path_build(struct event_slot *slot, struct path *path)
+/* Builds the path that the walk begins at in the area. A root gives "" (callers make it "/"). 0 or a
+ * negative errno. */
+static __always_inline int path_build(struct event_slot *slot)
 {
-	struct dentry *dentry = path_dentry(path);
-	struct vfsmount *mnt = path_mount(path);
 	struct path_walk *walk;
+	struct dentry *dentry;
 	int err = -E2BIG;
 
-	if (!slot || !mnt)
+	if (!slot)
 		return -EINVAL;
 	walk = PATH_WALK(slot);
-	walk->dentry = dentry;
-	walk->mount = mount_of(mnt);
+	dentry = walk->dentry;
+	if (!dentry || !walk->mount)
+		return -EINVAL;
 	mount_link(walk->mount, &walk->up);
 	if (dentry != walk->up.root) {
 		if (dentry_is_root(dentry))
@@ -245,9 +247,9 @@ static __always_inline int path_end(struct event_slot *slot, struct text *text)
 	return 0;
 }
 
-/* `path` (a struct path *) as the text `field` in the slot `index`; what can't be told stays empty. A
+/* Where the walk of the slot `index` begins as the text `field`; what can't be told stays empty. A
  * root is "/", or "" for `join`. */
-__noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
+__noinline int slot_path_walk(u32 index, u32 field, u32 join)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	struct text *text = path_text(slot, field);
@@ -257,7 +259,7 @@ __noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 		return -EINVAL;
 	err = path_begin(slot);
 	if (!err)
-		err = path_build(slot, (struct path *)path);
+		err = path_build(slot);
 	if (err)
 		count_unresolved();
 	if (err && err != -E2BIG)
@@ -272,8 +274,29 @@ __noinline int slot_path(u32 index, u32 field, u64 path, u32 join)
 	return err ? text_was_cut(text) : 0;
 }
 
+/* `dentry` in `mount`. They go through the slot: to a global function they'd be pointers. */
+static __always_inline int slot_path_at(struct event_slot *slot, u32 field, struct dentry *dentry,
+					struct mount *mount, u32 join)
+{
+	if (!slot)
+		return -EINVAL;
+	PATH_WALK(slot)->dentry = dentry;
+	PATH_WALK(slot)->mount = mount;
+	return slot_path_walk(slot->index, field, join);
+}
+
+static __always_inline int slot_path(struct event_slot *slot, u32 field, struct path *path, u32 join)
+{
+	struct vfsmount *mnt = path_mount(path);
+
+	return slot_path_at(slot, field, path_dentry(path), mnt ? mount_of(mnt) : NULL, join);
+}
+
+#define text_path_at(e, field, dentry, mount)                                                      \
+	slot_path_at(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), dentry, mount,     \
+		     false)
 #define text_path(e, field, path)                                                                  \
-	slot_path(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), (u64)(path), false)
+	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
 
 /* The current process's open files, if its table reaches to `fd`. */
 static __always_inline struct file **files_below(u32 fd)
@@ -331,7 +354,7 @@ __noinline int slot_path_requested(u32 index, u32 field, int dirfd, u64 name)
 	bpf_probe_read_user(&first, 1, (const void *)name);
 	base = path_base(dirfd, first);
 	if (base)
-		slot_path(index, field, (u64)base, true);
+		slot_path(slot, field, base, true);
 	cut = text->size & TEXT_CUT;
 	at = *(volatile u32 *)&slot->tail;
 	nul = at - 1;

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The page cache: pages and folios, the file they belong to, and where a file that is known only by
+ * its inode is mounted. Only the fields used.
+ */
+#pragma once
+
+#include "kernel/page.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct address_space {
+	struct inode *host;
+};
+struct page {
+	unsigned long flags;
+	unsigned long compound_head;
+	struct address_space *mapping;
+};
+struct folio {
+	unsigned long flags;
+	struct address_space *mapping;
+	unsigned int _nr_pages;
+};
+/* the number of pages has this name before 6.15 (4996fc547f5b) */
+struct folio___pre615 {
+	unsigned int _folio_nr_pages;
+};
+/* the flags are a struct from 6.18 on (53fbef56e07d) */
+struct page_flags___618 {
+	unsigned long f;
+};
+struct folio___618 {
+	struct page_flags___618 flags;
+};
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+struct hlist_head {
+	struct hlist_node *first;
+};
+struct list_head {
+	struct list_head *next;
+};
+struct inode___aliases {
+	struct hlist_head i_dentry;
+};
+struct dentry___alias {
+	union {
+		struct hlist_node d_alias;
+	} d_u;
+};
+/* a super block's mounts are a list of its own from 6.18 on */
+struct super_block___mounts {
+	struct mount *s_mounts;
+};
+struct super_block___pre618 {
+	struct list_head s_mounts;
+};
+struct mount___pre618 {
+	struct list_head mnt_instance;
+};
+struct mount___618 {
+	struct mount *mnt_next_for_sb;
+};
+
+#pragma clang attribute pop
+
+enum pageflags {
+	PG_head = 6, /* only its name counts */
+};
+
+static __always_inline bool folio_is_large(struct folio *folio)
+{
+	unsigned long flags;
+
+	if (bpf_core_field_exists(((struct folio___618 *)folio)->flags.f))
+		flags = ((struct folio___618 *)folio)->flags.f;
+	else
+		flags = folio->flags;
+	return flags & (1ul << bpf_core_enum_value(enum pageflags, PG_head));
+}
+
+/* How much of its file a folio (as a tp_btf program is given it) holds. */
+static __always_inline u64 folio_bytes(struct folio *folio)
+{
+	u64 pages = 1;
+
+	if (!folio_is_large(folio))
+		return page_size();
+	if (bpf_core_field_exists(folio->_nr_pages))
+		pages = folio->_nr_pages;
+	else if (bpf_core_field_exists(((struct folio___pre615 *)folio)->_folio_nr_pages))
+		pages = ((struct folio___pre615 *)folio)->_folio_nr_pages;
+	return pages * page_size();
+}
+
+/* The file whose content a page is, or NULL: of no file. */
+static __always_inline struct inode *page_inode(struct page *page)
+{
+	unsigned long head = BPF_CORE_READ(page, compound_head);
+	struct address_space *mapping;
+
+	if (head & 1)
+		page = (struct page *)(head - 1);
+	mapping = BPF_CORE_READ(page, mapping);
+	if (!mapping || (unsigned long)mapping & 3) /* anonymous, or not a file's */
+		return NULL;
+	return BPF_CORE_READ(mapping, host);
+}
+
+/* A name of the inode, or NULL: it has none left. */
+static __always_inline struct dentry *inode_dentry(struct inode *inode)
+{
+	struct hlist_node *alias = BPF_CORE_READ((struct inode___aliases *)inode, i_dentry.first);
+
+	if (!alias)
+		return NULL;
+	return (void *)alias - bpf_core_field_offset(struct dentry___alias, d_u.d_alias);
+}
+
+/* The mount that a file system was mounted by last, or NULL. */
+static __always_inline struct mount *sb_mount(struct super_block *sb)
+{
+	struct list_head *at;
+
+	if (bpf_core_field_exists(((struct mount___618 *)0)->mnt_next_for_sb))
+		return BPF_CORE_READ((struct super_block___mounts *)sb, s_mounts);
+	at = BPF_CORE_READ((struct super_block___pre618 *)sb, s_mounts.next);
+	return (void *)at - bpf_core_field_offset(struct mount___pre618, mnt_instance);
+}

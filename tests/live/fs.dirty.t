@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""fs.dirty: pages made dirty, charged to the process and the file that were written.
+
+Truth: the workload's own count, and the kernel's account of each process, write_bytes of /proc/PID/io.
+"""
+
+import mmap
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+from scratch import *
+
+PAGE = mmap.PAGESIZE
+MIB = 1 << 20
+
+
+def write_bytes():
+    return int(next(l for l in open("/proc/self/io") if l.startswith("write_bytes")).split()[1])
+
+
+def in_process(work):
+    """Runs work() in a child; its pid and the write_bytes that the kernel charged it with."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            before = write_bytes()
+            work()
+            os.write(w, b"%d" % (write_bytes() - before))
+        finally:
+            os._exit(0)
+    os.close(w)
+    with os.fdopen(r) as f:
+        charged = int(f.read() or -1)
+    os.waitpid(pid, 0)
+    return pid, charged
+
+
+def writes(path, size):
+    def work():
+        with open(path, "wb", buffering=0) as f:
+            for _ in range(size // MIB):
+                f.write(b"x" * MIB)
+            os.fsync(f.fileno())
+    return work
+
+
+def rewrites(path):
+    """Pages that are dirty already are not charged again."""
+    def work():
+        with open(path, "wb", buffering=0) as f:
+            for _ in range(3):
+                os.pwrite(f.fileno(), b"y" * MIB, 0)
+    return work
+
+
+def maps(path, pages):
+    def work():
+        with open(path, "r+b") as f, mmap.mmap(f.fileno(), pages * PAGE) as m:
+            for i in range(pages):
+                m[i * PAGE] = 1
+    return work
+
+
+def main():
+    private_mounts()
+    folder = scratch_fs("ext4")
+    if not folder:
+        skip("no ext4 to be written to")
+    one, two, again, mapped = (f"{folder}/{n}" for n in ("one", "two", "again", "mapped"))
+    with open(mapped, "wb") as f:
+        f.write(b"z" * MIB)
+    os.sync()
+    works = [(one, writes(one, 8 * MIB), 8 * MIB), (two, writes(two, 5 * MIB), 5 * MIB),
+             (again, rewrites(again), MIB), (mapped, maps(mapped, 100), None)]
+    with Sonda("top", "fs.dirty", "--by", "pid,path", "--interval", "1h") as s:
+        told = [in_process(work) for _, work, _ in works]
+    got = {(r["pid"], r["path"]): r["dirtied_bytes"] for r in s.rows}
+    for (path, _, size), (pid, charged) in zip(works, told):
+        mine = got.get((pid, path), 0)
+        if size:
+            check_equal(mine, size, f"bytes of {path} by its writer")
+        else:  # where folios are large more is dirtied than was touched
+            check(100 * PAGE <= mine <= MIB, f"bytes of {path} by its writer: {mine}")
+        check_equal(sum(n for k, n in got.items() if k[0] == pid), charged, f"{path}: write_bytes of the writer")
+        others = [k for k in got if k[1] == path and k[0] != pid]
+        check_equal(others, [], f"nobody else is charged for {path}")
+    done()
+
+
+main()

@@ -31,32 +31,24 @@ struct dirty_values {
 METRICS(dirtied, struct dirty_labels, struct dirty_values, 8192, "Pages made dirty");
 
 /* A block device's own pages hold the metadata of its file system. */
-static __always_inline void name_of(struct inode *inode, char *path)
+static __always_inline bool is_metadata(struct inode *inode)
 {
-	if (inode_type(inode) == FILE_TYPE_BLOCK)
-		__builtin_memcpy(path, "[device]", 8);
-	else
-		file_name(path, inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	return inode_type(inode) == FILE_TYPE_BLOCK;
 }
 
-static __always_inline u32 device_of(struct inode *inode)
-{
-	if (inode_type(inode) == FILE_TYPE_BLOCK)
-		return BPF_CORE_READ(inode, i_rdev);
-	return BPF_CORE_READ(inode, i_sb, s_dev);
-}
-
-static __noinline int page_dirtied(struct inode *inode, u64 bytes)
+static __noinline int count_dirtied(struct inode *inode, u64 bytes, struct file_name *name)
 {
 	struct dirty_labels key = {};
 	struct dirty_values *row;
 
-	if (!inode || !wanted())
+	if (!inode)
 		return 0;
 	if (label(dirtied, 0))
 		bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (label(dirtied, 1) && is_metadata(inode))
+		__builtin_memcpy(key.path, "[device]", 8);
 	if (label(dirtied, 1))
-		name_of(inode, key.path);
+		file_name_label(key.path, name);
 	if (label(dirtied, 2))
 		key.inode = BPF_CORE_READ(inode, i_ino);
 	if (label(dirtied, 3))
@@ -66,13 +58,25 @@ static __noinline int page_dirtied(struct inode *inode, u64 bytes)
 	if (label(dirtied, 5))
 		key.uid = task_uid(current_task());
 	if (label(dirtied, 6))
-		key.device = device_of(inode);
+		key.device = is_metadata(inode) ? BPF_CORE_READ(inode, i_rdev)
+						: BPF_CORE_READ(inode, i_sb, s_dev);
 	row = row_of(dirtied, &key);
 	if (!row)
 		return 0;
 	add(row->dirtied_bytes, bytes);
 	add(row->times, 1);
 	return 0;
+}
+
+static __noinline int page_dirtied(struct inode *inode, u64 bytes)
+{
+	struct file_name *name = NULL;
+
+	if (!inode || !wanted())
+		return 0;
+	if (label(dirtied, 1) && !is_metadata(inode))
+		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	return count_dirtied(inode, bytes, name);
 }
 
 DIRTIED()

@@ -47,6 +47,10 @@ struct inode___aliases {
 	struct hlist_head i_dentry;
 };
 struct dentry___alias {
+	struct hlist_node d_alias;
+};
+/* it was in a union with a name before 7.0 */
+struct dentry___pre70 {
 	union {
 		struct hlist_node d_alias;
 	} d_u;
@@ -117,7 +121,9 @@ static __always_inline struct dentry *inode_dentry(struct inode *inode)
 
 	if (!alias)
 		return NULL;
-	return (void *)alias - bpf_core_field_offset(struct dentry___alias, d_u.d_alias);
+	if (bpf_core_field_exists(struct dentry___alias, d_alias))
+		return (void *)alias - bpf_core_field_offset(struct dentry___alias, d_alias);
+	return (void *)alias - bpf_core_field_offset(struct dentry___pre70, d_u.d_alias);
 }
 
 /* The mount that a file system was mounted by last, or NULL. */

@@ -3,7 +3,10 @@
  * Names of files as labels of metric tables. A path is walked once, when a name is first seen, and
  * again when it has been renamed or replaced; then one look-up gives it.
  *
- *	file_name(key.path, file_dentry(file), file_mount(file));
+ *	struct file_name *name = file_named(file_dentry(file), file_mount(file));
+ *	count_it(name, ...);			a function of its own: the key is large for the stack
+ *		...
+ *		file_name_label(key.path, name);
  *
  * A path that is too long for the label keeps its end, behind ".../".
  */
@@ -11,7 +14,7 @@
 
 #include "sonda/path.h"
 
-#define FILE_NAME_MAX 96
+#define FILE_NAME_MAX   96
 #define FILE_NAMES_KEPT 8192
 
 /* The name was this one's, when the path was walked: a dentry's memory is used again. */
@@ -52,13 +55,13 @@ static __noinline int file_name_copy(struct event_slot *slot, struct file_name *
 	text = (void *)slot->body;
 	size = text->size & ~TEXT_CUT;
 	at = text->at;
-	barrier_var(size);
-	if (size >= FILE_NAME_MAX) {
+	if (size > FILE_NAME_MAX - 1) {
 		at += size - (FILE_NAME_MAX - 1);
 		size = FILE_NAME_MAX - 1;
 	}
+	barrier_var(size); /* or 5.10 knows the bounds of another register */
 	barrier_var(at);
-	if (at >= EVENT_MAX)
+	if (size > FILE_NAME_MAX - 1 || at >= EVENT_MAX)
 		return -E2BIG;
 	__builtin_memset(to->path, 0, sizeof(to->path));
 	bpf_probe_read_kernel(to->path, size, &slot->body[at]);
@@ -67,7 +70,8 @@ static __noinline int file_name_copy(struct event_slot *slot, struct file_name *
 	return 0;
 }
 
-static __always_inline int file_name_walk(struct file_name *to, struct dentry *dentry, struct mount *mount)
+static __always_inline int file_name_walk(struct file_name *to, struct dentry *dentry,
+					  struct mount *mount)
 {
 	struct file_name_draft *draft = event_new(file_name_draft);
 
@@ -117,10 +121,9 @@ static __always_inline struct mount *file_mount(struct file *file)
 	return mnt ? mount_of(mnt) : NULL;
 }
 
-/* Puts a file's name into a label of FILE_NAME_MAX bytes; what has none stays empty. */
-#define file_name(label, dentry, mount)                                                            \
-	do {                                                                                       \
-		struct file_name *kept_name = file_named(dentry, mount);                           \
-		if (kept_name)                                                                     \
-			__builtin_memcpy(label, kept_name->path, FILE_NAME_MAX);                   \
+/* Puts a name into a label of FILE_NAME_MAX bytes; NULL leaves it empty. */
+#define file_name_label(label, name)                                          \
+	do {                                                                  \
+		if (name)                                                     \
+			__builtin_memcpy(label, (name)->path, FILE_NAME_MAX); \
 	} while (0)

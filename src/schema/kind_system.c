@@ -12,9 +12,18 @@
 #include "base/units.h"
 #include "schema/syscalls.h"
 
-#define X(number, name) { number, #name },
-static const struct names_row syscall_rows[] = { SYSCALLS_OWN(X) SYSCALLS_COMMON(X) };
+enum { SYSCALL_UNKNOWN = 0x1fffffff, SYSCALL_32BIT = 0x20000000 };
+#define X(number, name)   { number, #name },
+#define X32(number, name) { SYSCALL_32BIT | number, "i386:" #name },
+/* clang-format off */
+static const struct names_row syscall_rows[] = {
+	SYSCALLS_OWN(X) SYSCALLS_COMMON(X)
+	{ SYSCALL_UNKNOWN, "unknown" },
+	SYSCALLS_32BIT(X32) SYSCALLS_COMMON(X32)
+};
+/* clang-format on */
 #undef X
+#undef X32
 static const struct names syscalls = {
 	.enum_name = "", .prefix = "", .at = syscall_rows, .count = ARRAY_LEN(syscall_rows)
 };

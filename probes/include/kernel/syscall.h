@@ -52,6 +52,12 @@ struct task_struct___thread_info {
 #define SYSCALLS_32BIT 1
 #define SYSCALL_NR_X32 0x40000000 /* the x32 ABI's calls: the same numbers with this bit */
 
+/* As it was asked for; -1: the registers are those from before a signal (rt_sigreturn). */
+static __always_inline long syscall_nr_raw(const struct pt_regs *regs)
+{
+	return regs->orig_rax;
+}
+
 static __always_inline long syscall_nr(const struct pt_regs *regs)
 {
 	return regs->orig_rax & ~SYSCALL_NR_X32;

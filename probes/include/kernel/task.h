@@ -99,6 +99,20 @@ static __always_inline struct cgroup *cgroup_parent(struct cgroup *cg)
 	return parent ? BPF_CORE_READ(parent, cgroup) : NULL;
 }
 
+/* The current thread's command name; what is behind its end is zero. */
+static __always_inline void comm_now(char comm[16])
+{
+	const u64 *words;
+
+	if (DIRECT) {
+		words = (const u64 *)direct(struct task_struct, current_task())->comm;
+		((u64 *)comm)[0] = words[0];
+		((u64 *)comm)[1] = words[1];
+	} else {
+		bpf_get_current_comm(comm, 16);
+	}
+}
+
 /* When the process (not the thread) began, CLOCK_BOOTTIME. */
 static __always_inline u64 task_start_ns(struct task_struct *task)
 {

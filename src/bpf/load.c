@@ -117,6 +117,17 @@ static int slot_gate(struct object *o, unsigned slot, const struct load_options 
 	return 0;
 }
 
+/* Is any of its programs of the part that is wanted? */
+static bool slot_wanted(const struct object *o, unsigned slot, enum load_part part)
+{
+	if (part == LOAD_ALL)
+		return true;
+	vec_for_each(p, &o->programs)
+		if (p->slot == slot && p->told.is_snapshot == (part == LOAD_SNAPSHOTS))
+			return true;
+	return false;
+}
+
 static int choose(struct object *o, const struct load_options *options, struct err *e)
 {
 	vec_for_each(p, &o->programs)
@@ -125,6 +136,9 @@ static int choose(struct object *o, const struct load_options *options, struct e
 		struct slot_part *s = &o->slots.at[slot];
 		int code;
 
+		s->rank = 0;
+		if (!slot_wanted(o, slot, options->part))
+			continue;
 		do {
 			s->rank = slot_lowest(o, slot);
 			code = s->rank ? slot_gate(o, slot, options, e) : 0;

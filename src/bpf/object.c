@@ -213,6 +213,7 @@ static int program_read(struct object *o, struct bpf_program *handle, struct err
 			    p->told.name, text);
 	p->told.at_start = types_tag(t, p->told.func, -1, "start", 0);
 	p->runs_by_hand = (text || p->told.at_start) && !str_startswith(p->told.hook, "iter");
+	p->told.is_snapshot = !text && !p->told.at_start && str_startswith(p->told.hook, "iter");
 	return 0;
 }
 

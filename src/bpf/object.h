@@ -105,6 +105,7 @@ struct object_program {
 	unsigned rank;       /* of ALT; 1 for a program without */
 	const char *missed;  /* OPTIONAL: what isn't seen without it; NULL: it is required */
 	const char *targets; /* TARGETS; NULL: none */
+	bool is_snapshot;    /* an iterator that isn't run by EVERY */
 	uint32_t row_type;   /* ROWS: BTF id of the struct an iterator writes; 0: none */
 	uint32_t every_ms;   /* EVERY: to be run each so often by object_run(); 0: no */
 	bool at_start;       /* AT_START: to be run once by object_run(), when all is attached */
@@ -127,8 +128,12 @@ void object_slot(const struct object *o, size_t nth, struct object_slot *ret_slo
 
 /* ---- loading ---- */
 
+/* Snapshots are iterators that aren't run by EVERY: those with ROWS, and those that gather for them. */
+enum load_part { LOAD_ALL, LOAD_SNAPSHOTS, LOAD_WITHOUT_SNAPSHOTS };
+
 struct load_options {
-	unsigned ifindex; /* interface for XDP and TC programs; 0: none was given */
+	enum load_part part; /* programs of the other part are neither loaded nor missed */
+	unsigned ifindex;    /* interface for XDP and TC programs; 0: none was given */
 	/* Called when the maps are there and nothing is attached yet, to fill them. Once more for
 	 * each retry. 0, or negative with `e` set: ends the loading. */
 	int (*before_attach)(struct object *o, void *ctx, struct err *e);

@@ -57,6 +57,7 @@ static void cost_options(void *cfg, struct opt_set *set)
 					     .count = ARRAY_LEN(cost_opts),
 					     .cfg = c });
 	session_options(&c->session, set);
+	session_stream_options(&c->session, set);
 }
 
 static void cost_done(void *cfg)

@@ -19,6 +19,7 @@ static void record_options(void *cfg, struct opt_set *set)
 					     .count = ARRAY_LEN(record_opts),
 					     .cfg = cfg });
 	session_options(&w->session, set);
+	session_stream_options(&w->session, set);
 	run_end_options(&w->run, set);
 }
 

@@ -3,21 +3,40 @@
 #include "cmd/command.h"
 
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/table.h"
 #include "base/term.h"
-#include "bpf/object.h"
+#include "cmd/rows.h"
 #include "enrich/enrich.h"
 #include "pipeline/session.h"
+#include "pipeline/snapshot.h"
+#include "sink/columns.h"
+#include "sink/out.h"
 #include "sink/sink.h"
 
 #include <errno.h>
 
+/* What people call it, and which fields they want to see first. */
+struct topic {
+	const char *name, *probe;
+	const char *fields; /* of text; NULL: those not hidden */
+};
+static const struct topic topics[] = {
+	{ "process", "process.list",
+	  "pid,ppid,user,state,threads,fds,rss_bytes,swap_bytes,cpu_ns,start_ns,unit,comm,args" },
+	{ "file", "fs.handle", NULL },
+	{ "socket", "net.socket", NULL },
+};
+
 struct show {
 	struct session session;
-	const char *format;
+	const struct topic *topic; /* NULL: a probe was named */
+	const char *format, *sort;
 	struct strlist fields;
-	bool no_header;
+	bool no_header, reverse;
 	uint64_t count;
 };
 
@@ -25,23 +44,19 @@ struct show {
 static const struct opt show_opts[] = {
 	{ "output",    OPT_STR,  offsetof(struct show, format),    "FORMAT", "text, json, csv or null", .letter = 'o' },
 	{ "fields",    OPT_LIST, offsetof(struct show, fields),    "LIST",   "these fields in this order", .letter = 'f' },
+	{ "sort",      OPT_STR,  offsetof(struct show, sort),      "FIELD",  "numbers most first, texts from A", .letter = 's' },
+	{ "reverse",   OPT_BOOL, offsetof(struct show, reverse),   NULL,     "the other way round", .letter = 'r' },
 	{ "no-header", OPT_BOOL, offsetof(struct show, no_header), NULL,     "no header line" },
 	{ "count",     OPT_U64,  offsetof(struct show, count),     "N",      "at most so many rows", .letter = 'n' },
 };
 /* clang-format on */
 
-/* A row's schema with what is done to its rows. */
-struct shown {
-	const struct schema *schema;
-	struct filter_bound *where;
-};
-
 struct showing {
-	const struct show *cfg;
+	struct show *cfg;
 	const struct sink_ops *ops;
 	struct sink *sink;
 	struct wall wall;
-	vec(struct shown) schemas;
+	struct rows sorted;
 	uint64_t rows;
 	struct err *e;
 };
@@ -51,7 +66,19 @@ static void show_init(void *cfg)
 	struct show *s = cfg;
 
 	session_init(&s->session);
-	s->session.without_events = s->session.without_tables = true;
+	s->session.without_events = s->session.without_tables = s->session.only_snapshots = true;
+}
+
+static int show_word(struct opt_set *set, const char *word, void *ctx, struct err *e)
+{
+	struct show *s = ctx;
+
+	for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+		if (str_eq(topics[i].name, word) || str_eq(topics[i].probe, word)) {
+			s->topic = &topics[i];
+			word = s->topic->probe;
+		}
+	return session_word(set, word, &s->session, e);
 }
 
 static void show_options(void *cfg, struct opt_set *set)
@@ -63,6 +90,8 @@ static void show_options(void *cfg, struct opt_set *set)
 					     .count = ARRAY_LEN(show_opts),
 					     .cfg = s });
 	session_options(&s->session, set);
+	set->word = show_word;
+	set->ctx = s;
 }
 
 static void show_done(void *cfg)
@@ -73,19 +102,23 @@ static void show_done(void *cfg)
 	strlist_done(&s->fields);
 }
 
+static bool is_text(const struct show *s)
+{
+	return str_eq(s->format ?: "text", "text");
+}
+
 static int sink_start(struct showing *g, struct err *e)
 {
-	const struct show *cfg = g->cfg;
+	struct show *cfg = g->cfg;
 	struct sink_options options = {
 		.fd = STDOUT_FILENO,
 		.cancel_fd = -1,
 		.no_header = cfg->no_header,
 		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
-		.fields = (const char *const *)cfg->fields.at,
-		.field_count = cfg->fields.len,
 		.wall = &g->wall,
 		.one_probe = true,
+		.snapshot = true,
 	};
 
 	g->ops = sink_find(cfg->format ?: "text");
@@ -93,64 +126,56 @@ static int sink_start(struct showing *g, struct err *e)
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "unknown format '%s' (expected text, json, csv or null)",
 			       cfg->format);
+	if (!cfg->fields.len && is_text(cfg) && cfg->topic && cfg->topic->fields)
+		str_split(cfg->topic->fields, &cfg->fields);
+	options.fields = (const char *const *)cfg->fields.at;
+	options.field_count = cfg->fields.len;
 	wall_init(&g->wall);
 	return g->ops->open(&options, &g->sink, e);
 }
 
-/* Every sort of row that the probe has, with the enrichers' fields and the condition. */
-static int schemas_start(struct showing *g, struct err *e)
+static const char *field_nth(const void *ctx, size_t i)
 {
-	const struct session *s = &g->cfg->session;
-	const struct watched *w = &s->probes.at[0];
-	const struct declaration *d = w->probe->decl;
+	const struct schema *s = ctx;
 
-	for (size_t i = 0; i < d->row_count; i++) {
-		struct shown *shown = vec_add(&g->schemas);
-
-		shown->schema = s->enrich ? enrich_schema(s->enrich, &d->rows[i]) : &d->rows[i];
-		if (session_condition(s, w, shown->schema, &shown->where, e) < 0 ||
-		    g->ops->bind(g->sink, shown->schema, e) < 0)
-			return -e->code;
-	}
-	return 0;
+	return i < s->field_count ? s->fields[i].name : NULL;
 }
 
-static int on_record(const struct record *record, const void *bytes, void *ctx)
+static int sort_check(const struct schema *s, const char *name, struct err *e)
+{
+	const char *near;
+
+	if (!name || columns_field(s, name))
+		return 0;
+	near = suggest_from(name, field_nth, s);
+	return fail_as(e, EXIT_USAGE, EINVAL, "--sort: %s has no field '%s'%s%s%s", s->probe, name,
+		       near ? " (did you mean '" : "", near ?: "", near ? "'?)" : "");
+}
+
+static int on_row(const struct row *row, void *ctx)
 {
 	struct showing *g = ctx;
-	struct row row = { .bytes = bytes,
-			   .size = record->size,
-			   .cpu = record->cpu,
-			   .seq = record->seq,
-			   .at_ns = record->at_ns };
+	const char *sort = g->cfg->sort;
 
-	if (g->cfg->count && g->rows >= g->cfg->count)
+	if (sort) {
+		rows_keep(&g->sorted, row, columns_field(row->schema, sort));
 		return 0;
-	vec_for_each(shown, &g->schemas) {
-		if (shown->schema->type_id != record->type || record->size < shown->schema->size)
-			continue;
-		row.schema = shown->schema;
-		if (shown->where && !filter_matches(shown->where, &row))
-			return 0;
-		g->rows++;
-		return g->ops->row(g->sink, &row, g->e);
 	}
-	return 0;
+	if (g->cfg->count && g->rows >= g->cfg->count)
+		return 1; /* enough */
+	g->rows++;
+	return g->ops->row(g->sink, row, g->e);
 }
 
-static int iterators_run(struct showing *g, struct err *e)
+static int sorted_show(struct showing *g)
 {
-	const struct object *o = g->cfg->session.probes.at[0].probe->object;
+	uint64_t left = g->cfg->count ?: UINT64_MAX;
 	int err = 0;
 
-	for (size_t i = 0; !err && i < object_program_count(o); i++) {
-		struct object_program p;
-
-		object_program(o, i, &p);
-		if (p.row_type && p.state == PROGRAM_USED)
-			err = object_rows(o, p.name, on_record, g, e);
-	}
-	return err ? err : g->ops->flush(g->sink, e);
+	rows_sort(&g->sorted);
+	for (size_t i = 0; !err && i < g->sorted.at.len && left--; i++)
+		err = g->ops->row(g->sink, &g->sorted.at.at[i].row, g->e);
+	return err;
 }
 
 static bool names_processes(const struct show *cfg)
@@ -165,61 +190,132 @@ static bool names_processes(const struct show *cfg)
 	for (size_t i = 0; where && (name = filter_field(where, i)); i++)
 		if (enrich_of_process(name))
 			return true;
-	return !cfg->fields.len && !str_eq(cfg->format ?: "text", "text");
+	return (!cfg->fields.len && !is_text(cfg)) || (cfg->sort && enrich_of_process(cfg->sort));
 }
 
-static int show_rows(struct showing *g, struct show *cfg, struct err *e)
+static int show_start(struct showing *g, struct snapshot *snapshot, struct err *e)
 {
-	struct session *s = &cfg->session;
-	int err = session_ready(s, e);
+	struct session *s = &g->cfg->session;
+	const struct schema *schema;
+	int err = sink_start(g, e);
+
+	for (size_t i = 0; !err && (schema = snapshot_schema(snapshot, i)); i++) {
+		err = sort_check(schema, g->cfg->sort, e);
+		if (!err)
+			err = g->ops->bind(g->sink, schema, e);
+	}
+	if (!err && s->enrich && names_processes(g->cfg))
+		err = enrich_prime(s->enrich, e);
+	return err ? err : snapshot_load(snapshot, e);
+}
+
+static int show_rows(struct showing *g, struct err *e)
+{
+	auto_ptr(snapshot) snapshot = NULL;
+	int err = session_ready(&g->cfg->session, e);
 
 	if (!err)
-		err = sink_start(g, e);
+		err = snapshot_new(&g->cfg->session, &snapshot, e);
 	if (!err)
-		err = schemas_start(g, e);
-	if (!err && s->enrich && names_processes(cfg))
-		err = enrich_prime(s->enrich, e);
+		err = show_start(g, snapshot, e);
 	if (!err)
-		err = session_load(s, e);
-	return err ? err : iterators_run(g, e);
+		err = snapshot_read(snapshot, on_row, g, e);
+	if (err >= 0)
+		err = sorted_show(g);
+	return err < 0 ? err : g->ops->flush(g->sink, e);
+}
+
+/* ---- what there is ---- */
+
+static const char *topic_of(const char *probe)
+{
+	for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+		if (str_eq(topics[i].probe, probe))
+			return topics[i].name;
+	return probe;
+}
+
+static void list_row(struct strbuf *out, struct table *t, bool as_json, const struct probe *p)
+{
+	struct json j = { .out = out };
+
+	if (!as_json) {
+		table_str(t, topic_of(p->name));
+		table_str(t, p->name);
+		table_str(t, p->decl->doc);
+		table_row_end(t);
+		return;
+	}
+	json_obj_begin(&j);
+	json_key(&j, "show");
+	json_str(&j, topic_of(p->name));
+	json_key(&j, "probe");
+	json_str(&j, p->name);
+	json_key(&j, "doc");
+	json_str(&j, p->decl->doc);
+	json_obj_end(&j);
+	json_line_end(&j);
+}
+
+static int show_list(const struct show *s, struct err *e)
+{
+	static const struct table_col cols[] = { { .title = "SHOW" },
+						 { .title = "PROBE" },
+						 { .title = "WHAT" } };
+	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
+				     .colour = term_has_colour(STDOUT_FILENO),
+				     .no_header = s->no_header,
+				     .settle_rows = 1000 };
+	auto_done(strbuf) out = { 0 };
+	auto_ptr(table) table = table_new(cols, ARRAY_LEN(cols), style, &out);
+	bool as_json = str_eq(s->format ?: "text", "json");
+
+	vec_for_each(entry, &s->session.catalog.entries) {
+		auto_ptr(probe) p = NULL;
+
+		if (catalog_open(entry, &p, e) < 0) {
+			log_warn(NULL, "%s", e->text);
+			err_clear(e);
+		} else if (p->decl->row_count && !p->decl->internal) {
+			list_row(&out, table, as_json, p);
+		}
+	}
+	if (!as_json)
+		table_settle(table);
+	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
 static int show_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
 	struct show *s = cfg;
-	struct showing g = { .cfg = s, .e = e };
-	const struct declaration *d;
+	struct showing g = { .cfg = s, .e = e, .sorted.reverse = s->reverse };
 	int err;
 
 	if (rest->has_dashes)
 		return fail_as(e, EXIT_USAGE, EINVAL, "show takes no COMMAND: it shows what is");
-	if (s->session.probes.len != 1)
-		return fail_as(e, EXIT_USAGE, EINVAL, "one probe is expected (`sonda list`)");
-	d = s->session.probes.at[0].probe->decl;
-	if (!d->row_count) {
-		fail_as(e, EXIT_USAGE, EINVAL, "%s has no snapshots to show", d->name);
-		return hint(e,
-			    d->event_count ? "sonda trace %s shows its events"
-					   : "sonda top %s shows its tables",
-			    d->name);
-	}
-	err = show_rows(&g, s, e);
+	if (!s->session.probes.len)
+		return show_list(s, e);
+	err = show_rows(&g, e);
 	if (g.sink)
 		g.ops->close(g.sink);
-	vec_for_each(shown, &g.schemas)
-		filter_bound_free(shown->where);
-	vec_done(&g.schemas);
+	rows_done(&g.sorted);
 	return err;
 }
 
 const struct command command_show = {
 	.name = "show",
-	.synopsis = "PROBE [FILTERS] [OPTIONS]",
-	.help = "snapshots",
+	.synopsis = "[process|file|socket|PROBE] [FILTERS] [OPTIONS]",
+	.help = "snapshots: processes, open files, sockets",
 	.text = "Shows what is now: the rows of the probe's iterators, once, in the same formats as events and\n"
-		"with the same conditions and fields.",
-	.examples = "sonda show ./tasks.bpf.o --where 'nice > 0'\tof a probe of your own\n"
-		    "sonda show ./tasks.bpf.o -o json --fields pid,exe\tfor scripts\n",
+		"with the same conditions and fields. Without a word it lists what can be shown. Where the kernel\n"
+		"has no iterators, or they are not permitted, /proc is read instead and stderr says what that\n"
+		"leaves out.",
+	.examples =
+		"sonda show process --sort rss --count 10\twhat takes the most memory\n"
+		"sonda show file --where 'deleted == true' --sort size\twho holds deleted files\n"
+		"sonda show file --where \"path ~ '/var/log/**'\"\twho has a log open\n"
+		"sonda show socket --where 'state == listen'\twho listens where\n"
+		"sonda show socket --where 'retransmits > 0' --sort rtt -o json\tbad connections\n",
 	.cfg_size = sizeof(struct show),
 	.init = show_init,
 	.options = show_options,

@@ -21,6 +21,7 @@ void watch_options(void *cfg, struct opt_set *set)
 	struct watch *w = cfg;
 
 	session_options(&w->session, set);
+	session_stream_options(&w->session, set);
 	run_options(&w->run, set);
 }
 

@@ -23,9 +23,11 @@
 /* clang-format off */
 static const struct opt session_opts[] = {
 	{ "where",     OPT_STR,   offsetof(struct session, where_text),   "EXPR", "only rows for which this holds (err != 0 and path ~ '/etc/**')", .letter = 'w' },
-	{ "buffer",    OPT_BYTES, offsetof(struct session, buffer_bytes), "SIZE", "size of each probe's ring (1MiB)", .least = 4096, .most = 1 << 30 },
 	{ "interface", OPT_STR,   offsetof(struct session, interface),    "NAME", "network interface for probes that attach to one", .letter = 'i' },
 	{ "no-enrich", OPT_BOOL,  offsetof(struct session, no_enrich),    NULL,   "only what the kernel side tells: no exe, user, unit ..." },
+};
+static const struct opt stream_opts[] = {
+	{ "buffer",    OPT_BYTES, offsetof(struct session, buffer_bytes), "SIZE", "size of each probe's ring (1MiB)", .least = 4096, .most = 1 << 30 },
 };
 /* clang-format on */
 
@@ -75,6 +77,14 @@ void session_options(struct session *s, struct opt_set *set)
 					     .cfg = s });
 	set->word = session_word;
 	set->ctx = s;
+}
+
+void session_stream_options(struct session *s, struct opt_set *set)
+{
+	opt_set_add(set, (struct opt_table){ .title = "Stream",
+					     .rows = stream_opts,
+					     .count = ARRAY_LEN(stream_opts),
+					     .cfg = s });
 }
 
 int session_word(struct opt_set *set, const char *word, void *ctx, struct err *e)
@@ -268,7 +278,8 @@ static int feed_load(struct session *s, struct err *e)
 
 static int probes_load(struct session *s, struct err *e)
 {
-	struct load_options options = { .ifindex = 0 };
+	struct load_options options = { .part = s->only_snapshots ? LOAD_SNAPSHOTS
+								  : LOAD_WITHOUT_SNAPSHOTS };
 	int err;
 
 	if (s->interface) {

@@ -48,7 +48,8 @@ struct session {
 	uint64_t buffer_bytes; /* --buffer; 0: the probe's own */
 	const char *interface; /* --interface; NULL */
 	bool without_events, without_tables;
-	bool no_enrich; /* --no-enrich */
+	bool only_snapshots; /* nothing but the iterators */
+	bool no_enrich;      /* --no-enrich */
 	vec(struct watched) probes;
 	bool wants_processes;  /* exe, args or parents are shown or asked for */
 	struct probe *tracker; /* of process trees; NULL: not needed */
@@ -63,8 +64,10 @@ void session_init(struct session *s);
 /* Detaches, ends the child if it still waits, frees all. */
 void session_done(struct session *s);
 
-/* The options that every session has: filters, --where, --buffer, --interface. */
+/* The options that every session has: filters, --where, --interface. */
 void session_options(struct session *s, struct opt_set *set);
+/* Those of a session with a stream of events: --buffer. */
+void session_stream_options(struct session *s, struct opt_set *set);
 
 /* For opt_set.word: the word is a probe, with or without a condition of its own ("fs.open: err != 0"),
  * whose parameters become options. `ctx` is the session. */

@@ -483,8 +483,8 @@ static int field_allowed(const struct schema *s, const struct field *f, enum str
 {
 	if ((uint64_t)f->offset + f->size > s->size)
 		return fail(e, EINVAL, "'%s' lies outside the struct", f->name);
-	if (f->type == FIELD_TEXT && use != USE_EVENT)
-		return fail(e, EINVAL, "'%s': struct text is for events only; use char %s[N]",
+	if (f->type == FIELD_TEXT && use != USE_EVENT && use != USE_ROW)
+		return fail(e, EINVAL, "'%s': struct text is for events and rows; use char %s[N]",
 			    f->name, f->name);
 	if (f->type == FIELD_STACK && use != USE_EVENT)
 		return fail(e, EINVAL,

@@ -79,7 +79,8 @@ int columns_choose(const struct sink_options *o, const struct schema *s, bool hi
 	if (o->field_count) {
 		err = columns_named(o, s, &c, e);
 	} else {
-		column_add(&c, COLUMN_TIME, NULL, "time");
+		if (hidden || !o->snapshot)
+			column_add(&c, COLUMN_TIME, NULL, "time");
 		if (hidden || !o->one_probe)
 			column_add(&c, COLUMN_PROBE, NULL, "probe");
 		for (size_t i = 0; i < s->field_count; i++)

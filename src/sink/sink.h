@@ -25,6 +25,7 @@ struct sink_options {
 	const char *const *fields; /* --fields: names in order; NULL: the usual ones */
 	size_t field_count;
 	struct wall *wall; /* turns a row's time into wall time; borrowed */
+	bool snapshot;     /* all rows are of one moment: text has no time unless it is asked for */
 	bool one_probe;    /* all rows are of one probe: text needs no probe column */
 };
 

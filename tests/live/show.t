@@ -65,8 +65,8 @@ check_equal(sorted(r.rows[0]), ["comm", "tid"], "and no others")
 r = show("--where", own, "--count", 3)
 check_equal(len(r.rows), 3, "--count")
 text = show("--where", own, json_output=False).lines
-check_equal(text[0].split(), ["TIME", "PID", "TID", "KERNEL", "NICE", "COMM"], "text: the columns not hidden")
-check_equal({int(line.split()[2]) for line in text[1:]}, tids, "text: a line each")
+check_equal(text[0].split(), ["PID", "TID", "KERNEL", "NICE", "COMM"], "text: the columns not hidden")
+check_equal({int(line.split()[1]) for line in text[1:]}, tids, "text: a line each")
 csv = show("--where", own, "-o", "csv", "--fields", "tid,exe").lines
 check_equal(csv[0], "tid,exe", "CSV: header")
 check_equal({int(line.split(",")[0]) for line in csv[1:]}, tids, "CSV: a line each")
@@ -79,13 +79,19 @@ for process in nice.values():
 r = show("--where", f"pid in ({os.getpid()}, {pids[0]}, {pids[1]})")
 check_equal([row["tid"] for row in r.rows], [os.getpid()], "what ended is gone")
 
+r = run_sonda("show")
+check_equal({row["show"]: row["probe"] for row in r.rows}.items()
+            >= {"process": "process.list", "file": "fs.handle", "socket": "net.socket"}.items(), True,
+            "without a word: what there is")
+
 for args, words in [
     (["fs.open"], "no snapshots to show"),
     ([TASKS, "--fields", "nicee"], "did you mean 'nice'"),
     ([TASKS, "--where", "nicee == 1"], "nicee"),
     ([TASKS, "--pid", "1"], "has no --pid"),
     ([TASKS, "--", "true"], "takes no COMMAND"),
-    ([], "one probe is expected"),
+    ([TASKS, "--sort", "nicee"], "did you mean 'nice'"),
+    ([TASKS, "--buffer", "1MiB"], "unknown option '--buffer'"),
 ]:
     r = run_sonda("show", *args, json_output=False)
     check_equal(r.code, 2, f"exit code of show {args}")

@@ -26,7 +26,8 @@ ROW(handle, "A descriptor")
 	u64 inode KIND("inode") HIDE DOC("its inode");
 	u64 offset_bytes KIND("bytes") DOC("where the next read or write begins");
 	u64 size_bytes KIND("bytes") DOC("its length");
-	u64 disk_bytes KIND("bytes") HIDE DOC("what it takes on the device, without what is not written yet");
+	u64 disk_bytes KIND("bytes")
+		HIDE DOC("what it takes on the device, without what is not written yet");
 	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
 	u64 start_ns KIND("boottime") HIDE DOC("when the process began");
 	bool deleted DOC("it has no name any more: its space is free when the last descriptor is closed");

@@ -148,8 +148,9 @@ SEC("iter/task_file") int fds_add(struct bpf_iter__task_file *ctx)
 extern const void __per_cpu_offset __ksym __weak;
 extern const void nr_cpu_ids __ksym __weak;
 
-/* What the CPUs have not yet added to the sum, where it can be found. */
-static __noinline int percpu_rest(s32 *counters)
+/* What the CPUs have not yet added to the sum, where it can be found. Global, so that the verifier
+ * checks the loop once. */
+__noinline int percpu_rest(u64 counters)
 {
 	const u64 *offsets = &__per_cpu_offset;
 	const u32 *count_at = &nr_cpu_ids;
@@ -165,7 +166,7 @@ static __noinline int percpu_rest(s32 *counters)
 		if (cpu >= count)
 			break;
 		bpf_probe_read_kernel(&offset, sizeof(offset), &offsets[cpu]);
-		bpf_probe_read_kernel(&n, sizeof(n), (void *)counters + offset);
+		bpf_probe_read_kernel(&n, sizeof(n), (void *)(counters + offset));
 		rest += n;
 	}
 	return rest;
@@ -186,7 +187,8 @@ static __noinline long mm_pages(struct mm_struct *mm, u32 kind)
 
 		first = &((const struct mm_struct___list *)mm)->rss_stat;
 		counter = first + kind * bpf_core_type_size(struct percpu_counter);
-		n = BPF_CORE_READ(counter, count) + percpu_rest(BPF_CORE_READ(counter, counters));
+		n = BPF_CORE_READ(counter, count) +
+		    percpu_rest((u64)BPF_CORE_READ(counter, counters));
 	}
 	return n < 0 ? 0 : n;
 }

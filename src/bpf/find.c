@@ -2,7 +2,6 @@
 /* Is the place to attach there? Cheap looks before anything is loaded. */
 #include "bpf/attach.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -18,24 +17,6 @@
 #include "bpf/mounts.h"
 
 enum { TARGET_MAX = 512 };
-
-static int name_is_module(int dir_fd, const char *name, unsigned char type, void *ctx,
-			  struct err *e)
-{
-	(void)dir_fd;
-	(void)type;
-	(void)ctx;
-	(void)e;
-	return !str_eq(name, "vmlinux");
-}
-
-/* Modules bring BTF of their own, which isn't read here: what vmlinux lacks may be in them. */
-static bool kernel_has_module_btf(void)
-{
-	struct err e;
-
-	return dir_each("/sys/kernel/btf", name_is_module, NULL, &e) > 0;
-}
 
 int find_tracepoint(const struct attach_spec *spec, struct err *e)
 {

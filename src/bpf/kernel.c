@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "bpf/types.h"
 
+static const char kernel_btf_dir[] = "/sys/kernel/btf";
 static const char kernel_btf_path[] = "/sys/kernel/btf/vmlinux";
 
 static struct {
@@ -81,6 +83,23 @@ void kernel_btf_release(void)
 bool kernel_has_btf(void)
 {
 	return kernel.types || (!kernel.absent && !access(kernel_btf_path, R_OK));
+}
+
+static int name_is_module(int dir_fd, const char *name, unsigned char type, void *ctx,
+			  struct err *e)
+{
+	(void)dir_fd;
+	(void)type;
+	(void)ctx;
+	(void)e;
+	return !str_eq(name, "vmlinux");
+}
+
+bool kernel_has_module_btf(void)
+{
+	struct err e;
+
+	return dir_each(kernel_btf_dir, name_is_module, NULL, &e) > 0;
 }
 
 /* The reader, or NULL. */

@@ -16,6 +16,8 @@ struct types;
 
 /* Is there any? */
 MUST_USE bool kernel_has_btf(void);
+/* Modules bring BTF of their own, which isn't read here: what vmlinux lacks may be in them. */
+MUST_USE bool kernel_has_module_btf(void);
 /* Gives the memory back; the next question reads it again. */
 void kernel_btf_release(void);
 

@@ -20,6 +20,7 @@
 #include "bpf/capture.h"
 #include "bpf/kernel.h"
 #include "bpf/parts.h"
+#include "bpf/trim.h"
 #include "bpf/verify.h"
 
 enum {
@@ -489,6 +490,8 @@ int object_load(struct object *o, const struct load_options *options, struct err
 
 	if (o->loaded)
 		return fail(e, EBUSY, "the probe is already loaded");
+	if (object_trim(o, e) < 0)
+		return -e->code;
 	for (int i = 0; code == AGAIN && i < ATTEMPTS_MAX; i++) {
 		code = i ? object_reopen(o, e) : 0;
 		if (!code)

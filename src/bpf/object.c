@@ -55,10 +55,16 @@ static int open_failed(const struct object *o, int code, struct err *e)
 int object_reopen(struct object *o, struct err *e)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "sonda");
+	char btf_path[sizeof("/proc/self/fd/") + 12];
 	struct bpf_program *program;
 	struct bpf_map *map;
 
 	bpf_object__close(o->bpf);
+	o->bpf = NULL;
+	if (o->kernel_btf_fd >= 0) {
+		str_format(btf_path, sizeof(btf_path), "/proc/self/fd/%d", o->kernel_btf_fd);
+		opts.btf_custom_path = btf_path;
+	}
 	capture_begin();
 	o->bpf = bpf_object__open_mem(o->bytes, o->size, &opts);
 	if (!o->bpf)
@@ -293,6 +299,7 @@ static int object_new(const char *name, const void *bytes, size_t size, void *ow
 	o->bytes = bytes;
 	o->size = size;
 	o->owned = owned;
+	o->kernel_btf_fd = -1;
 	if (object_reopen(o, e) < 0 || types_read(o, e) < 0)
 		return -e->code;
 	maps_read(o);
@@ -329,6 +336,7 @@ void object_free(struct object *o)
 		return;
 	links_done(&o->links);
 	bpf_object__close(o->bpf);
+	fd_close(&o->kernel_btf_fd);
 	vec_for_each(p, &o->programs) {
 		free(TO_FREE(p->told.name));
 		free(TO_FREE(p->told.hook));

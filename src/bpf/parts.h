@@ -42,7 +42,8 @@ struct object {
 	char *name;
 	const void *bytes; /* of the ELF file */
 	size_t size;
-	void *owned; /* the bytes, when they are ours */
+	void *owned;       /* the bytes, when they are ours */
+	int kernel_btf_fd; /* a BTF to relocate against (trim.h); -1: the kernel's */
 	struct bpf_object *bpf;
 	struct types *types;
 	uint32_t probe_var;

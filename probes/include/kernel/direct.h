@@ -18,3 +18,19 @@ extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
 /* Known when the program is loaded: the branch not taken is removed. */
 #define DIRECT bpf_ksym_exists(bpf_rdonly_cast)
 #define direct(T, addr) ((T *)bpf_rdonly_cast(addr, bpf_core_type_id_kernel(T)))
+
+/* Any struct of the kernel that is one pointer. */
+struct hlist_head {
+	struct hlist_node *first;
+} __attribute__((preserve_access_index));
+
+/* The pointer that lies at `at`. */
+static __always_inline void *kernel_pointer(void *at)
+{
+	void *there = NULL;
+
+	if (DIRECT)
+		return direct(struct hlist_head, at)->first;
+	bpf_probe_read_kernel(&there, sizeof(there), at);
+	return there;
+}

@@ -37,9 +37,6 @@ struct folio___618 {
 struct hlist_node {
 	struct hlist_node *next;
 };
-struct hlist_head {
-	struct hlist_node *first;
-};
 struct list_head {
 	struct list_head *next;
 };

@@ -73,16 +73,14 @@ static __always_inline bool syscall_is_32bit(void)
 	return BPF_CORE_READ(task, thread_info.status) & 2 /* TS_COMPAT */;
 }
 
+/* No array: 5.10 can't index one on the stack by what it doesn't know. */
 static __always_inline u64 syscall_arg(const struct pt_regs *regs, u32 nth, bool is_32bit)
 {
-	if (is_32bit) {
-		u64 args[4] = { regs->rbx, regs->rcx, regs->rdx, regs->rsi };
-
-		return (u32)args[nth & 3];
-	}
-	u64 args[4] = { regs->rdi, regs->rsi, regs->rdx, regs->r10 };
-
-	return args[nth & 3];
+	if (is_32bit)
+		return (u32)(nth == 0 ? regs->rbx : nth == 1 ? regs->rcx : nth == 2 ? regs->rdx :
+			     nth == 3 ? regs->rsi : nth == 4 ? regs->rdi : regs->rbp);
+	return nth == 0 ? regs->rdi : nth == 1 ? regs->rsi : nth == 2 ? regs->rdx :
+	       nth == 3 ? regs->r10 : nth == 4 ? regs->r8 : regs->r9;
 }
 
 #endif

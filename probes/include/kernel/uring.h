@@ -29,6 +29,12 @@ struct io_open {
 	struct filename *filename;
 	struct open_how how;
 };
+struct kiocb {
+	s64 ki_pos;
+};
+struct io_rw {
+	struct kiocb kiocb;
+};
 
 #pragma clang attribute pop
 
@@ -46,4 +52,12 @@ static __always_inline const char *uring_open_name(struct io_open *open)
 	if (!bpf_core_field_exists(open->filename) || !bpf_core_field_exists(struct filename, uptr))
 		return NULL;
 	return BPF_CORE_READ(open, filename, uptr);
+}
+
+/* Where a read or a write begins, when it is submitted; -1: at the file's position. */
+static __always_inline s64 uring_rw_offset(struct io_kiocb *req)
+{
+	struct io_rw *rw = (void *)req + bpf_core_field_offset(struct io_kiocb, cmd);
+
+	return BPF_CORE_READ(rw, kiocb.ki_pos);
 }

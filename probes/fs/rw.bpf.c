@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Reads, writes and syncs of files: how many, how many bytes came or went (not how many were asked
+ * for), how long they took. By process and by file, whatever the call: read(2) and its kin, sendfile
+ * and splice, io_uring. Pipes, sockets and terminals are left out.
+ */
+#include "sonda.bpf.h"
+
+#include "sonda/file_calls.h"
+
+#define FILE_IO_OPS                                                                                \
+	(FILE_OP_BIT(READ) | FILE_OP_BIT(WRITE) | FILE_OP_BIT(SYNC) | FILE_OP_BIT(TRANSFER))
+#include "sonda/file_io.h"
+#include "sonda/file_name.h"
+#include "kernel/pagecache.h"
+
+#include <asm/fcntl.h>
+
+PROBE(rw, "fs", "Reads, writes and syncs of files, with bytes and latency");
+FILTERS("task errors min");
+
+enum rw_way { RW_WAY_BUFFERED, RW_WAY_DIRECT };
+
+struct rw_labels {
+	char comm[16] KIND("comm") DOC("command name of the thread");
+	enum file_op op DOC("read, write, sync, or fault: a page read in through a mapping");
+	s32 err KIND("errno") HIDE DOC("why it failed");
+	char path[FILE_NAME_MAX] KIND("path") DOC("file; if long, its end");
+	u64 inode KIND("inode") HIDE DOC("inode of the file");
+	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
+	u32 pid KIND("pid") HIDE DOC("process");
+	u32 uid KIND("uid") HIDE DOC("user the thread runs as");
+	u32 device KIND("device") HIDE DOC("device of the file system");
+	enum rw_way way HIDE DOC("buffered, or direct: past the page cache");
+	char fs[16] HIDE DOC("type of the file system");
+};
+struct rw_values {
+	u64 bytes COUNTER UNIT("bytes") DOC("bytes that were really read or written");
+	u64 calls COUNTER DOC("operations");
+	u64 errors COUNTER DOC("operations that failed");
+	HIST_LOG2(took_ns, 36, UNIT("ns") DOC("time an operation takes"));
+};
+METRICS(files, struct rw_labels, struct rw_values, 8192, "Reads, writes and syncs of files");
+
+static __always_inline void label_file(struct rw_labels *key, struct file *file,
+				       struct inode *inode)
+{
+	if (label(files, 4))
+		key->inode = BPF_CORE_READ(inode, i_ino);
+	if (label(files, 8))
+		key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (label(files, 9) && file && BPF_CORE_READ(file, f_flags) & O_DIRECT)
+		key->way = RW_WAY_DIRECT;
+	if (label(files, 10))
+		bpf_probe_read_kernel_str(key->fs, sizeof(key->fs),
+					  BPF_CORE_READ(inode, i_sb, s_type, name));
+}
+
+static __always_inline void label_task(struct rw_labels *key)
+{
+	if (label(files, 0))
+		bpf_get_current_comm(key->comm, sizeof(key->comm));
+	if (label(files, 5))
+		key->cgroup = task_cgroup_id(current_task());
+	if (label(files, 6))
+		key->pid = bpf_get_current_pid_tgid() >> 32;
+	if (label(files, 7))
+		key->uid = task_uid(current_task());
+}
+
+static __noinline int count_io(struct file_io *io, struct file_name *name)
+{
+	struct rw_labels key = {};
+	struct rw_values *row;
+
+	if (!io)
+		return 0;
+	label_task(&key);
+	label_file(&key, io->file, io->inode);
+	if (label(files, 1))
+		key.op = io->op;
+	if (label(files, 2))
+		key.err = io->ret < 0 ? io->ret : 0;
+	if (label(files, 3))
+		file_name_label(key.path, name);
+	row = row_of(files, &key);
+	if (!row)
+		return 0;
+	add(row->calls, 1);
+	if (io->ret < 0)
+		add(row->errors, 1);
+	else if (io->op != FILE_OP_SYNC)
+		add(row->bytes, io->ret);
+	if (io->op != FILE_OP_FAULT)
+		observe(row->took_ns, io->took_ns);
+	return 0;
+}
+
+static __noinline int io_done(void *ctx, struct file_io *io)
+{
+	struct file_name *name = NULL;
+
+	if (!io || !wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
+		return 0;
+	if (label(files, 3))
+		name = file_named(file_dentry(io->file), file_mount(io->file));
+	return count_io(io, name);
+}
+
+FILE_IO_PROGRAMS
+
+/* A page that a process reads through a mapping and that was not mapped yet. */
+OPTIONAL("files read through mappings")
+NEED("tp filemap/mm_filemap_fault")
+SEC("?tp_btf/mm_filemap_fault") int BPF_PROG(mapping_faults, struct address_space *mapping)
+{
+	struct file_io io = { .op = FILE_OP_FAULT };
+	struct file_name *name = NULL;
+	struct inode *inode;
+
+	if (!mapping || !wanted())
+		return 0;
+	inode = mapping->host;
+	io.inode = inode;
+	if (label(files, 3))
+		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	return count_io(&io, name);
+}

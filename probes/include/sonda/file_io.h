@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Finished operations on open files, by whatever way they were asked for: system calls that take a
+ * descriptor, and io_uring.
+ *
+ *	#define FILE_IO_OPS (FILE_OP_BIT(READ) | ...)
+ *	#include "sonda/file_io.h"
+ *	static __noinline int io_done(void *ctx, struct file_io *io) { ... }
+ *	FILE_IO_PROGRAMS
+ *
+ * What moves bytes from one file to another is told twice: read from one, written to the other.
+ */
+#pragma once
+
+#include "sonda/file_calls.h"
+#include "kernel/uring.h"
+
+struct file_io {
+	struct file *file;
+	struct inode *inode;
+	s64 offset; /* -1: where the file's position was */
+	s64 ret;    /* bytes, or a negative errno */
+	s64 took_ns;
+	u32 op; /* enum file_op */
+	u32 mode; /* of the inode */
+};
+
+/* Of a regular file, a directory or a block device; others wait for somebody, not for storage. */
+static __noinline int io_done(void *ctx, struct file_io *io);
+
+static __always_inline bool file_is_stored(u32 mode)
+{
+	u32 type = mode >> 12;
+
+	return type == FILE_TYPE_REGULAR || type == FILE_TYPE_DIRECTORY || type == FILE_TYPE_BLOCK;
+}
+
+static __always_inline int file_io_tell(void *ctx, struct file_io *io)
+{
+	if (!io->file)
+		return 0;
+	if (DIRECT) {
+		io->inode = direct(struct file, io->file)->f_inode;
+		io->mode = direct(struct inode, io->inode)->i_mode;
+	} else {
+		io->inode = BPF_CORE_READ(io->file, f_inode);
+		io->mode = BPF_CORE_READ(io->inode, i_mode);
+	}
+	return file_is_stored(io->mode) ? io_done(ctx, io) : 0;
+}
+
+static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s64 ret)
+{
+	const volatile struct file_call *call;
+	struct file_call_begun begun;
+	struct file_io io = {};
+	bool is_32bit;
+
+	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
+	if (!call || call->path != NO_ARG || !file_call_ends(&begun))
+		return 0;
+	io.file = begun.file;
+	io.took_ns = bpf_ktime_get_ns() - begun.at_ns;
+	io.ret = ret;
+	io.op = call->op;
+	io.offset = -1;
+	if (call->offset != NO_ARG && !is_32bit)
+		io.offset = syscall_arg(regs, call->offset, false);
+	if (io.op == FILE_OP_TRANSFER)
+		io.op = FILE_OP_READ;
+	file_io_tell(ctx, &io);
+	if (call->op != FILE_OP_TRANSFER || !begun.file2)
+		return 0;
+	io.op = FILE_OP_WRITE;
+	io.file = begun.file2;
+	return file_io_tell(ctx, &io);
+}
+
+/* Requests under way in io_uring. */
+struct uring_io {
+	u64 at_ns;
+	s64 offset;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64); /* struct io_kiocb */
+	__type(value, struct uring_io);
+} uring_ios SEC(".maps");
+
+static __always_inline enum file_op uring_file_op(u8 opcode)
+{
+	switch (opcode) {
+	case 1: /* IORING_OP_READV, ... */
+	case 4:
+	case 22:
+		return FILE_OP_READ;
+	case 2:
+	case 5:
+	case 23:
+		return FILE_OP_WRITE;
+	case 3:
+	case 8:
+		return FILE_OP_SYNC;
+	case 17:
+		return FILE_OP_ALLOCATE;
+	default:
+		return FILE_OP_NONE;
+	}
+}
+
+static __noinline int uring_io_begins(struct io_kiocb *req)
+{
+	struct uring_io begun = { .offset = -1 };
+	u64 key = (u64)req;
+	enum file_op op;
+
+	if (!req)
+		return 0;
+	op = uring_file_op(req->opcode);
+	if (!op || !(FILE_IO_OPS & (1u << op)))
+		return 0;
+	begun.at_ns = bpf_ktime_get_ns();
+	if (op == FILE_OP_READ || op == FILE_OP_WRITE)
+		begun.offset = uring_rw_offset(req);
+	if (bpf_map_update_elem(&uring_ios, &key, &begun, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return 0;
+}
+
+static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
+{
+	u64 key = (u64)req;
+	struct uring_io *begun = bpf_map_lookup_elem(&uring_ios, &key);
+	struct file_io io = {};
+
+	if (!begun || !req)
+		return 0;
+	io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
+	io.offset = begun->offset;
+	bpf_map_delete_elem(&uring_ios, &key);
+	io.file = BPF_CORE_READ(req, cmd.file);
+	io.ret = BPF_CORE_READ(req, cqe.res);
+	io.op = uring_file_op(BPF_CORE_READ(req, opcode));
+	return file_io_tell(ctx, &io);
+}
+
+/* clang-format off */
+/* Both programs of a rank have all its needs: one of what is OPTIONAL may be missing alone. */
+#define FILE_URING(rank, submits)                                                                  \
+	ALT(uring, rank)                                                                           \
+	OPTIONAL("what io_uring does")                                                             \
+	NEED("tp io_uring/" submits)                                                               \
+	NEED("type io_cmd_data")
+
+#define FILE_IO_PROGRAMS                                                                           \
+	SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)           \
+	{                                                                                          \
+		const volatile struct file_call *call;                                             \
+		bool is_32bit;                                                                     \
+                                                                                                   \
+		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
+		if (call)                                                                          \
+			file_call_begins(call, regs, is_32bit);                                    \
+		return 0;                                                                          \
+	}                                                                                          \
+	SEC("tp_btf/sys_exit") int BPF_PROG(call_returns, struct pt_regs *regs, long ret)          \
+	{                                                                                          \
+		return file_call_returns(ctx, regs, ret);                                          \
+	}                                                                                          \
+	FILE_URING(1, "io_uring_submit_req")                                                       \
+	SEC("?tp_btf/io_uring_submit_req") int BPF_PROG(uring_submits, struct io_kiocb *req)       \
+	{                                                                                          \
+		return uring_io_begins(req);                                                       \
+	}                                                                                          \
+	FILE_URING(1, "io_uring_submit_req")                                                       \
+	SEC("?tp_btf/io_uring_complete")                                                           \
+	int BPF_PROG(uring_completes, void *ring, struct io_kiocb *req)                            \
+	{                                                                                          \
+		return uring_io_ends(ctx, req);                                                    \
+	}                                                                                          \
+	FILE_URING(2, "io_uring_submit_sqe")                                                       \
+	SEC("?tp_btf/io_uring_submit_sqe") int BPF_PROG(uring_submits_60, struct io_kiocb *req)    \
+	{                                                                                          \
+		return uring_io_begins(req);                                                       \
+	}                                                                                          \
+	FILE_URING(2, "io_uring_submit_sqe")                                                       \
+	SEC("?tp_btf/io_uring_complete")                                                           \
+	int BPF_PROG(uring_completes_60, void *ring, struct io_kiocb *req)                         \
+	{                                                                                          \
+		return uring_io_ends(ctx, req);                                                    \
+	}
+/* clang-format on */

@@ -8,7 +8,7 @@
 
 #include "sonda/file_calls.h"
 
-#define FILE_IO_OPS                                                                                \
+#define FILE_IO_OPS \
 	(FILE_OP_BIT(READ) | FILE_OP_BIT(WRITE) | FILE_OP_BIT(SYNC) | FILE_OP_BIT(TRANSFER))
 #include "sonda/file_io.h"
 #include "sonda/file_name.h"
@@ -107,6 +107,7 @@ static __noinline int io_done(void *ctx, struct file_io *io)
 	return count_io(io, name);
 }
 
+FILE_IO_NO_PATHS
 FILE_IO_PROGRAMS
 
 /* A page that a process reads through a mapping and that was not mapped yet. */

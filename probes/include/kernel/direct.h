@@ -16,7 +16,7 @@
 extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
 
 /* Known when the program is loaded: the branch not taken is removed. */
-#define DIRECT bpf_ksym_exists(bpf_rdonly_cast)
+#define DIRECT          bpf_ksym_exists(bpf_rdonly_cast)
 #define direct(T, addr) ((T *)bpf_rdonly_cast(addr, bpf_core_type_id_kernel(T)))
 
 /* Any struct of the kernel that is one pointer. */

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include "kernel/iter.h"
+
 enum { MSG_PEEK = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -26,14 +28,6 @@ struct tcp_sock___net {
 };
 struct socket___net {
 	struct sock___net *sk;
-};
-
-/* what an iterator over the elements of a map is given */
-struct bpf_iter__bpf_map_elem {
-	void *meta;
-	void *map;
-	void *key;
-	void *value;
 };
 
 #pragma clang attribute pop

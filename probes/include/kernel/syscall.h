@@ -77,10 +77,18 @@ static __always_inline bool syscall_is_32bit(void)
 static __always_inline u64 syscall_arg(const struct pt_regs *regs, u32 nth, bool is_32bit)
 {
 	if (is_32bit)
-		return (u32)(nth == 0 ? regs->rbx : nth == 1 ? regs->rcx : nth == 2 ? regs->rdx :
-			     nth == 3 ? regs->rsi : nth == 4 ? regs->rdi : regs->rbp);
-	return nth == 0 ? regs->rdi : nth == 1 ? regs->rsi : nth == 2 ? regs->rdx :
-	       nth == 3 ? regs->r10 : nth == 4 ? regs->r8 : regs->r9;
+		return (u32)(nth == 0   ? regs->rbx
+			     : nth == 1 ? regs->rcx
+			     : nth == 2 ? regs->rdx
+			     : nth == 3 ? regs->rsi
+			     : nth == 4 ? regs->rdi
+					: regs->rbp);
+	return nth == 0   ? regs->rdi
+	       : nth == 1 ? regs->rsi
+	       : nth == 2 ? regs->rdx
+	       : nth == 3 ? regs->r10
+	       : nth == 4 ? regs->r8
+			  : regs->r9;
 }
 
 #endif

@@ -38,7 +38,7 @@ struct io_rw {
 
 #pragma clang attribute pop
 
-#define URING_OPENAT 18 /* IORING_OP_... */
+#define URING_OPENAT  18 /* IORING_OP_... */
 #define URING_OPENAT2 28
 
 static __always_inline struct io_open *uring_open(struct io_kiocb *req)

@@ -197,7 +197,8 @@ file_call_of(const struct pt_regs *regs, u32 wanted_ops, bool *ret_32bit)
 /* A call under way. */
 struct file_call_begun {
 	u64 at_ns;
-	u64 task; /* struct task_struct */
+	u64 told_ns; /* since when it is known to take long */
+	struct task_struct *task;
 	struct file *file, *file2;
 	u32 tid; /* 0: none */
 	u32 nr;
@@ -244,11 +245,12 @@ static __always_inline void file_call_begins(const volatile struct file_call *ca
 	}
 	begun->tid = 0; /* nobody shall take it for whole meanwhile */
 	barrier();
-	begun->task = bpf_get_current_task();
+	begun->task = current_task();
+	begun->told_ns = 0;
 	begun->file = call->path == NO_ARG ? file_of_arg(regs, call->fd, is_32bit) : NULL;
-	begun->file2 = call->path == NO_ARG && call->fd2 != NO_ARG ?
-			       file_of_arg(regs, call->fd2, is_32bit) :
-			       NULL;
+	begun->file2 = call->path == NO_ARG && call->fd2 != NO_ARG
+			       ? file_of_arg(regs, call->fd2, is_32bit)
+			       : NULL;
 	begun->nr = syscall_nr(regs);
 	begun->is_32bit = is_32bit;
 	begun->at_ns = bpf_ktime_get_ns();

@@ -6,6 +6,7 @@
  *	#define FILE_IO_OPS (FILE_OP_BIT(READ) | ...)
  *	#include "sonda/file_io.h"
  *	static __noinline int io_done(void *ctx, struct file_io *io) { ... }
+ *	static __always_inline int path_done(...) { ... }	what takes a path; FILE_IO_NO_PATHS: nothing
  *	FILE_IO_PROGRAMS
  *
  * What moves bytes from one file to another is told twice: read from one, written to the other.
@@ -21,12 +22,20 @@ struct file_io {
 	s64 offset; /* -1: where the file's position was */
 	s64 ret;    /* bytes, or a negative errno */
 	s64 took_ns;
-	u32 op; /* enum file_op */
+	u32 op;   /* enum file_op */
 	u32 mode; /* of the inode */
 };
 
-/* Of a regular file, a directory or a block device; others wait for somebody, not for storage. */
+/* On a regular file, a directory or a block device; others wait for somebody, not for storage. */
 static __noinline int io_done(void *ctx, struct file_io *io);
+
+/* An operation on a path; `io` has no file and no offset. */
+static __always_inline int path_done(void *ctx, const volatile struct file_call *call,
+				     struct pt_regs *regs, bool is_32bit, struct file_io *io);
+
+/* The same when it begins. */
+static __always_inline void path_begins(const volatile struct file_call *call, struct pt_regs *regs,
+					bool is_32bit);
 
 static __always_inline bool file_is_stored(u32 mode)
 {
@@ -37,15 +46,19 @@ static __always_inline bool file_is_stored(u32 mode)
 
 static __always_inline int file_io_tell(void *ctx, struct file_io *io)
 {
-	if (!io->file)
+	struct file *file = io->file;
+	struct inode *inode;
+
+	if (!file)
 		return 0;
 	if (DIRECT) {
-		io->inode = direct(struct file, io->file)->f_inode;
-		io->mode = direct(struct inode, io->inode)->i_mode;
+		inode = direct(struct file, file)->f_inode;
+		io->mode = inode->i_mode;
 	} else {
-		io->inode = BPF_CORE_READ(io->file, f_inode);
-		io->mode = BPF_CORE_READ(io->inode, i_mode);
+		inode = BPF_CORE_READ(file, f_inode);
+		io->mode = BPF_CORE_READ(inode, i_mode);
 	}
+	io->inode = inode;
 	return file_is_stored(io->mode) ? io_done(ctx, io) : 0;
 }
 
@@ -57,12 +70,14 @@ static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s6
 	bool is_32bit;
 
 	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
-	if (!call || call->path != NO_ARG || !file_call_ends(&begun))
+	if (!call || !file_call_ends(&begun))
 		return 0;
 	io.file = begun.file;
 	io.took_ns = bpf_ktime_get_ns() - begun.at_ns;
 	io.ret = ret;
 	io.op = call->op;
+	if (call->path != NO_ARG)
+		return path_done(ctx, call, regs, is_32bit, &io);
 	io.offset = -1;
 	if (call->offset != NO_ARG && !is_32bit)
 		io.offset = syscall_arg(regs, call->offset, false);
@@ -145,6 +160,18 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 	return file_io_tell(ctx, &io);
 }
 
+#define FILE_IO_NO_PATHS                                                                       \
+	static __always_inline int path_done(void *ctx, const volatile struct file_call *call, \
+					     struct pt_regs *regs, bool is_32bit,              \
+					     struct file_io *io)                               \
+	{                                                                                      \
+		return 0;                                                                      \
+	}                                                                                      \
+	static __always_inline void path_begins(const volatile struct file_call *call,         \
+						struct pt_regs *regs, bool is_32bit)           \
+	{                                                                                      \
+	}
+
 /* clang-format off */
 /* Both programs of a rank have all its needs: one of what is OPTIONAL may be missing alone. */
 #define FILE_URING(rank, submits)                                                                  \
@@ -160,8 +187,11 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 		bool is_32bit;                                                                     \
                                                                                                    \
 		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
-		if (call)                                                                          \
-			file_call_begins(call, regs, is_32bit);                                    \
+		if (!call)                                                                         \
+			return 0;                                                                  \
+		file_call_begins(call, regs, is_32bit);                                            \
+		if (call->path != NO_ARG)                                                          \
+			path_begins(call, regs, is_32bit);                                         \
 		return 0;                                                                          \
 	}                                                                                          \
 	SEC("tp_btf/sys_exit") int BPF_PROG(call_returns, struct pt_regs *regs, long ret)          \

@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""fs.rw: bytes that were really read and written, by process, file and operation, by every way.
+
+Truth: rchar and wchar of /proc/PID/io, what the calls returned, and the workload's own count.
+"""
+
+import ctypes
+import mmap
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+from scratch import *
+
+KIB = 1024
+NR_URING_SETUP, NR_URING_ENTER = 425, 426
+LIBC.copy_file_range.restype = LIBC.splice.restype = ctypes.c_ssize_t
+
+
+def account():
+    """What the kernel has counted for this process; reading it counts too."""
+    fd = os.open("/proc/self/io", os.O_RDONLY)
+    text = os.read(fd, 4096)
+    os.close(fd)
+    return {k: int(v) for k, v in (l.split(": ") for l in text.decode().splitlines())}, len(text)
+
+
+class Work:
+    """What a process does, and what must be told of it: {(path, op): [calls, bytes, errors]}."""
+
+    def __init__(self, folder):
+        self.folder, self.want = folder, {}
+
+    def count(self, path, op, n, errors=0):
+        row = self.want.setdefault((path, op), [0, 0, 0])
+        row[0] += 1
+        row[1] += 0 if errors else n
+        row[2] += errors
+
+    def path(self, name):
+        return f"{self.folder}/{name}"
+
+    def run(self):
+        p = self.path("file")
+        fd = os.open(p, os.O_CREAT | os.O_RDWR, 0o600)
+        self.count(p, "write", os.write(fd, b"x" * 10))
+        self.count(p, "write", os.pwrite(fd, b"y" * 100 * KIB, 10))
+        self.count(p, "write", os.writev(fd, [b"a" * 3, b"b" * 5]))
+        self.count(p, "write", os.pwritev(fd, [b"c" * 7], 4096))
+        os.fsync(fd)
+        self.count(p, "sync", 0)
+        os.fdatasync(fd)
+        self.count(p, "sync", 0)
+        end = os.fstat(fd).st_size
+        self.count(p, "read", len(os.pread(fd, 64 * KIB, 1000)))
+        self.count(p, "read", len(os.pread(fd, 4096, end - 11)))  # asks for 4096, gets 11
+        self.count(p, "read", os.preadv(fd, [bytearray(9)], 0))
+        os.lseek(fd, 0, 0)
+        while True:
+            n = len(os.read(fd, 30 * KIB))
+            self.count(p, "read", n)
+            if not n:
+                break
+        self.fails(p)
+        self.copies(p, fd, end)
+        os.close(fd)
+        os.rename(p, self.path("renamed"))
+        fd = os.open(self.path("renamed"), os.O_RDONLY)
+        self.count(self.path("renamed"), "read", len(os.read(fd, 5)))
+        os.close(fd)
+
+    def fails(self, p):
+        fd = os.open(p, os.O_WRONLY)
+        try:
+            os.read(fd, 1)
+        except OSError:
+            self.count(p, "read", 0, 1)
+        os.close(fd)
+
+    def copies(self, p, fd, end):
+        to = self.path("copy")
+        out = os.open(to, os.O_CREAT | os.O_RDWR, 0o600)
+        n = os.sendfile(out, fd, 0, end)
+        self.count(p, "read", n)
+        self.count(to, "write", n)
+        os.lseek(fd, 0, 0)
+        n = LIBC.copy_file_range(fd, None, out, None, ctypes.c_size_t(5000), 0)
+        self.count(p, "read", n)
+        self.count(to, "write", n)
+        r, w = os.pipe()
+        os.lseek(fd, 0, 0)
+        n = LIBC.splice(fd, None, w, None, ctypes.c_size_t(8192), 0)
+        self.count(p, "read", n)
+        n = LIBC.splice(r, None, out, None, ctypes.c_size_t(n), 0)
+        self.count(to, "write", n)
+        os.close(out)
+
+
+def uring_io(path):
+    """io_uring's READ and WRITE of a file; what they returned, or None without io_uring."""
+    params = ctypes.create_string_buffer(120)
+    ring = LIBC.syscall(NR_URING_SETUP, 4, params)
+    if ring < 0:
+        return None
+    p = struct.unpack("30I", params.raw)
+    sq_off, cq_off = p[10:20], p[20:30]
+    sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
+    cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
+    sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
+    fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    data = ctypes.create_string_buffer(b"z" * 5000)
+    got = []
+    for i, (op, size, at) in enumerate(((23, 5000, 0), (22, 5000, 1000))):
+        sqes[0:64] = struct.pack("BBHiQQIIQ16x", op, 0, 0, fd, at, ctypes.addressof(data), size, 0, 0).ljust(64, b"\0")
+        struct.pack_into("I", sq, sq_off[6], 0)
+        struct.pack_into("I", sq, sq_off[1], i + 1)
+        LIBC.syscall(NR_URING_ENTER, ring, 1, i + 1, 1, None, 0)
+        got.append(struct.unpack_from("i", cq, cq_off[5] + 16 * i + 8)[0])
+    os.close(fd)
+    return got
+
+
+def in_process(body):
+    """Runs body() in a child; its pid and what it returned."""
+    r, w = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.write(w, repr(body()).encode())
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(w)
+    with os.fdopen(r) as f:
+        said = f.read()
+    check_equal(os.waitpid(pid, 0)[1], 0, "the workload runs")
+    return pid, eval(said) if said else None
+
+
+def work(folder):
+    def body():
+        w = Work(folder)
+        before, size = account()  # that reading is in what follows
+        w.run()
+        after, _ = account()
+        return w.want, after["rchar"] - before["rchar"] - size, after["wchar"] - before["wchar"]
+    return body
+
+
+def main():
+    private_mounts()
+    folder = scratch_fs("ext4") or mount_tmpfs()
+    with Sonda("top", "fs.rw", "--by", "pid,path,op", "--interval", "1h") as s:
+        pid, (want, rchar, wchar) = in_process(work(folder))
+        uring_pid, uring = in_process(lambda: uring_io(folder + "/uring"))
+    got = {}
+    for r in s.rows:
+        if (r["path"] or "").startswith(folder) and r["op"] != "fault":
+            got.setdefault(r["pid"], {})[(r["path"], r["op"])] = [r["calls"], r["bytes"], r["errors"]]
+    check_equal(got.get(pid), want, "calls, bytes and errors by file and operation")
+    # the kernel's account of the process: sonda's, and here nothing but files
+    bytes_of = lambda op: sum(row[1] for key, row in got.get(pid, {}).items() if key[1] == op)
+    spliced = 8192  # splice is not in rchar and wchar
+    check_equal(bytes_of("read"), rchar + spliced, "bytes read, and rchar")
+    check_equal(bytes_of("write"), wchar + spliced, "bytes written, and wchar")
+    if uring and "not seen here: what io_uring does" not in s.stderr:
+        path = folder + "/uring"
+        check_equal(got.get(uring_pid), {(path, "write"): [1, uring[0], 0], (path, "read"): [1, uring[1], 0]},
+                    "io_uring's bytes")
+    r = run_sonda("top", "fs.rw", "--by", "fs,way,op", "--once", "--where", "op == write", "--",
+                  "dd", "if=/dev/zero", f"of={folder}/direct", "bs=4096", "count=3", "oflag=direct")
+    rows = [x for x in r.rows if x["way"] == "direct"]
+    if r.code == 0 and os.path.exists(folder + "/direct"):
+        check_equal([(x["bytes"], x["calls"]) for x in rows], [(3 * 4096, 3)], "direct writes")
+    done()
+
+
+main()

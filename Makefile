@@ -191,4 +191,5 @@ uninstall: ## what install put there
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/sonda.1 $(DESTDIR)$(PREFIX)/share/man/man1/sonda-*.1
 
 include $(wildcard mk/*.mk)
--include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(PROBE_OBJ:.o=.d) $(patsubst %.o,%.d,$(filter %.o,$(TEST_PROBE_OBJ)))
+-include $(OBJ:.o=.d) $(SAN_OBJ:.o=.d) $(TESTS:%.c=$(BUILD)/san/%.d) $(PROBE_OBJ:.o=.d) $(patsubst %.o,%.d,$(filter %.o,$(TEST_PROBE_OBJ)))
+-include $(patsubst %.c,$(BUILD)/fuzzobj/%.d,$(FUZZERS) $(SRC))

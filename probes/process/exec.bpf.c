@@ -256,12 +256,8 @@ FAILURES SEC("tp/syscalls/sys_enter_execveat") int execveat_begins(struct syscal
 	return call_begins(ctx->args[0], (void *)ctx->args[1], (void *)ctx->args[2]);
 }
 
-FAILURES SEC("tp/syscalls/sys_exit_execve") int execve_ends(struct syscall_trace_exit *ctx)
-{
-	return exec_failed(ctx, ctx->ret);
-}
-
-FAILURES SEC("tp/syscalls/sys_exit_execveat") int execveat_ends(struct syscall_trace_exit *ctx)
+FAILURES ALSO("syscalls/sys_exit_execveat") SEC("tp/syscalls/sys_exit_execve")
+int execve_ends(struct syscall_trace_exit *ctx)
 {
 	return exec_failed(ctx, ctx->ret);
 }

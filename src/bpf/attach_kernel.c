@@ -29,14 +29,15 @@ static int link_take(struct bpf_link *link, const char *place, struct links *lin
 	return 0;
 }
 
-int attach_tracepoint(const struct attach_spec *spec, struct links *links, struct err *e)
+static int tracepoint_add(const struct attach_spec *spec, const char *name, struct links *links,
+			  struct err *e)
 {
 	struct perf_event_attr attr = { .type = PERF_TYPE_TRACEPOINT, .size = sizeof(attr) };
 	auto_close int fd = -1;
 	struct bpf_link *link;
 	uint64_t id;
 
-	if (tracepoint_id(spec->rest, &id, e) < 0)
+	if (tracepoint_id(name, &id, e) < 0)
 		return -e->code;
 	attr.config = id;
 	attr.sample_period = 1;
@@ -44,11 +45,22 @@ int attach_tracepoint(const struct attach_spec *spec, struct links *links, struc
 	/* the program runs on every CPU, whichever the event is opened on */
 	fd = (int)syscall(SYS_perf_event_open, &attr, -1, sched_getcpu(), -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
-		return fail(e, errno, "tracepoint %s: %s", spec->rest, strerror(errno));
+		return fail(e, errno, "tracepoint %s: %s", name, strerror(errno));
 	link = bpf_program__attach_perf_event(spec->program, fd);
 	if (link)
 		(void)TAKE_FD(fd);
-	return link_take(link, spec->rest, links, e);
+	return link_take(link, name, links, e);
+}
+
+int attach_tracepoint(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	char name[TARGET_MAX];
+	int err;
+
+	err = tracepoint_add(spec, spec->rest, links, e);
+	for (unsigned i = 0; !err && list_word(spec->also, i, name, sizeof(name)); i++)
+		err = tracepoint_add(spec, name, links, e);
+	return err;
 }
 
 int attach_raw_tracepoint(const struct attach_spec *spec, struct links *links, struct err *e)

@@ -20,9 +20,14 @@ enum { TARGET_MAX = 512 };
 
 int find_tracepoint(const struct attach_spec *spec, struct err *e)
 {
+	char name[TARGET_MAX];
 	uint64_t id;
+	int err;
 
-	return tracepoint_id(spec->rest, &id, e);
+	err = tracepoint_id(spec->rest, &id, e);
+	for (unsigned i = 0; !err && list_word(spec->also, i, name, sizeof(name)); i++)
+		err = tracepoint_id(name, &id, e);
+	return err;
 }
 
 int find_btf_tracepoint(const struct attach_spec *spec, struct err *e)

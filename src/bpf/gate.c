@@ -204,7 +204,7 @@ char *program_targets(const struct object *o, const struct program_part *p)
 int program_gate(struct object *o, struct program_part *p, unsigned ifindex, struct err *e)
 {
 	auto_free char *targets = program_targets(o, p);
-	const struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1 };
+	const struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also };
 	const char *need;
 
 	if (!p->method)

@@ -210,18 +210,22 @@ void method_refuse(const struct method *m, const struct err *why)
 	f->why = *why;
 }
 
-bool spec_target(const struct attach_spec *spec, unsigned nth, char *word, size_t size)
+bool list_word(const char *list, unsigned nth, char *word, size_t size)
 {
-	const char *at = *spec->targets ? spec->targets : spec->rest;
 	size_t len;
 
-	for (;; at += len) {
-		at += strspn(at, " ");
-		len = strcspn(at, " ");
+	for (;; list += len) {
+		list += strspn(list, " ");
+		len = strcspn(list, " ");
 		if (!len)
 			return false;
 		if (!nth--)
 			break;
 	}
-	return str_format(word, size, "%.*s", (int)len, at);
+	return str_format(word, size, "%.*s", (int)len, list);
+}
+
+bool spec_target(const struct attach_spec *spec, unsigned nth, char *word, size_t size)
+{
+	return list_word(*spec->targets ? spec->targets : spec->rest, nth, word, size);
 }

@@ -200,6 +200,11 @@ static int program_read(struct object *o, struct bpf_program *handle, struct err
 	}
 	p->told.missed = types_tag(t, p->told.func, -1, "optional", 0);
 	p->told.targets = types_tag(t, p->told.func, -1, "targets", 0);
+	text = types_tag(t, p->told.func, -1, "also", 0);
+	p->also = text ? text : "";
+	if (text && (!p->method || p->method->attach != attach_tracepoint))
+		return fail(e, EINVAL, "program '%s': also '%s' is for SEC(\"tp/...\")",
+			    p->told.name, text);
 	p->over = types_tag(t, p->told.func, -1, "over", 0);
 	if (p->over && !map_part_find(o, p->over))
 		return fail(e, EINVAL, "program '%s': over '%s' is no map of this object",

@@ -18,6 +18,7 @@ struct program_part {
 	const char *rest;            /* of the section, behind the method */
 	unsigned slot;               /* index */
 	const char *over;            /* OVER: the map an iterator goes through; NULL: none */
+	const char *also;            /* ALSO: further tracepoints; "" */
 	bool runs_by_hand;           /* EVERY, and not an iterator: never attached */
 	struct err why;              /* code 0: not refused */
 	struct bpf_program *handle;

@@ -89,7 +89,9 @@ def tracepoints():
     with trace_own("tracepoint") as s:
         truncate(5, 6, 7)
         truncate_fails()
-    told(s, "classic tracepoint", (0, 5), (0, 6), (0, 7), (0, 0))
+        with open(FILE, "r+") as f:
+            os.ftruncate(f.fileno(), 8)
+    told(s, "two classic tracepoints by one program", (0, 5), (0, 6), (0, 7), (0, 0), (0, 8))
     check("(tp)" in s.stderr, f"the hook in use is named: {s.stderr!r}")
     with trace_own("raw_tp", "--number", GETPPID) as s:
         getppid(50)

@@ -18,6 +18,10 @@
 /* Functions to try in order, where the section names none: SEC("?fentry") TARGETS("a b") */
 #define TARGETS(list) TAG("targets " list)
 
+/* On SEC("tp/..."): further tracepoints with the same arguments, "syscalls/sys_exit_execveat ...", that
+ * the same program is attached to: verified once. They stand or fall together. */
+#define ALSO(list) TAG("also " list)
+
 /* On an iterator program: the ROW it writes. */
 #define ROWS(type) TAG("rows " #type)
 

@@ -78,8 +78,8 @@ static void table_lines(struct strbuf *out, const struct metric_table *t)
 	strbuf_appendf(out, "\nMetric table %s: %s\n", t->name, t->doc);
 	strbuf_puts(out, "  by\n");
 	for (size_t i = 0; i < t->labels.field_count; i++)
-		if (!(t->labels.fields[i].flags & FIELD_HIDE))
-			field_line(out, &t->labels.fields[i]);
+		if (!(t->labels.fields[i].flags & FIELD_HIDE) || t->labels.fields[i].doc[0])
+			field_line(out, &t->labels.fields[i]); /* what is padding says nothing */
 	strbuf_puts(out, "  counts\n");
 	for (size_t i = 0; i < t->values.field_count; i++)
 		field_line(out, &t->values.fields[i]);

@@ -23,6 +23,12 @@ static bool is_sorted(const struct reading *r, enum fold_what what, size_t nth)
 	return r->order.what == what && r->order.nth == nth;
 }
 
+/* Hidden ones are shown when the rows are sorted by them; all are in JSON and CSV. */
+static bool is_shown(const struct reading *r, enum fold_what what, size_t nth, const struct field *f)
+{
+	return !(f->flags & FIELD_HIDE) || is_sorted(r, what, nth);
+}
+
 static void column_add(struct columns_made *c, const struct field *f, const char *suffix,
 		       bool is_label, bool sorted)
 {
@@ -47,11 +53,15 @@ static struct table *ranking_table(const struct reading *r, struct strbuf *out)
 		bool sorted = is_sorted(r, FOLD_VALUE, i);
 		bool rate = !(c->values[i]->flags & FIELD_GAUGE);
 
+		if (!is_shown(r, FOLD_VALUE, i, c->values[i]))
+			continue;
 		if (rate)
 			column_add(&made, c->values[i], "/S", false, sorted && !r->order.by_total);
 		column_add(&made, c->values[i], "", false, sorted && (r->order.by_total || !rate));
 	}
 	for (size_t i = 0; i < c->hist_count; i++) {
+		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
+			continue;
 		column_add(&made, c->hists[i], "-P50", false, false);
 		column_add(&made, c->hists[i], "-P99", false, is_sorted(r, FOLD_HIST, i));
 	}
@@ -121,6 +131,8 @@ static void ranking_row(const struct reading *r, const struct fold_row *row, str
 	for (size_t i = 0; i < c->value_count; i++) {
 		const struct field *f = c->values[i];
 
+		if (!is_shown(r, FOLD_VALUE, i, f))
+			continue;
 		if (!(f->flags & FIELD_GAUGE)) {
 			rate_form(f, added[i], reading_span_ns(r), cell);
 			cell_form(t, cell, added[i] ? TERM_BOLD : TERM_DIM);
@@ -129,6 +141,8 @@ static void ranking_row(const struct reading *r, const struct fold_row *row, str
 		cell_form(t, cell, TERM_PLAIN);
 	}
 	for (size_t i = 0; i < c->hist_count; i++) {
+		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
+			continue;
 		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.5, cell);
 		cell_form(t, cell, TERM_PLAIN);
 		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.99, cell);

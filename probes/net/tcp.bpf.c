@@ -4,21 +4,53 @@
  * is closed. All but the accept happen in softirq as often as not, so the process is taken where
  * one calls: connect(2), accept(2), close(2); it is kept by socket.
  *
- * A connection that was open before the probe was attached is told when it closes, marked
- * `already_open`: its bytes are the kernel's own totals, how long it was open isn't known.
+ * Connections that are open when the probe is attached are taken over with the process that has them,
+ * and marked `already_open`: their bytes are the kernel's own totals, since when they are open isn't known.
  */
 #include "sonda.bpf.h"
 
+#include "kernel/skb.h"
 #include "kernel/sock.h"
 #include "kernel/syscall.h"
+#include "sonda/accept.h"
 #include "sonda/cause.h"
+#include "sonda/served.h"
+#include "sonda/sockets.h"
 
+/* clang-format off */
 PROBE(tcp, "net", "TCP connections made, accepted and closed, with outcome, bytes and round trips");
 FILTERS("task errors min");
+PARAM(bool, existing, false, DOC("also a row for each connection that is open when tracing begins"));
+PARAM(bool, segments, false, DOC("also a row for each segment sent again, and each reset"));
 
-enum tcp_step { TCP_STEP_CONNECT, TCP_STEP_ACCEPT, TCP_STEP_CLOSE };
+enum tcp_step {
+	TCP_STEP_CONNECT,
+	TCP_STEP_ACCEPT,
+	TCP_STEP_CLOSE,
+	TCP_STEP_OPEN,
+	TCP_STEP_RETRANSMIT,
+	TCP_STEP_RESET_SENT,
+	TCP_STEP_RESET_RECEIVED,
+};
 enum tcp_side { TCP_SIDE_UNKNOWN, TCP_SIDE_CLIENT, TCP_SIDE_SERVER };
 enum tcp_end { TCP_END_NONE, TCP_END_LOCAL, TCP_END_PEER };
+enum tcp_state {
+	TCP_STATE_NONE,
+	TCP_STATE_ESTABLISHED,
+	TCP_STATE_SYN_SENT,
+	TCP_STATE_SYN_RECV,
+	TCP_STATE_FIN_WAIT1,
+	TCP_STATE_FIN_WAIT2,
+	TCP_STATE_TIME_WAIT,
+	TCP_STATE_CLOSE,
+	TCP_STATE_CLOSE_WAIT,
+	TCP_STATE_LAST_ACK,
+	TCP_STATE_LISTEN,
+	TCP_STATE_CLOSING,
+	TCP_STATE_NEW_SYN_RECV,
+};
+/* The names are the running kernel's. */
+enum sk_rst_reason { SK_RST_REASON_NOT_SPECIFIED };
 enum tcp_outcome {
 	TCP_OUTCOME_FAILED,
 	TCP_OUTCOME_OK,
@@ -31,7 +63,8 @@ enum tcp_outcome {
 
 EVENT(tcp, "One step in the life of a TCP connection") {
 	struct task task; /* who connected or accepted; nobody: not accepted yet, or not known */
-	enum tcp_step step DOC("connect: it has its outcome; accept: a server took it; close: it ended");
+	enum tcp_step step DOC("connect: it has its outcome; accept: a server took it; close: it ended; "
+			       "open: it was there before");
 	enum tcp_side side HIDE DOC("which end this process is");
 	struct ip local DOC("address of this end");
 	u16 local_port KIND("port") DOC("port of this side");
@@ -49,141 +82,60 @@ EVENT(tcp, "One step in the life of a TCP connection") {
 	enum tcp_end closed_by HIDE DOC("which end closed first");
 	u32 netns KIND("netns") HIDE DOC("network namespace of the socket");
 	bool already_open HIDE DOC("it was open when tracing began");
+	enum tcp_state state HIDE DOC("state of the connection, before this step");
+	enum sk_rst_reason reset_reason HIDE DOC("reset_sent: why (from 6.10 on)");
 };
 
 struct tcp_labels {
 	char comm[16] KIND("comm");
 	enum tcp_side side;
 	u32 port KIND("port") DOC("the server's port");
+	struct ip peer HIDE DOC("address of the other end");
 };
 struct tcp_values {
+	u64 sent_bytes COUNTER UNIT("bytes") DOC("payload sent");
+	u64 received_bytes COUNTER UNIT("bytes") DOC("payload received");
+	u64 open GAUGE DOC("connections open now");
 	u64 connects COUNTER DOC("connections made");
 	u64 accepts COUNTER DOC("connections accepted");
 	u64 failures COUNTER DOC("connects that failed");
-	u64 closes COUNTER DOC("connections closed");
-	u64 broken COUNTER DOC("of these not in order: reset, timed out or aborted");
-	u64 sent_bytes COUNTER UNIT("bytes") DOC("payload sent on closed connections");
-	u64 received_bytes COUNTER UNIT("bytes") DOC("payload received on closed connections");
-	u64 retransmits COUNTER DOC("segments sent again on closed or failed connections");
+	u64 retransmits COUNTER DOC("segments sent again, SYN included");
+	u64 closes COUNTER HIDE DOC("connections closed");
+	u64 broken COUNTER HIDE DOC("of these not in order: reset, timed out or aborted");
+	u64 resets_sent COUNTER HIDE DOC("resets sent");
+	u64 resets_received COUNTER HIDE DOC("resets received");
+	u64 listen_drops COUNTER HIDE DOC("segments that a listening socket's queues had no room for");
+	HIST_LOG2(rtt_us, 26, UNIT("us") DOC("smoothed round-trip time: of each connection at its close "
+					     "and each second in which it was used"));
 	HIST_LOG2(connect_ns, 38, UNIT("ns") DOC("time connects take"));
-	HIST_LOG2(accept_ns, 38, UNIT("ns") DOC("time in the accept queue"));
-	HIST_LOG2(rtt_us, 26, UNIT("us") DOC("smoothed round-trip time at close"));
+	HIST_LOG2(accept_ns, 38, HIDE UNIT("ns") DOC("time in the accept queue"));
 };
 METRICS(tcp, struct tcp_labels, struct tcp_values, 2048, "TCP connections");
 
-struct connection {
-	struct cause cause;
-	u64 since_ns; /* the connect began; then: it was established */
-	u64 ended_ns; /* undecided: when */
-	enum tcp_side side;
-	bool already_open;
-	bool established;
-	bool undecided; /* a connect that ended without an error: who ended it will be known soon */
-	u8 pad;
+struct connection_labels {
+	char comm[16] KIND("comm");
+	u32 pid KIND("pid") DOC("process that has it");
+	u32 local_port KIND("port") DOC("port of this end");
+	struct ip local HIDE DOC("address of this end");
+	struct ip peer DOC("address of the other end");
+	u32 peer_port KIND("port") DOC("port of the other end");
 };
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, u64); /* struct sock */
-	__type(value, struct connection);
-} connections SEC(".maps");
-
-/* Where only the system call can be hooked: a connect(2) underway. */
-struct attempt {
-	u64 sk;
-	struct sockaddr_any to;
-	bool sent; /* a SYN, so the socket will say what became of it */
-	u8 pad[3];
+struct connection_values {
+	u64 sent_bytes COUNTER UNIT("bytes") DOC("payload sent");
+	u64 received_bytes COUNTER UNIT("bytes") DOC("payload received");
+	u64 retransmits COUNTER DOC("segments sent again");
+	u64 rtt_us GAUGE UNIT("us") DOC("smoothed round-trip time");
+	u64 unacked_bytes GAUGE UNIT("bytes") DOC("written and not yet acknowledged by the other end");
+	u64 unread_bytes GAUGE UNIT("bytes") DOC("received and not yet read by the process");
 };
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
-	__type(key, u32); /* thread */
-	__type(value, struct attempt);
-} attempts SEC(".maps");
+/* The least used row makes room: those of connections long closed. */
+METRICS_TABLE(BPF_MAP_TYPE_LRU_HASH, connections, struct connection_labels, struct connection_values,
+	      8192, "Each connection by itself");
 
-/* What is told of a connection, apart from what its socket knows. */
-struct step {
-	enum tcp_step step;
-	enum tcp_end closed_by;
-	enum tcp_outcome outcome;
-	s32 err;
-	u64 took_ns;
-	struct ip peer; /* where the socket doesn't have it */
-	u64 peer_port;
-};
+/* clang-format on */
 
-/* by errno; all others failed */
-static const volatile u8 outcomes[128] = {
-	[0] = TCP_OUTCOME_OK,
-	[ECONNREFUSED] = TCP_OUTCOME_REFUSED,
-	[ECONNRESET] = TCP_OUTCOME_RESET,
-	[EPIPE] = TCP_OUTCOME_RESET,
-	[ETIMEDOUT] = TCP_OUTCOME_TIMEOUT,
-	[ENETUNREACH] = TCP_OUTCOME_UNREACHABLE,
-	[EHOSTUNREACH] = TCP_OUTCOME_UNREACHABLE,
-	[ENETDOWN] = TCP_OUTCOME_UNREACHABLE,
-	[EHOSTDOWN] = TCP_OUTCOME_UNREACHABLE,
-};
-
-static __always_inline enum tcp_outcome outcome_of(int err)
-{
-	u32 at = -err;
-
-	if (at >= sizeof(outcomes))
-		return TCP_OUTCOME_FAILED;
-	barrier_var(at); /* or the mask, which the verifier of 6.1 needs, is optimized away */
-	return outcomes[at & (sizeof(outcomes) - 1)];
-}
-
-static __always_inline void count_connect(struct tcp_values *row, const struct step *s, u32 again)
-{
-	add(row->connects, s->outcome == TCP_OUTCOME_OK);
-	add(row->failures, s->outcome != TCP_OUTCOME_OK);
-	add(row->retransmits, s->outcome != TCP_OUTCOME_OK ? again : 0);
-	observe(row->connect_ns, s->took_ns);
-}
-
-static __always_inline void count_close(struct tcp_values *row, const struct step *s,
-					const struct sock *sk)
-{
-	add(row->closes, 1);
-	add(row->broken, s->outcome != TCP_OUTCOME_OK);
-	add(row->sent_bytes, tcp_sent_bytes(sk));
-	add(row->received_bytes, tcp_received_bytes(sk));
-	add(row->retransmits, tcp_retransmits(sk));
-	observe(row->rtt_us, tcp_rtt_us(sk));
-}
-
-static __noinline int step_count(const struct sock *sk, const struct connection *c,
-				 const struct step *s)
-{
-	struct tcp_labels key = {};
-	struct tcp_values *row;
-
-	if (!c || !s)
-		return 0;
-	if (label(tcp, 0))
-		__builtin_memcpy(key.comm, c->cause.task.comm, sizeof(key.comm));
-	if (label(tcp, 1))
-		key.side = c->side;
-	if (label(tcp, 2) && c->side != TCP_SIDE_UNKNOWN)
-		key.port = c->side == TCP_SIDE_SERVER ? sock_local_port(sk)
-			   : s->peer_port	      ? s->peer_port
-						      : sock_peer_port(sk);
-	row = row_of(tcp, &key);
-	if (!row)
-		return 0;
-	if (s->step == TCP_STEP_CONNECT) {
-		count_connect(row, s, tcp_retransmits(sk));
-	} else if (s->step == TCP_STEP_CLOSE) {
-		count_close(row, s, sk);
-	} else {
-		add(row->accepts, 1);
-		observe(row->accept_ns, s->took_ns);
-	}
-	return 0;
-}
+#include "tcp_state.h"
+#include "tcp_count.h"
 
 static __noinline int step_send(void *ctx, const struct sock *sk, const struct connection *c,
 				const struct step *s)
@@ -198,9 +150,14 @@ static __noinline int step_send(void *ctx, const struct sock *sk, const struct c
 	e->task = c->cause.task;
 	e->step = s->step;
 	e->side = c->side;
-	sock_addresses(sk, &e->local, &e->peer);
-	e->local_port = sock_local_port(sk);
-	e->peer_port = sock_peer_port(sk);
+	if (s->local.family) {
+		e->local = s->local;
+		e->local_port = s->local_port;
+	} else {
+		sock_addresses(sk, &e->local, &e->peer);
+		e->local_port = sock_local_port(sk);
+		e->peer_port = sock_peer_port(sk);
+	}
 	if (s->peer.family) {
 		e->peer = s->peer;
 		e->peer_port = s->peer_port;
@@ -208,6 +165,8 @@ static __noinline int step_send(void *ctx, const struct sock *sk, const struct c
 	e->outcome = s->outcome;
 	e->err = s->err;
 	e->took_ns = s->took_ns;
+	e->state = sock_state(sk);
+	e->reset_reason = s->reset_reason;
 	e->sent_bytes = tcp_sent_bytes(sk);
 	e->received_bytes = tcp_received_bytes(sk);
 	e->rtt_us = tcp_rtt_us(sk);
@@ -221,37 +180,33 @@ static __noinline int step_send(void *ctx, const struct sock *sk, const struct c
 }
 
 /* Inlined: the verifier of 7.2 loses track of a struct on the stack that is handed down thrice. */
-static __always_inline int step_tell(void *ctx, const struct sock *sk,
-				     const struct connection *c, const struct step *s)
+static __always_inline int step_tell(void *ctx, const struct sock *sk, const struct connection *c,
+				     const struct step *s)
 {
 	if (!c || !s || !cause_wanted(&c->cause) || !notable(s->err, s->took_ns))
 		return 0;
-	if (tables_wanted())
-		step_count(sk, c, s);
+	count_step(sk, c, s);
 	if (events_wanted())
 		step_send(ctx, sk, c, s);
 	return 0;
 }
 
-static __always_inline struct connection *connection_of(const struct sock *sk)
+/* Not static: the verifier checks it once, and not at each call. */
+__noinline int known_forget(u64 key)
 {
-	u64 key = (u64)sk;
+	struct connection *c = bpf_map_lookup_elem(&known, &key);
+	const struct sock *sk = (const struct sock *)key;
 
-	return bpf_map_lookup_elem(&connections, &key);
+	if (!c)
+		return 0;
+	publish(sk, c);
+	count_open(sk, c, -1);
+	return bpf_map_delete_elem(&known, &key);
 }
 
-static __always_inline void connection_forget(const struct sock *sk)
+static __always_inline void connection_forget(const struct connection *c)
 {
-	u64 key = (u64)sk;
-
-	bpf_map_delete_elem(&connections, &key);
-}
-
-static __always_inline int connection_keep(const struct sock *sk, struct connection *c)
-{
-	u64 key = (u64)sk;
-
-	return bpf_map_update_elem(&connections, &key, c, BPF_ANY);
+	known_forget(c->sk);
 }
 
 /* --- connect: CLOSE to SYN_SENT, by the caller; then its outcome, in any context --- */
@@ -264,26 +219,28 @@ static __noinline int connect_tell(void *ctx, const struct sock *sk, struct conn
 		return 0;
 	s.err = err;
 	s.outcome = c->undecided && !err ? TCP_OUTCOME_ABORTED : outcome_of(err);
-	s.took_ns = (c->undecided ? c->ended_ns : bpf_ktime_get_ns()) - c->since_ns;
+	if (!c->already_open)
+		s.took_ns = (c->undecided ? c->ended_ns : bpf_ktime_get_ns()) - c->since_ns;
 	step_tell(ctx, sk, c, &s);
 	return 0;
 }
 
 static __always_inline void connect_begins(void *ctx, const struct sock *sk)
 {
-	struct connection c = {}, *before = connection_of(sk);
+	struct connection *c = connection_of(sk);
 	u32 tid = bpf_get_current_pid_tgid();
 	struct attempt *attempt = bpf_map_lookup_elem(&attempts, &tid);
 
 	if (attempt)
 		attempt->sent = true;
-	if (before && before->undecided)
-		connect_tell(ctx, sk, before, 0);
-	c.since_ns = bpf_ktime_get_ns();
-	c.side = TCP_SIDE_CLIENT;
-	cause_now(&c.cause);
-	if (connection_keep(sk, &c))
-		count_lost(LOSS_STATE);
+	if (c && c->undecided)
+		connect_tell(ctx, sk, c, 0);
+	c = connection_new((u64)sk);
+	if (!c)
+		return;
+	c->since_ns = bpf_ktime_get_ns();
+	c->side = TCP_SIDE_CLIENT;
+	cause_now(&c->cause);
 }
 
 static __always_inline void connect_fails(void *ctx, const struct sock *sk)
@@ -296,7 +253,7 @@ static __always_inline void connect_fails(void *ctx, const struct sock *sk)
 	if (err || c->side != TCP_SIDE_CLIENT) {
 		if (c->side == TCP_SIDE_CLIENT)
 			connect_tell(ctx, sk, c, -err);
-		connection_forget(sk);
+		connection_forget(c);
 	} else {
 		/* connect(2) is about to fail, or the process closed the socket */
 		c->undecided = true;
@@ -306,20 +263,22 @@ static __always_inline void connect_fails(void *ctx, const struct sock *sk)
 
 static __always_inline void established(void *ctx, const struct sock *sk)
 {
-	struct connection fresh = {}, *c = connection_of(sk);
-	u64 now = bpf_ktime_get_ns();
+	struct connection *c = connection_of(sk);
 
-	if (!c) {
-		fresh.since_ns = now;
-		fresh.side = TCP_SIDE_SERVER;
-		fresh.established = true;
-		cause_unknown(&fresh.cause);
-		connection_keep(sk, &fresh);
-	} else if (c->side == TCP_SIDE_CLIENT) {
+	if (c && c->side != TCP_SIDE_CLIENT)
+		return;
+	if (c) {
 		connect_tell(ctx, sk, c, 0);
-		c->established = true;
-		c->since_ns = now;
+	} else {
+		c = connection_new((u64)sk);
+		if (!c)
+			return;
+		c->side = TCP_SIDE_SERVER;
+		cause_unknown(&c->cause);
 	}
+	c->established = true;
+	c->since_ns = bpf_ktime_get_ns();
+	count_open(sk, c, 1);
 }
 
 /* --- close: to CLOSE from any state in which it was connected --- */
@@ -343,21 +302,11 @@ static __noinline int owner_seen(const struct sock *sk, struct connection *c)
 	return 0;
 }
 
-static __always_inline void connection_unknown(struct connection *c)
-{
-	c->already_open = true;
-	cause_unknown(&c->cause);
-}
-
 static __noinline int closing(const struct sock *sk)
 {
-	struct connection fresh = {}, *c = connection_of(sk);
+	struct connection *c = connection_of(sk);
 
-	if (c)
-		return owner_seen(sk, c);
-	connection_unknown(&fresh);
-	owner_seen(sk, &fresh);
-	return connection_keep(sk, &fresh);
+	return owner_seen(sk, c ?: connection_late(sk));
 }
 
 static __noinline int close_tell(void *ctx, const struct sock *sk, struct connection *c, int old)
@@ -370,8 +319,8 @@ static __noinline int close_tell(void *ctx, const struct sock *sk, struct connec
 	owner_seen(sk, c);
 	s.err = -err;
 	s.outcome = outcome_of(-err);
-	if (!err && (old == BPF_TCP_ESTABLISHED || old == BPF_TCP_CLOSE_WAIT ||
-		     old == BPF_TCP_FIN_WAIT1))
+	if (!err &&
+	    (old == BPF_TCP_ESTABLISHED || old == BPF_TCP_CLOSE_WAIT || old == BPF_TCP_FIN_WAIT1))
 		s.outcome = TCP_OUTCOME_ABORTED;
 	s.closed_by = closed_first(old, s.outcome);
 	if (!c->already_open)
@@ -382,15 +331,35 @@ static __noinline int close_tell(void *ctx, const struct sock *sk, struct connec
 
 static __always_inline void closed(void *ctx, const struct sock *sk, int old)
 {
-	struct connection fresh = {}, *c = connection_of(sk);
+	struct connection *c = connection_of(sk);
 
-	if (c) {
-		close_tell(ctx, sk, c, old);
-		connection_forget(sk);
-	} else {
-		connection_unknown(&fresh);
-		close_tell(ctx, sk, &fresh, old);
-	}
+	if (!c)
+		c = connection_late(sk);
+	if (!c)
+		return;
+	close_tell(ctx, sk, c, old);
+	connection_forget(c);
+}
+
+/* --- listen: its queues' drops are counted --- */
+
+static __always_inline void listens(const struct sock *sk)
+{
+	struct connection *c = connection_new((u64)sk);
+
+	if (!c)
+		return;
+	c->side = TCP_SIDE_SERVER;
+	c->listening = true;
+	cause_now(&c->cause);
+}
+
+static __always_inline void listens_no_more(const struct sock *sk)
+{
+	struct connection *c = connection_of(sk);
+
+	if (c)
+		connection_forget(c);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -406,7 +375,11 @@ int BPF_PROG(set_state, const struct sock *sk, int old, int new)
 		closing(sk);
 	else if (new == BPF_TCP_CLOSE && (old == BPF_TCP_SYN_SENT || old == BPF_TCP_SYN_RECV))
 		connect_fails(ctx, sk);
-	else if (new == BPF_TCP_CLOSE && old != BPF_TCP_CLOSE && old != BPF_TCP_LISTEN)
+	else if (new == BPF_TCP_LISTEN)
+		listens(sk);
+	else if (new == BPF_TCP_CLOSE && old == BPF_TCP_LISTEN)
+		listens_no_more(sk);
+	else if (new == BPF_TCP_CLOSE && old != BPF_TCP_CLOSE)
 		closed(ctx, sk, old);
 	return 0;
 }
@@ -419,7 +392,9 @@ SEC("tp_btf/tcp_destroy_sock") int BPF_PROG(destroy, const struct sock *sk)
 
 	if (!c)
 		return 0;
-	if (c->side != TCP_SIDE_CLIENT || c->established) {
+	if (c->listening) {
+		/* nothing to tell */
+	} else if (c->side != TCP_SIDE_CLIENT || c->established) {
 		close_tell(ctx, sk, c, BPF_TCP_CLOSE);
 	} else {
 		if (!c->undecided)
@@ -427,7 +402,7 @@ SEC("tp_btf/tcp_destroy_sock") int BPF_PROG(destroy, const struct sock *sk)
 		c->undecided = true;
 		connect_tell(ctx, sk, c, -BPF_CORE_READ(sk, sk_err));
 	}
-	connection_forget(sk);
+	connection_forget(c);
 	return 0;
 }
 
@@ -437,19 +412,22 @@ SEC("tp_btf/tcp_destroy_sock") int BPF_PROG(destroy, const struct sock *sk)
 static __noinline int connect_returns(void *ctx, const struct sock *sk,
 				      const struct sockaddr_any *to, int err, bool sent)
 {
-	struct connection fresh = {}, *c = connection_of(sk);
+	struct connection *c = connection_of(sk);
 	struct step s = { .step = TCP_STEP_CONNECT };
 
 	if (!to || err >= 0 || err == -EINPROGRESS)
 		return 0;
 	if (c && c->undecided) {
 		connect_tell(ctx, sk, c, err);
-		connection_forget(sk);
+		connection_forget(c);
 	}
 	if (c || sent)
 		return 0;
-	fresh.side = TCP_SIDE_CLIENT;
-	cause_now(&fresh.cause);
+	c = connection_new((u64)sk);
+	if (!c)
+		return 0;
+	c->side = TCP_SIDE_CLIENT;
+	cause_now(&c->cause);
 	s.err = err;
 	s.outcome = outcome_of(err);
 	s.peer_port = bpf_ntohs(to->port);
@@ -459,7 +437,8 @@ static __noinline int connect_returns(void *ctx, const struct sock *sk,
 		s.peer.family = AF_INET;
 		__builtin_memcpy(s.peer.bytes, &to->v4, 4);
 	}
-	step_tell(ctx, sk, &fresh, &s);
+	step_tell(ctx, sk, c, &s);
+	connection_forget(c);
 	return 0;
 }
 
@@ -511,67 +490,193 @@ ALT(connect, 2)
 SEC("?tp/syscalls/sys_exit_connect") int connect_exits(struct syscall_trace_exit *ctx)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct attempt *kept = bpf_map_lookup_elem(&attempts, &tid), a;
+	struct attempt *a = bpf_map_lookup_elem(&attempts, &tid);
 
-	if (!kept)
+	if (!a)
 		return 0;
-	a = *kept;
-	bpf_map_delete_elem(&attempts, &tid);
-	return connect_returns(ctx, (struct sock *)a.sk, &a.to, ctx->ret, a.sent);
+	connect_returns(ctx, (struct sock *)a->sk, &a->to, ctx->ret, a->sent);
+	return bpf_map_delete_elem(&attempts, &tid);
 }
 
 /* --- accept --- */
 
 static __noinline int accepted(void *ctx, const struct sock *sk)
 {
-	struct connection fresh = {}, *c = connection_of(sk);
+	struct connection *c = connection_of(sk);
 	struct step s = { .step = TCP_STEP_ACCEPT, .outcome = TCP_OUTCOME_OK };
 	u64 now = bpf_ktime_get_ns();
 
-	if (c)
-		fresh.since_ns = c->since_ns;
-	else
-		fresh.since_ns = now;
-	fresh.side = TCP_SIDE_SERVER;
-	fresh.established = true;
-	cause_now(&fresh.cause);
-	s.took_ns = now - fresh.since_ns;
-	step_tell(ctx, sk, &fresh, &s);
-	connection_keep(sk, &fresh);
+	if (!c) /* it was in the queue before us */
+		c = connection_late(sk);
+	if (!c)
+		return 0;
+	c->side = TCP_SIDE_SERVER;
+	c->established = true;
+	cause_now(&c->cause);
+	if (c->since_ns)
+		s.took_ns = now - c->since_ns;
+	step_tell(ctx, sk, c, &s);
+	count_open(sk, c, 1);
+	return 0;
+}
+ACCEPT_HOOKS
+
+/* --- segments sent again, and resets: told only where they are asked for --- */
+
+static __noinline int segment_tell(void *ctx, const struct sock *sk, enum tcp_step step)
+{
+	struct connection *c = connection_of(sk);
+	struct step s = { .step = step, .outcome = TCP_OUTCOME_OK };
+
+	return step_tell(ctx, sk, c ?: connection_late(sk), &s);
+}
+
+SEC("tp_btf/tcp_retransmit_skb") int BPF_PROG(sent_again, const struct sock *sk)
+{
+	return segments && events_wanted() ? segment_tell(ctx, sk, TCP_STEP_RETRANSMIT) : 0;
+}
+
+SEC("tp_btf/tcp_receive_reset") int BPF_PROG(reset_received, const struct sock *sk)
+{
+	return segments || tables_wanted() ? segment_tell(ctx, sk, TCP_STEP_RESET_RECEIVED) : 0;
+}
+
+/* Where there is no connection that the packet belongs to, the packet says what is known. */
+static __noinline int reset_unasked(void *ctx, const struct sk_buff *skb, u32 reason)
+{
+	struct step s = { .step = TCP_STEP_RESET_SENT, .outcome = TCP_OUTCOME_OK };
+	struct connection *c = connection_new((u64)skb);
+	struct skb_ends ends = {};
+	u64 key = (u64)skb;
+
+	if (!c)
+		return 0;
+	cause_unknown(&c->cause);
+	s.reset_reason = reason;
+	skb_ends(skb, &ends);
+	s.local = ends.to;
+	s.local_port = ends.to_port;
+	s.peer = ends.from;
+	s.peer_port = ends.from_port;
+	step_tell(ctx, NULL, c, &s);
+	return bpf_map_delete_elem(&known, &key);
+}
+
+static __noinline int reset_asked(void *ctx, const struct sock *sk, u32 reason)
+{
+	struct connection *c = connection_of(sk);
+	struct step s = { .step = TCP_STEP_RESET_SENT, .outcome = TCP_OUTCOME_OK };
+
+	s.reset_reason = reason;
+	return step_tell(ctx, sk, c, &s);
+}
+
+static __always_inline bool is_connection(const struct sock *sk)
+{
+	struct connection *c = connection_of(sk);
+
+	return c && !c->listening;
+}
+
+static __always_inline int reset_sent(void *ctx, const struct sock *sk, const struct sk_buff *skb,
+				      u32 reason)
+{
+	if (!segments && !tables_wanted())
+		return 0;
+	return sk && is_connection(sk) ? reset_asked(ctx, sk, reason)
+				       : reset_unasked(ctx, skb, reason);
+}
+
+/* the reason came in 6.10 (19822a980e19), and with it resets of no socket's */
+ALT(reset, 1)
+NEED("tpargs tcp_send_reset 3")
+SEC("?tp_btf/tcp_send_reset")
+int BPF_PROG(reset, const struct sock *sk, const struct sk_buff *skb, u32 reason)
+{
+	return reset_sent(ctx, sk, skb, reason);
+}
+
+ALT(reset, 2)
+NEED("tpargs tcp_send_reset 2")
+SEC("?tp_btf/tcp_send_reset")
+int BPF_PROG(reset_69, const struct sock *sk, const struct sk_buff *skb)
+{
+	return reset_sent(ctx, sk, skb, 0);
+}
+
+/* --- what is open already, and what goes on in it --- */
+
+static __always_inline bool can_be_seeded(u32 state)
+{
+	return state != BPF_TCP_CLOSE && state != BPF_TCP_TIME_WAIT && state != BPF_TCP_SYN_RECV &&
+	       state != BPF_TCP_NEW_SYN_RECV;
+}
+
+AT_START SEC("iter/task_file") int open_before(struct bpf_iter__task_file *ctx)
+{
+	const struct sock *sk = iter_sock(ctx->file);
+	struct task_struct *task = ctx->task;
+	struct connection c = { .sk = (u64)sk };
+	struct totals before = {};
+	u64 key = (u64)sk;
+	u32 state;
+
+	if (!task || !sk || !sock_is_tcp(sk))
+		return 0;
+	state = sock_state(sk);
+	if (!can_be_seeded(state))
+		return 0;
+	cause_of(&c.cause, task);
+	c.already_open = true;
+	c.listening = state == BPF_TCP_LISTEN;
+	c.established = state != BPF_TCP_LISTEN && state != BPF_TCP_SYN_SENT;
+	c.untold = existing && c.established;
+	if (c.listening)
+		served_count(sk, 1);
+	if (c.listening || state == BPF_TCP_SYN_SENT)
+		c.side = c.listening ? TCP_SIDE_SERVER : TCP_SIDE_CLIENT;
+	totals_grown(&c, sk, &before);
+	if (bpf_map_update_elem(&known, &key, &c, BPF_NOEXIST) == -E2BIG)
+		count_lost(LOSS_STATE);
+	if (sock_state(sk) == BPF_TCP_CLOSE) /* meanwhile */
+		bpf_map_delete_elem(&known, &key);
 	return 0;
 }
 
-/* the arguments became a struct in 6.10 (92ef0fd55ac8) */
-ALT(accept, 1) NEED("type proto_accept_arg")
-SEC("?fexit/inet_csk_accept")
-int BPF_PROG(accept_done, struct sock *listener, void *arg, struct sock *sk)
+/* Room in the ring for what is told of connections that are there already? */
+static __always_inline bool ring_has_room(void)
 {
-	return sk ? accepted(ctx, sk) : 0;
+	return sonda_conf.perf_array ||
+	       bpf_ringbuf_query(&sonda_ring, BPF_RB_AVAIL_DATA) <
+		       bpf_ringbuf_query(&sonda_ring, BPF_RB_RING_SIZE) / 2;
 }
 
-ALT(accept, 2) NEED("!type proto_accept_arg")
-SEC("?fexit/inet_csk_accept")
-int BPF_PROG(accept_done_69, struct sock *listener, int flags, int *err, bool kern, struct sock *sk)
+static __noinline int look_at(void *ctx, u64 key)
 {
-	return sk ? accepted(ctx, sk) : 0;
+	struct connection *c = bpf_map_lookup_elem(&known, &key);
+	const struct sock *sk = (const struct sock *)key;
+	struct step s = { .step = TCP_STEP_OPEN, .outcome = TCP_OUTCOME_OK };
+
+	if (!c)
+		return 0;
+	if (c->side == TCP_SIDE_UNKNOWN)
+		c->side = port_is_served(sk) ? TCP_SIDE_SERVER : TCP_SIDE_CLIENT;
+	if (c->already_open && c->established)
+		count_open(sk, c, 1);
+	publish(sk, c);
+	if (c->untold && events_wanted() && ring_has_room()) {
+		c->untold = false;
+		step_tell(ctx, sk, c, &s);
+	}
+	return 0;
 }
 
-static __always_inline int accept_returns(void *ctx, long fd)
+OVER(known)
+AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct socket *socket;
-	struct sock *sk = fd < 0 ? NULL : sock_of_fd(fd, &socket);
+	u64 *key = ctx->key;
 
-	return sk ? accepted(ctx, sk) : 0;
-}
-
-ALT(accept, 3)
-SEC("?tp/syscalls/sys_exit_accept") int accept_exits(struct syscall_trace_exit *ctx)
-{
-	return accept_returns(ctx, ctx->ret);
-}
-
-ALT(accept, 3)
-SEC("?tp/syscalls/sys_exit_accept4") int accept4_exits(struct syscall_trace_exit *ctx)
-{
-	return accept_returns(ctx, ctx->ret);
+	if (!key || (!tables_wanted() && !existing))
+		return 0;
+	return look_at(ctx, *key);
 }

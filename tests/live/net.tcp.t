@@ -19,6 +19,7 @@ CLONE_NEWNET = 0x40000000
 NOBODY = "10.99.0.2"      # has a link address, but nobody answers
 NO_ROUTE = "192.0.2.1"
 SYN_RETRIES = 1
+KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -303,25 +304,174 @@ def case_reset():
 
 
 def case_open_before():
-    """A connection older than sonda: told when it closes, marked, with all its bytes."""
+    """A connection older than sonda: told at the start where asked for, and when it closes; marked, with
+    its process and all its bytes, whoever closes it."""
     server = listener()
     port = server.getsockname()[1]
     client = socket.create_connection(("127.0.0.1", port))
     sock, _ = server.accept()
     client.sendall(b"b" * 1000)
     receive(sock, 1000)
-    with Sonda("trace", "net.tcp") as s:
+    with Sonda("trace", "net.tcp", "--existing") as s:
+        of_port = lambda r: port in (r["local_port"], r["peer_port"])
+        check(s.wait_row(lambda r: of_port(r) and r["side"] == "client") and
+              s.wait_row(lambda r: of_port(r) and r["side"] == "server"), "both ends are there at the start")
         client.sendall(b"a" * 234)
         receive(sock, 234)
         client.close()
         receive(sock)
         sock.close()
         check(s.wait_row(closed(port)), "both ends are told to be closed")
-    rows = [r for r in s.rows if port in (r["local_port"], r["peer_port"])]
-    check_equal([(r["step"], r["already_open"], r["took_ns"], r["pid"]) for r in rows],
-                [("close", True, 0, os.getpid())] * 2, "two closes, of who closed")
-    check_equal({(r["sent_bytes"], r["received_bytes"]) for r in rows}, {(1234, 0), (0, 1234)},
+    rows = [r for r in s.rows if of_port(r)]
+    check_equal(sorted((r["step"], r["side"], r["already_open"], r["took_ns"], r["pid"]) for r in rows),
+                [(step, side, True, 0, os.getpid()) for step in ("close", "open") for side in ("client", "server")],
+                "two that are open, two closes, of who has them")
+    check_equal({(r["step"], r["sent_bytes"], r["received_bytes"]) for r in rows},
+                {("open", 1000, 0), ("open", 0, 1000), ("close", 1234, 0), ("close", 0, 1234)},
                 "bytes since they were opened")
+
+
+def tcp_info(sock):
+    """What the kernel says of a connection: smoothed round-trip time, segments sent again."""
+    words = struct.unpack("8B24I", sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104))
+    return {"rtt_us": words[8 + 15], "retransmits": words[8 + 23]}
+
+
+def case_tables():
+    """What goes on in connections that stay open, one of them older than sonda: bytes of each direction,
+    how many are open, round trips; by process, by port, by peer, and each by itself."""
+    server = listener()
+    port = server.getsockname()[1]
+    old = socket.create_connection(("127.0.0.1", port)), server.accept()[0]
+    old[0].sendall(b"o" * 500)
+    receive(old[1], 500)
+    by_peer = Sonda("top", "net.tcp", "--by", "side,port,peer", "--where", f"port == {port}", "--interval", "200ms")
+    each = Sonda("top", "net.tcp", "connections", "--where", f"local_port == {port} or peer_port == {port}",
+                 "--interval", "200ms")
+    with by_peer as s, each as one:
+        check(s.wait_row(lambda r: r["open"] == 1), "the old one is counted among those open")
+        new = socket.create_connection(("127.0.0.1", port)), server.accept()[0]
+        new[0].sendall(b"n" * 70000)
+        receive(new[1], 70000)
+        old[1].sendall(b"a" * 3000)
+        receive(old[0], 3000)
+        whole = {"client": (70000, 3000), "server": (3000, 70000)}
+        for side, counts in whole.items():
+            check(s.wait_row(lambda r: (r["side"], r["open"], r["sent_bytes"], r["received_bytes"]) ==
+                             (side, 2, *counts)), f"two open at the {side}'s side, their bytes since sonda began")
+        ports = new[0].getsockname()[1], old[1].getpeername()[1]
+        row = one.wait_row(lambda r: r["local_port"] == ports[0] and r["sent_bytes"])
+        rtt_us = tcp_info(new[0])["rtt_us"]
+        for pair in old, new:
+            for sock in pair:
+                sock.close()
+        check(s.wait_row(lambda r: r["side"] == "client" and r["open"] == 0), "none is open any more")
+    last = {r["side"]: r for r in s.rows}
+    for side, counts in whole.items():
+        r = last.get(side) or {}
+        check_equal((r.get("peer"), r.get("sent_bytes"), r.get("received_bytes"), r.get("closes")),
+                    ("127.0.0.1", *counts, 2), f"the {side}'s side at the end")
+        check(r["rtt_us"]["count"] >= 2, "round trips were observed")
+    check(row, "the new connection by itself")
+    check_equal((row["pid"], row["peer"], row["peer_port"], row["sent_bytes"], row["rtt_us"]),
+                (os.getpid(), "127.0.0.1", port, 70000, rtt_us), "its process, ends, bytes, round trip")
+    check_equal({(r["sent_bytes"], r["received_bytes"]) for r in one.rows if r["peer_port"] == ports[1]} - {(0, 0)},
+                {(3000, 0)}, "the old one by itself")
+
+
+def case_resets():
+    """A reset for a port where nobody listens: received here, and sent here."""
+    server = listener()
+    dead_port = server.getsockname()[1]
+    server.close()
+    before = counted("Tcp", "OutRsts")
+    with Sonda("trace", "net.tcp", "--segments", "--where", f"local_port == {dead_port} or peer_port == {dead_port}") \
+            as s, Sonda("top", "net.tcp", "--by", "side,port", "--interval", "200ms") as t:
+        check_equal(connect_error("127.0.0.1", dead_port)[0], errno.ECONNREFUSED, "refused")
+        sent = counted("Tcp", "OutRsts") - before
+        check(s.wait_row(lambda r: r["step"] == "reset_received"), "the reset that came")
+        row = t.wait_row(lambda r: r["side"] == "client" and r["port"] == dead_port)
+    check_equal(row and (row["failures"], row["resets_received"]), (1, 1), "counted by the server's port")
+    found = steps(s.rows, dead_port)
+    check_equal([(r["pid"], r["state"], r["peer_port"]) for r in found.get(("reset_received", "client"), [])],
+                [(os.getpid(), "syn_sent", dead_port)], "the reset that came, of the one who tried")
+    told = [r for r in s.rows if r["step"] == "reset_sent"]
+    if told:                                # kernels before 6.10 tell only of those that a socket sends
+        check_equal([(r["pid"], r["local"], r["local_port"], r["peer"], r["reset_reason"]) for r in told],
+                    [(0, "127.0.0.1", dead_port, "127.0.0.1", "no_socket")] * sent, "the reset that was sent")
+    else:
+        check(KERNEL < (6, 10), "a reset that no socket sends is told from 6.10 on")
+
+
+def case_sent_again():
+    """Segments that get lost: each time one is sent again is told, with its connection."""
+    ready_read, ready_write = os.pipe()
+    done_read, done_write = os.pipe()
+
+    def far_end():
+        libc.unshare(CLONE_NEWNET)
+        os.write(ready_write, b"1")
+        os.read(done_read, 1)               # the link is here
+        for command in ("addr add 10.98.0.2/24 dev far", "link set far up"):
+            subprocess.run(["ip", *command.split()], check=True)
+        server = listener(host="10.98.0.2")
+        os.write(ready_write, struct.pack("=H", server.getsockname()[1]))
+        sock, _ = server.accept()
+        receive(sock, 1000)
+        sock.sendall(b"!")
+        receive(sock)
+
+    pid = child(far_end)
+    os.read(ready_read, 1)
+    for command in ("link add near type veth peer name far", f"link set far netns {pid}",
+                    "addr add 10.98.0.1/24 dev near", "link set near up"):
+        subprocess.run(["ip", *command.split()], check=True)
+    os.write(done_write, b"1")
+    port = struct.unpack("=H", os.read(ready_read, 2))[0]
+    before = counted("Tcp", "RetransSegs")
+    with Sonda("trace", "net.tcp", "--segments", "--pid", os.getpid()) as s:
+        sock = socket.create_connection(("10.98.0.2", port))
+        neighbour = json.loads(subprocess.run(["ip", "-j", "neigh", "show", "dev", "near"], stdout=subprocess.PIPE,
+                                              check=True).stdout)[0]["lladdr"]
+
+        def far_is_at(address):
+            subprocess.run(["ip", "neigh", "replace", "10.98.0.2", "lladdr", address, "dev", "near"], check=True)
+
+        far_is_at("02:00:00:00:00:99")
+        sock.sendall(b"x" * 1000)
+        check(s.wait_row(lambda r: r["step"] == "retransmit"), "a segment is sent again")
+        far_is_at(neighbour)
+        check_equal(receive(sock, 1), 1, "what was sent again has come")
+        known = tcp_info(sock)["retransmits"]
+        sock.close()
+        check(s.wait_row(lambda r: r["step"] == "close" and r["peer_port"] == port), "the close")
+        ended(pid)
+    again = [r for r in s.rows if r["step"] == "retransmit"]
+    check_equal({(r["side"], r["peer"], r["peer_port"], r["state"]) for r in again},
+                {("client", "10.98.0.2", port, "established")}, "of that connection")
+    check_equal((len(again), counted("Tcp", "RetransSegs") - before), (known, known),
+                "each time, as the kernel counts it")
+    close = [r for r in s.rows if r["step"] == "close"]
+    check_equal([(r["retransmits"], r["sent_bytes"]) for r in close], [(known, 1000)], "counted once however often sent")
+
+
+def case_listen_drops():
+    """Handshakes that a full accept queue turns away, as many as the kernel counts."""
+    server = listener()
+    server.listen(0)
+    port = server.getsockname()[1]
+    before = counted("TcpExt", "ListenDrops")
+    with Sonda("top", "net.tcp", "--by", "port", "--where", f"port == {port}", "--interval", "200ms") as s:
+        clients = []
+        for _ in range(4):                  # one fits the queue
+            clients.append(socket.socket())
+            clients[-1].setblocking(False)
+            clients[-1].connect_ex(("127.0.0.1", port))
+        check(s.wait_row(lambda r: r["listen_drops"] >= 2), "drops are told while the socket listens")
+        for c in clients:
+            c.close()
+        server.close()
+    check_equal(s.rows[-1]["listen_drops"], counted("TcpExt", "ListenDrops") - before, "all of them at the end")
 
 
 def case_many():
@@ -381,5 +531,9 @@ case_given_up()
 case_later()
 case_reset()
 case_open_before()
+case_tables()
+case_resets()
+case_sent_again()
+case_listen_drops()
 case_many()
 done()

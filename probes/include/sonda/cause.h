@@ -13,16 +13,26 @@ struct cause {
 	u8 pad[5];
 };
 
-/* The current task is the cause. Where no events are wanted only its name is kept. */
+/* The current task is the cause. Where no events are wanted only pid and name are kept. */
 static __always_inline void cause_now(struct cause *cause)
 {
 	cause->known = true;
 	cause->ours = sonda_conf.self && bpf_get_current_pid_tgid() >> 32 == sonda_conf.self;
 	cause->unwanted = sonda_conf.sets_on && !task_in_filters(current_task());
+	cause->task.pid = bpf_get_current_pid_tgid() >> 32;
 	if (events_wanted())
 		task_now(&cause->task);
 	else
 		bpf_get_current_comm(cause->task.comm, sizeof(cause->task.comm));
+}
+
+/* `task` is: it has what was there before the probe. */
+static __always_inline void cause_of(struct cause *cause, struct task_struct *task)
+{
+	cause->known = true;
+	cause->ours = sonda_conf.self && BPF_CORE_READ(task, tgid) == sonda_conf.self;
+	cause->unwanted = sonda_conf.sets_on && !task_in_filters(task);
+	task_fill(&cause->task, task);
 }
 
 /* Nobody knows: wanted where no filter asks for somebody. */

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The tables of net.tcp. What a socket counts itself (bytes, segments sent again) is taken over from
+ * it once a second and when it closes: no packet costs anything.
+ */
+#pragma once
+
+static __always_inline u32 server_port(const struct sock *sk, const struct connection *c,
+				       const struct step *s)
+{
+	if (c->side == TCP_SIDE_CLIENT)
+		return s->peer_port ? s->peer_port : sock_peer_port(sk);
+	if (c->side == TCP_SIDE_SERVER)
+		return sock_local_port(sk);
+	return s->local_port;
+}
+
+static __noinline struct tcp_values *values_of(const struct sock *sk, const struct connection *c,
+					       const struct step *s)
+{
+	struct tcp_labels key = {};
+	struct ip local = {};
+
+	if (!c || !s)
+		return NULL;
+	if (label(tcp, 0))
+		__builtin_memcpy(key.comm, c->cause.task.comm, sizeof(key.comm));
+	if (label(tcp, 1))
+		key.side = c->side;
+	if (label(tcp, 2))
+		key.port = server_port(sk, c, s);
+	if (label(tcp, 3)) {
+		if (s->peer.family)
+			key.peer = s->peer;
+		else if (!c->listening)
+			sock_addresses(sk, &local, &key.peer);
+	}
+	return row_of(tcp, &key);
+}
+
+static __noinline int count_step(const struct sock *sk, const struct connection *c,
+				 const struct step *s)
+{
+	struct tcp_values *row;
+
+	if (!c || !s || !table_wanted(tcp))
+		return 0;
+	row = values_of(sk, c, s);
+	if (!row)
+		return 0;
+	if (s->step == TCP_STEP_CONNECT) {
+		add(row->connects, s->outcome == TCP_OUTCOME_OK);
+		add(row->failures, s->outcome != TCP_OUTCOME_OK);
+		observe(row->connect_ns, s->took_ns);
+	} else if (s->step == TCP_STEP_ACCEPT) {
+		add(row->accepts, 1);
+		observe(row->accept_ns, s->took_ns);
+	} else if (s->step == TCP_STEP_CLOSE) {
+		add(row->closes, 1);
+		add(row->broken, s->outcome != TCP_OUTCOME_OK);
+	} else if (s->step == TCP_STEP_RESET_SENT) {
+		add(row->resets_sent, 1);
+	} else if (s->step == TCP_STEP_RESET_RECEIVED) {
+		add(row->resets_received, 1);
+	}
+	return 0;
+}
+
+/* Is the connection counted at all? */
+static __always_inline bool is_counted(const struct connection *c)
+{
+	return tables_wanted() && !c->cause.ours && !c->cause.unwanted;
+}
+
+/* One more, or one less, among those open: as soon as its process is known. */
+static __noinline int count_open(const struct sock *sk, struct connection *c, s64 more)
+{
+	struct step none = {};
+	struct tcp_values *row;
+
+	if (!c || c->listening || !c->cause.known || !is_counted(c) || !table_wanted(tcp))
+		return 0;
+	if (c->counted != (more < 0))
+		return 0;
+	row = values_of(sk, c, &none);
+	if (row)
+		add(row->open, more);
+	c->counted = more > 0;
+	return 0;
+}
+
+static __noinline int publish_connection(const struct sock *sk, const struct connection *c,
+					 const struct totals *more)
+{
+	struct connection_labels key = {};
+	struct connection_values *row;
+
+	if (!c || !more || c->listening)
+		return 0;
+	if (label(connections, 0))
+		__builtin_memcpy(key.comm, c->cause.task.comm, sizeof(key.comm));
+	if (label(connections, 1))
+		key.pid = c->cause.task.pid;
+	if (label(connections, 2))
+		key.local_port = sock_local_port(sk);
+	sock_addresses(sk, &key.local, &key.peer);
+	if (!label(connections, 3))
+		__builtin_memset(&key.local, 0, sizeof(key.local));
+	if (!label(connections, 4))
+		__builtin_memset(&key.peer, 0, sizeof(key.peer));
+	if (label(connections, 5))
+		key.peer_port = sock_peer_port(sk);
+	row = row_of(connections, &key);
+	if (!row)
+		return 0;
+	add(row->sent_bytes, more->sent_bytes);
+	add(row->received_bytes, more->received_bytes);
+	add(row->retransmits, more->retransmits);
+	set_gauge(row->rtt_us, tcp_rtt_us(sk));
+	set_gauge(row->unacked_bytes, tcp_unacked_bytes(sk));
+	set_gauge(row->unread_bytes, tcp_unread_bytes(sk));
+	return 0;
+}
+
+static __noinline int publish_values(const struct sock *sk, const struct connection *c,
+				     const struct totals *more)
+{
+	struct step none = {};
+	struct tcp_values *row;
+	u32 rtt_us;
+
+	if (!c || !more)
+		return 0;
+	row = values_of(sk, c, &none);
+	if (!row)
+		return 0;
+	add(row->sent_bytes, more->sent_bytes);
+	add(row->received_bytes, more->received_bytes);
+	add(row->retransmits, more->retransmits);
+	add(row->listen_drops, more->listen_drops);
+	rtt_us = tcp_rtt_us(sk);
+	if (rtt_us && !c->listening)
+		observe(row->rtt_us, rtt_us);
+	return 0;
+}
+
+static __noinline int publish(const struct sock *sk, struct connection *c)
+{
+	struct totals more = {};
+
+	if (!c || !is_counted(c))
+		return 0;
+	totals_grown(c, sk, &more);
+	if (c->published && !more.sent_bytes && !more.received_bytes && !more.retransmits &&
+	    !more.listen_drops)
+		return 0;
+	c->published = true;
+	if (table_wanted(tcp))
+		publish_values(sk, c, &more);
+	if (table_wanted(connections))
+		publish_connection(sk, c, &more);
+	return 0;
+}

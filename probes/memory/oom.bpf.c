@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Processes that the kernel kills because memory ran out: told at once, as long as the victim still
+ * has what it is killed for, and again when its last thread is gone.
+ *
+ * Why is known inside oom_kill_process(). Where no program can be put there it is concluded from the
+ * cgroups of the victim: the nearest one that is at its limit, else the machine.
+ */
+#include "sonda.bpf.h"
+
+#include "kernel/memcg.h"
+#include "kernel/mm.h"
+#include "kernel/signal.h"
+#include "sonda/cgroup_path.h"
+
+PROBE(oom, "memory", "Processes killed because memory ran out: who, for whom, and why");
+FILTERS("task min");
+
+enum oom_why {
+	OOM_WHY_UNKNOWN,
+	OOM_WHY_MACHINE,
+	OOM_WHY_CPUSET,
+	OOM_WHY_MEMORY_POLICY,
+	OOM_WHY_CGROUP_LIMIT,
+	OOM_WHY_SYSRQ,
+};
+
+EVENT(oom, "A process was chosen and killed") {
+	struct task task; /* the victim */
+	enum oom_why why DOC("whose memory ran out: a cgroup at its limit, the nodes of a cpuset or a "
+			     "memory policy, the whole machine; or an administrator asked for it by sysrq");
+	u32 trigger_pid KIND("pid") DOC("process that needed memory and got none");
+	char trigger_comm[16] KIND("comm") DOC("its command name");
+	u64 rss_bytes KIND("bytes") DOC("memory the victim had: the sum of the next three");
+	u64 anon_bytes KIND("bytes") DOC("of it its own: heap, stacks");
+	u64 file_bytes KIND("bytes") HIDE DOC("of it pages of files");
+	u64 shmem_bytes KIND("bytes") HIDE DOC("of it shared memory and tmpfs");
+	u64 swap_bytes KIND("bytes") DOC("memory of the victim that was swapped out");
+	u64 pgtables_bytes KIND("bytes") HIDE DOC("the victim's page tables");
+	u64 virtual_bytes KIND("bytes") HIDE DOC("its address space");
+	s32 oom_score_adj DOC("how it was set to be preferred (1000) or spared (-1000)");
+	u64 usage_bytes KIND("bytes") DOC("memory the cgroup at its limit uses; 0: none is");
+	u64 limit_bytes KIND("bytes") DOC("what that cgroup may use");
+	struct text cgroup_at_limit KIND("path") DOC("that cgroup");
+	s32 order HIDE DOC("the trigger needed 2^order pages in a row; -1: not known, or sysrq");
+	u32 gfp KIND("hex") HIDE DOC("how it asked for them; 0: not known");
+	u64 points HIDE DOC("the victim's badness in pages, the highest found; 0: not known");
+	bool why_is_told HIDE DOC("why is what the kernel said; else concluded from the cgroups' limits");
+};
+
+EVENT(oom_died, "A victim's last thread is gone") {
+	struct task task; /* the victim */
+	u64 took_ns KIND("duration") DOC("since it was killed");
+};
+
+struct kill_labels {
+	char comm[16] KIND("comm") DOC("command name of the victim");
+	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the victim");
+	enum oom_why why DOC("whose memory ran out");
+	u32 pad;
+};
+struct kill_values {
+	u64 kills COUNTER DOC("processes killed");
+	u64 bytes COUNTER UNIT("bytes") DOC("memory they had");
+};
+METRICS(kills, struct kill_labels, struct kill_values, 1024, "Processes killed for memory");
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct oom_control {
+	struct mem_cgroup *memcg;
+	u32 gfp_mask;
+	int order;
+	long chosen_points;
+	u32 constraint; /* 0: none, 1: cpuset, 2: memory policy, 3: cgroup */
+};
+struct signal_struct___oom {
+	short oom_score_adj;
+};
+#pragma clang attribute pop
+
+/* Of the task that runs in oom_kill_process(), by thread: what the kernel decided there. */
+struct decision {
+	struct mem_cgroup *memcg; /* at its limit, or NULL */
+	u64 points;
+	enum oom_why why;
+	s32 order;
+	u32 gfp;
+	bool told;
+	u8 pad[3];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, u32);
+	__type(value, struct decision);
+} decisions SEC(".maps");
+
+/* Victims that still live. */
+struct victim {
+	struct task task;
+	u64 at_ns;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32); /* process */
+	__type(value, struct victim);
+} victims SEC(".maps");
+
+static __noinline int kill_begins(struct oom_control *oc)
+{
+	u32 thread = bpf_get_current_pid_tgid(), constraint = BPF_CORE_READ(oc, constraint);
+	struct decision d = { .told = true, .why = OOM_WHY_MACHINE };
+
+	d.memcg = BPF_CORE_READ(oc, memcg);
+	d.points = BPF_CORE_READ(oc, chosen_points);
+	d.order = BPF_CORE_READ(oc, order);
+	d.gfp = BPF_CORE_READ(oc, gfp_mask);
+	if (d.order == -1)
+		d.why = OOM_WHY_SYSRQ;
+	else if (constraint)
+		d.why = OOM_WHY_MACHINE + constraint;
+	bpf_map_update_elem(&decisions, &thread, &d, BPF_ANY);
+	return 0;
+}
+
+static __noinline int kill_ends(void)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&decisions, &thread);
+	return 0;
+}
+
+/* Both programs of a rank, or neither. */
+#define DECISION(rank)                                                                             \
+	ALT(decision, rank)                                                                        \
+	OPTIONAL("what the kernel says of why, order and points: why is concluded from the limits")
+
+DECISION(1) SEC("?fentry/oom_kill_process") int BPF_PROG(begins_fentry, struct oom_control *oc)
+{
+	return kill_begins(oc);
+}
+
+DECISION(1) SEC("?fexit/oom_kill_process") int BPF_PROG(ends_fexit)
+{
+	return kill_ends();
+}
+
+DECISION(2) SEC("?kprobe/oom_kill_process") int BPF_KPROBE(begins_kprobe, struct oom_control *oc)
+{
+	return kill_begins(oc);
+}
+
+DECISION(2) SEC("?kretprobe/oom_kill_process") int BPF_KRETPROBE(ends_kretprobe)
+{
+	return kill_ends();
+}
+
+/* A charge failed: the cgroup has less left than was asked for, which is mostly a page. */
+#define NEARLY_BYTES (256 << 10)
+
+static __noinline int conclude(struct task_struct *task, struct decision *d)
+{
+	struct mem_cgroup *memcg = task_memcg(task);
+	u64 limit;
+
+	if (!d)
+		return 0;
+	d->why = OOM_WHY_MACHINE;
+	for (int i = 0; i < CGROUP_DEPTH_MAX && memcg; i++) {
+		limit = memcg_limit_bytes(memcg);
+		if (limit && memcg_usage_bytes(memcg) + NEARLY_BYTES >= limit) {
+			d->why = OOM_WHY_CGROUP_LIMIT;
+			d->memcg = memcg;
+			return 0;
+		}
+		memcg = memcg_parent(memcg);
+	}
+	return 0;
+}
+
+static __noinline int count_kill(struct task_struct *task, enum oom_why why, u64 bytes)
+{
+	struct kill_labels key = {};
+	struct kill_values *row;
+
+	if (label(kills, 0))
+		BPF_CORE_READ_STR_INTO(&key.comm, task, comm);
+	if (label(kills, 1))
+		key.cgroup = task_cgroup_id(task);
+	if (label(kills, 2))
+		key.why = why;
+	row = row_of(kills, &key);
+	if (!row)
+		return 0;
+	add(row->kills, 1);
+	add(row->bytes, bytes);
+	return 0;
+}
+
+static __always_inline u64 resident_bytes(struct mm_struct *mm)
+{
+	return mm_bytes(mm, MM_COUNTER_ANON, true) + mm_bytes(mm, MM_COUNTER_FILE, true) +
+	       mm_bytes(mm, MM_COUNTER_SHMEM, true);
+}
+
+static __always_inline void describe_victim(struct oom *e, struct task_struct *task,
+					    struct mm_struct *mm)
+{
+	struct signal_struct___oom *signal = (void *)task_signal(task);
+
+	e->anon_bytes = mm_bytes(mm, MM_COUNTER_ANON, true);
+	e->file_bytes = mm_bytes(mm, MM_COUNTER_FILE, true);
+	e->shmem_bytes = mm_bytes(mm, MM_COUNTER_SHMEM, true);
+	e->rss_bytes = e->anon_bytes + e->file_bytes + e->shmem_bytes;
+	e->swap_bytes = mm_bytes(mm, MM_COUNTER_SWAP, true);
+	e->pgtables_bytes = mm_pgtables_bytes(mm);
+	e->virtual_bytes = mm_virtual_bytes(mm);
+	e->oom_score_adj = BPF_CORE_READ(signal, oom_score_adj);
+}
+
+static __always_inline void describe_reason(struct oom *e, struct decision *d)
+{
+	e->why = d->why;
+	e->order = d->order;
+	e->gfp = d->gfp;
+	e->points = d->points;
+	e->why_is_told = d->told;
+	if (!d->memcg)
+		return;
+	e->usage_bytes = memcg_usage_bytes(d->memcg);
+	e->limit_bytes = memcg_limit_bytes(d->memcg);
+	text_cgroup(e, cgroup_at_limit, memcg_node(d->memcg));
+}
+
+/* The victim's: task is the thread that was found to have memory. */
+SEC("tp_btf/mark_victim") NEED("tpargs mark_victim 2")
+int BPF_PROG(victim_marked, struct task_struct *task)
+{
+	u32 thread = bpf_get_current_pid_tgid(), pid = BPF_CORE_READ(task, tgid);
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct decision *told = bpf_map_lookup_elem(&decisions, &thread);
+	struct decision d = { .order = -1 };
+	struct victim victim = {};
+	struct oom *e;
+
+	if (!wanted_task(task))
+		return 0;
+	if (told)
+		d = *told;
+	else
+		conclude(task, &d);
+	if (tables_wanted())
+		count_kill(task, d.why, resident_bytes(mm));
+	if (!events_wanted())
+		return 0;
+	victim.at_ns = bpf_ktime_get_ns();
+	task_fill(&victim.task, task);
+	bpf_map_update_elem(&victims, &pid, &victim, BPF_ANY);
+	if (sonda_conf.min_ns) /* it is about the time to die, told then */
+		return 0;
+	e = event_new(oom);
+	if (!e)
+		return 0;
+	e->task = victim.task;
+	e->trigger_pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(e->trigger_comm, sizeof(e->trigger_comm));
+	describe_victim(e, task, mm);
+	describe_reason(e, &d);
+	event_send(ctx, e);
+	return 0;
+}
+
+/* Two threads that go at the same moment both find that none lives: the first to take the victim out
+ * of the table tells. */
+SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struct task_struct *task)
+{
+	u32 pid = BPF_CORE_READ(task, tgid);
+	struct victim victim, *found;
+	struct oom_died *e;
+
+	if (!events_wanted())
+		return 0;
+	found = bpf_map_lookup_elem(&victims, &pid);
+	if (!found || BPF_CORE_READ(task_signal(task), live.counter))
+		return 0;
+	victim = *found;
+	if (bpf_map_delete_elem(&victims, &pid))
+		return 0;
+	if (!notable(0, bpf_ktime_get_ns() - victim.at_ns))
+		return 0;
+	e = event_new(oom_died);
+	if (!e)
+		return 0;
+	e->task = victim.task;
+	e->took_ns = bpf_ktime_get_ns() - victim.at_ns;
+	event_send(ctx, e);
+	return 0;
+}

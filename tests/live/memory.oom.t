@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""memory.oom: processes of the test's own in a cgroup with a limit, of which one has more than all
+others and is to be killed first. The truth: what it had touched, its exit status, the cgroup's own
+count of kills, the limit as it was set."""
+
+from memorytest import *
+
+LIMIT, ANON, SHMEM = 48 * MIB, 24 * MIB, 4 * MIB
+SLACK = MIB  # the interpreter's own
+
+if os.geteuid() != 0:
+    skip("needs root, for a cgroup")
+
+
+def runs_out(cgroup, victims=1):
+    """`victims` processes with memory, then one that wants more than there is. Returns the victims'
+    children and what each had, and the one that wanted more."""
+
+    def victim(child):
+        cgroup.join()
+        with open("/proc/self/oom_score_adj", "w") as f:
+            f.write("900")
+        kept = anonymous(ANON // victims), shared(SHMEM // victims)
+        child.ready()
+        signal.pause()
+        return kept
+
+    def wants_more(child):
+        cgroup.join()
+        kept = []
+        child.ready()
+        while cgroup.kills() < 1:
+            kept.append(anonymous(MIB))
+        child.ready()
+
+    killed = [Child(victim, f"victim{i}") for i in range(victims)]
+    for child in killed:
+        child.wait_ready()
+    had = [rollup(child.pid) | status_bytes(child.pid) for child in killed]
+    trigger = Child(wants_more, "wants more")
+    trigger.wait_ready()
+    trigger.go()
+    return killed, had, trigger
+
+
+def check_row(row, pid, had, trigger, cgroup, told):
+    check_equal((row["pid"], row["comm"], row["oom_score_adj"]), (pid, "victim0", 900), "the victim")
+    check_equal((row["trigger_pid"], row["trigger_comm"]), (trigger.pid, "wants more"), "who wanted more")
+    check_equal(row["why"], "cgroup_limit", "why")
+    check_equal(row["why_is_told"], told, "how that is known")
+    check(row["cgroup_at_limit"].endswith("/" + cgroup.name), f"whose limit: {row['cgroup_at_limit']}")
+    check_equal(row["limit_bytes"], LIMIT, "the limit")
+    check(LIMIT - MIB <= row["usage_bytes"] <= LIMIT, f"what is used of it: {row['usage_bytes']}")
+    check_equal(row["rss_bytes"], row["anon_bytes"] + row["file_bytes"] + row["shmem_bytes"], "the sum")
+    check(abs(row["rss_bytes"] - had["Rss"]) <= SLACK, f"memory: {row['rss_bytes']}, in fact {had['Rss']}")
+    check(ANON <= row["anon_bytes"] <= had["Anonymous"] + SLACK, f"its own: {row['anon_bytes']}")
+    check_equal(row["shmem_bytes"], SHMEM, "shared memory, to the byte")
+    check_equal(row["virtual_bytes"], had["VmSize"], "address space")
+    check_equal(row["pgtables_bytes"], had["VmPTE"], "page tables")
+    check(row["swap_bytes"] == 0 or had["VmSwap"], "swapped out")
+    if told:
+        check_equal(row["order"], 0, "pages asked for")
+        check(row["points"] * PAGE > row["rss_bytes"], "badness has the adjustment in it")
+
+
+def case_one(told):
+    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom") as s:
+        cgroup.limit(LIMIT)
+        (killed,), (had,), trigger = runs_out(cgroup)
+        status, _ = killed.wait()
+        trigger.wait_ready()
+        died = s.wait_row(lambda r: "took_ns" in r and r["pid"] == killed.pid)
+        kills = cgroup.kills()
+        trigger.end()
+    check_equal(status, signal.SIGKILL, "the victim was killed")
+    rows = [r for r in s.rows if "why" in r and r["trigger_pid"] == trigger.pid]
+    check_equal(len(rows), kills, "a row for each kill that the cgroup counts")
+    for row in rows[:1]:
+        check_row(row, killed.pid, had, trigger, cgroup, told)
+    check(died and 0 < died["took_ns"] < 60e9, "its death is told")
+    check_equal((s.stats["lost"], s.stats["filtered"]), (0, 0), "nothing lost or left out")
+
+
+def case_filters(told):
+    """--comm is about the victim, and the table counts by victim."""
+    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom", "--comm", "wants more") as other:
+        with Sonda("top", "memory.oom", "--interval", "20ms") as top:
+            cgroup.limit(LIMIT)
+            (killed,), _, trigger = runs_out(cgroup)
+            killed.wait()
+            trigger.wait_ready()
+            row = top.wait_row(lambda r: r["comm"] == "victim0")
+            trigger.end()
+    check_equal(other.rows, [], "the victim has another name")
+    check_equal(other.stats["filtered"], 1, "it is counted as filtered")
+    check(row and (row["kills"], row["why"]) == (1, "cgroup_limit"), f"counted: {row}")
+    check(row and row["bytes"] >= ANON + SHMEM, "with what it had")
+
+
+def case_group():
+    """memory.oom.group: all processes of the cgroup are killed, and each is told."""
+    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom") as s:
+        cgroup.limit(LIMIT)
+        cgroup.write("memory.oom.group", 1)
+        killed, _, trigger = runs_out(cgroup, victims=2)
+        pids = {c.pid for c in killed} | {trigger.pid}
+        statuses = [c.wait()[0] for c in killed] + [trigger.wait()[0]]
+        for pid in pids:
+            s.wait_row(lambda r: "took_ns" in r and r["pid"] == pid)
+    check_equal(statuses, [signal.SIGKILL] * 3, "all were killed")
+    rows = [r for r in s.rows if "why" in r]
+    check_equal({r["pid"] for r in rows}, pids, "all are told")
+    check_equal({r["why"] for r in rows}, {"cgroup_limit"}, "with the same reason")
+
+
+listed = run_sonda("check", "memory.oom", json_output=False).stdout
+told = bool(re.search(r"^ *loads +begins_", listed, re.M))
+case_one(told)
+case_filters(told)
+if memory_root()[0]:
+    case_group()
+done()

@@ -65,13 +65,21 @@ struct kill_values {
 };
 METRICS(kills, struct kill_labels, struct kill_values, 1024, "Processes killed for memory");
 
+/* enum oom_why has the same order */
+enum oom_constraint {
+	CONSTRAINT_NONE,
+	CONSTRAINT_CPUSET,
+	CONSTRAINT_MEMORY_POLICY,
+	CONSTRAINT_MEMCG,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 struct oom_control {
 	struct mem_cgroup *memcg;
 	u32 gfp_mask;
 	int order;
 	long chosen_points;
-	u32 constraint; /* 0: none, 1: cpuset, 2: memory policy, 3: cgroup */
+	enum oom_constraint constraint;
 };
 struct signal_struct___oom {
 	short oom_score_adj;
@@ -118,7 +126,7 @@ static __noinline int kill_begins(struct oom_control *oc)
 	d.gfp = BPF_CORE_READ(oc, gfp_mask);
 	if (d.order == -1)
 		d.why = OOM_WHY_SYSRQ;
-	else if (constraint)
+	else
 		d.why = OOM_WHY_MACHINE + constraint;
 	bpf_map_update_elem(&decisions, &thread, &d, BPF_ANY);
 	return 0;
@@ -272,29 +280,39 @@ int BPF_PROG(victim_marked, struct task_struct *task)
 	return 0;
 }
 
-/* Two threads that go at the same moment both find that none lives: the first to take the victim out
- * of the table tells. */
-SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struct task_struct *task)
+static __noinline int victim_died(void *ctx, u32 pid)
 {
-	u32 pid = BPF_CORE_READ(task, tgid);
-	struct victim victim, *found;
+	struct victim victim, *found = bpf_map_lookup_elem(&victims, &pid);
 	struct oom_died *e;
+	u64 took_ns;
 
-	if (!events_wanted())
-		return 0;
-	found = bpf_map_lookup_elem(&victims, &pid);
-	if (!found || BPF_CORE_READ(task_signal(task), live.counter))
+	if (!found)
 		return 0;
 	victim = *found;
-	if (bpf_map_delete_elem(&victims, &pid))
+	if (bpf_map_delete_elem(&victims, &pid)) /* another thread that went at the same moment */
 		return 0;
-	if (!notable(0, bpf_ktime_get_ns() - victim.at_ns))
+	took_ns = bpf_ktime_get_ns() - victim.at_ns;
+	if (!notable(0, took_ns))
 		return 0;
 	e = event_new(oom_died);
 	if (!e)
 		return 0;
 	e->task = victim.task;
-	e->took_ns = bpf_ktime_get_ns() - victim.at_ns;
+	e->took_ns = took_ns;
 	event_send(ctx, e);
 	return 0;
+}
+
+/* Since 6.17 the tracepoint says whether this is the last thread. */
+ALT(death, 1) NEED("tpargs sched_process_exit 2") SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(last_thread_exits, struct task_struct *task, bool last)
+{
+	return last && events_wanted() ? victim_died(ctx, task->tgid) : 0;
+}
+
+ALT(death, 2) SEC("?tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struct task_struct *task)
+{
+	if (!events_wanted() || BPF_CORE_READ(task_signal(task), live.counter))
+		return 0;
+	return victim_died(ctx, task->tgid);
 }

@@ -80,6 +80,8 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             status = 1
+            os.close(self.up[0])
+            os.close(self.down[1])
             with contextlib.suppress(BaseException):
                 if name:
                     with open("/proc/self/comm", "w") as f:
@@ -87,13 +89,16 @@ class Child:
                 work(self)
                 status = 0
             os._exit(status)
+        os.close(self.up[1])
+        os.close(self.down[0])
 
     def ready(self):
         os.write(self.up[1], b".")
         os.read(self.down[0], 1)
 
     def wait_ready(self):
-        os.read(self.up[0], 1)
+        """False: it has ended instead."""
+        return bool(os.read(self.up[0], 1))
 
     def go(self):
         os.write(self.down[1], b".")
@@ -101,8 +106,8 @@ class Child:
     def wait(self):
         """Its status, as waitpid tells it, and what it used."""
         _, status, used = os.wait4(self.pid, 0)
-        for fd in self.up + self.down:
-            os.close(fd)
+        os.close(self.up[0])
+        os.close(self.down[1])
         return status, used
 
     def end(self):

@@ -8,7 +8,13 @@
 #include "kernel/page.h"
 
 /* Indices of mm_struct::rss_stat; the numbers are the same from 5.8 to 7.x. */
-enum mm_counter { MM_COUNTER_FILE, MM_COUNTER_ANON, MM_COUNTER_SWAP, MM_COUNTER_SHMEM, MM_COUNTERS };
+enum mm_counter {
+	MM_COUNTER_FILE,
+	MM_COUNTER_ANON,
+	MM_COUNTER_SWAP,
+	MM_COUNTER_SHMEM,
+	MM_COUNTERS
+};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -29,7 +35,9 @@ struct bpf_array {
 };
 /* rss_stat became percpu_counters in 6.2 (f1a7941243c1) */
 struct mm_rss_stat {
-	long count[MM_COUNTERS];
+	struct {
+		long counter;
+	} count[MM_COUNTERS]; /* and nothing else */
 };
 struct mm_struct___pre62 {
 	struct mm_rss_stat rss_stat;
@@ -37,7 +45,7 @@ struct mm_struct___pre62 {
 
 #pragma clang attribute pop
 
-#define MM_CPUS	  32 /* looked at in a round */
+#define MM_CPUS   32 /* looked at in a round */
 #define MM_ROUNDS 32
 
 /* Makes an address a number that can be computed with: by writing it where it is read back. */
@@ -110,7 +118,7 @@ static __noinline u64 mm_pages(struct mm_struct *mm, enum mm_counter nth, bool e
 		struct mm_struct___pre62 *old = (void *)mm;
 
 		bpf_probe_read_kernel(&pages, sizeof(pages),
-				      (void *)old + bpf_core_field_offset(old->rss_stat.count) +
+				      (void *)old + bpf_core_field_offset(old->rss_stat) +
 					      nth * sizeof(pages));
 	} else {
 		spread = (void *)counters + bpf_core_field_offset(counters->rss_stat) +

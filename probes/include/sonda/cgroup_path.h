@@ -54,5 +54,5 @@ __noinline int slot_cgroup(u32 index, u32 field, u64 address)
 	return path_end(slot, text);
 }
 
-#define text_cgroup(e, field, node)                                                                \
+#define text_cgroup(e, field, node) \
 	slot_cgroup(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), (u64)(node))

@@ -220,6 +220,9 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 	if (conf) {
 		conf->events_off = s->without_events;
 		conf->tables_off = s->without_tables;
+		/* a probe's own threshold is for its stream: tables count everything */
+		if (s->without_events && s->filters.min_ns == FILTER_MIN_UNSET)
+			conf->min_ns = 0;
 	}
 	if (s->buffer_bytes && d->event_count)
 		err = object_map_resize(w->probe->object, "sonda_ring", (uint32_t)s->buffer_bytes,

@@ -24,8 +24,7 @@ enum wait_began { WAIT_BEGAN_WOKEN, WAIT_BEGAN_NEW, WAIT_BEGAN_PREEMPTED };
 
 #define CAUSE_DOC                                                                                  \
 	"contention: others ran; throttled: its cgroup's CPU quota was used up; stolen: the "      \
-	"hypervisor took the CPU for most of the time; idle: nobody; the CPU had nothing to do" \
-	""
+	"hypervisor had the CPU for most of the time; idle: nobody, the CPU had to wake up"
 #define BEGAN_DOC "woken: it had slept; new: it was just made; preempted: it had to make room"
 
 EVENT(runq, "A thread waited for a CPU, and got it") {

@@ -37,6 +37,16 @@ bool term_has_colour(int fd)
 	return term_is_tty(fd) && !(no && *no) && term && *term && strcmp(term, "dumb");
 }
 
+bool term_has_utf8(void)
+{
+	static const char *const names[] = { "LC_ALL", "LC_CTYPE", "LANG" };
+	const char *locale = NULL;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && !(locale && *locale); i++)
+		locale = getenv(names[i]);
+	return !locale || !*locale || strcasestr(locale, "utf-8") || strcasestr(locale, "utf8");
+}
+
 const char *term_style_on(enum term_style style)
 {
 	assert((unsigned)style < TERM_STYLE_COUNT);

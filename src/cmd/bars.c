@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hist's screens: bars of a distribution, and a heat map over time. */
+/* hist's screen: bars of a distribution. */
 #include "cmd/reading.h"
 
 #include "base/clock.h"
@@ -14,11 +14,15 @@ enum {
 	BAR_COLS_MIN = 8,
 	BAR_OTHERS_COLS = 52, /* what stands before a bar, at most */
 	EIGHTHS = 8,
-	HEAT_SLOT_COLS = 2,
-	HEAT_MARK_SLOTS = 4, /* a bound above every such many */
 };
 
-/* ---- bars ---- */
+/* Whole columns. */
+static void bar_form_ascii(uint64_t part, uint64_t most, unsigned cols, struct strbuf *out)
+{
+	unsigned whole = (unsigned)((double)part / (double)most * cols);
+
+	strbuf_pad(out, '#', part && !whole ? 1 : whole);
+}
 
 /* "▏" to "█", by eighths of a column. */
 static void bar_form(uint64_t part, uint64_t most, unsigned cols, struct strbuf *out)
@@ -35,12 +39,13 @@ static void bar_form(uint64_t part, uint64_t most, unsigned cols, struct strbuf 
 }
 
 /* "≤1.02 µs" for the first slot, "1.02 µs - 2.05 µs", ">34.4 s" for the last. */
-static void range_form(const struct field *hist, uint32_t slot, struct strbuf *out)
+static void range_form(const struct reading *r, const struct field *hist, uint32_t slot,
+		       struct strbuf *out)
 {
 	uint64_t upper = hist_upper(&hist->hist, slot);
 
 	if (!slot) {
-		strbuf_puts(out, "\u2264");
+		strbuf_puts(out, r->ascii ? "<=" : "\u2264");
 		reading_bound(hist, upper, out);
 		return;
 	}
@@ -115,33 +120,49 @@ static void bars_of(const struct reading *r, const struct field *hist, const uin
 	for (uint32_t i = from; i < to; i++) {
 		below += slots[i];
 		strbuf_reset(&cell);
-		range_form(hist, i, &cell);
+		range_form(r, hist, i, &cell);
 		table_str(t, strbuf_str(&cell));
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)slots[i]);
 		percent_cell(t, slots[i], total);
 		percent_cell(t, below, total);
 		strbuf_reset(&cell);
-		bar_form(slots[i], most, bar_cols(r), &cell);
+		(r->ascii ? bar_form_ascii : bar_form)(slots[i], most, bar_cols(r), &cell);
 		table_cell(t, TERM_CYAN, strbuf_str(&cell), cell.len);
 		table_row_end(t);
 	}
 	table_settle(t);
 }
 
-static void bars_summary(const struct field *hist, const uint64_t *slots, uint64_t sum,
-			 struct strbuf *out)
+/* " (>512 us)": a percentile is above the bound before its own. */
+static void percentile_above(const struct field *hist, const uint64_t *slots, double fraction,
+			     struct strbuf *out)
+{
+	uint64_t above = reading_percentile_above(hist, slots, fraction);
+
+	if (!above || hist_percentile(&hist->hist, slots, fraction) == UINT64_MAX)
+		return;
+	strbuf_puts(out, " (>");
+	reading_bound(hist, above, out);
+	strbuf_putc(out, ')');
+}
+
+static void bars_summary(const struct reading *r, const struct field *hist, const uint64_t *slots,
+			 uint64_t sum, struct strbuf *out)
 {
 	static const struct {
 		const char *name;
 		double fraction;
-	} row[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p99.9", 0.999 } };
+	} row[] = {
+		{ "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p99.9", 0.999 }, { "max", 1 }
+	};
 	uint64_t count = fold_observations(hist, slots);
 
 	strbuf_appendf(out, "count %llu, mean ", (unsigned long long)count);
 	reading_bound(hist, count ? sum / count : 0, out);
 	for (size_t i = 0; i < ARRAY_LEN(row); i++) {
 		strbuf_appendf(out, ", %s ", row[i].name);
-		reading_percentile(hist, slots, row[i].fraction, out);
+		reading_percentile(r, hist, slots, row[i].fraction, out);
+		percentile_above(hist, slots, row[i].fraction, out);
 	}
 	strbuf_putc(out, '\n');
 }
@@ -160,7 +181,7 @@ static void bars_group(const struct reading *r, const struct fold_row *row, size
 	if (out->len > at + 1)
 		strbuf_putc(out, '\n');
 	bars_of(r, hist, slots, out);
-	bars_summary(hist, slots, (r->whole ? row->sums_total : row->sums)[nth], out);
+	bars_summary(r, hist, slots, (r->whole ? row->sums_total : row->sums)[nth], out);
 }
 
 void reading_bars(const struct reading *r, struct strbuf *out)
@@ -175,122 +196,11 @@ void reading_bars(const struct reading *r, struct strbuf *out)
 		for (size_t nth = 0; nth < c->hist_count; nth++)
 			bars_group(r, &rows[i], nth, out);
 	if (count && !r->no_header)
-		strbuf_puts(out, "\n(a percentile is the upper bound of the bar that holds it)\n");
+		strbuf_puts(
+			out,
+			"\n(a percentile lies in its bar: up to the bound, above the one before)\n");
 	if (!count)
 		strbuf_puts(out, "nothing was counted\n");
 	if (left_out)
 		strbuf_appendf(out, "... %zu more (--limit)\n", left_out);
-}
-
-/* ---- heat ---- */
-
-/* How many slots share a column, so that a line fits. */
-static uint32_t heat_merged(const struct reading *r, const struct field *hist)
-{
-	uint32_t merged = 1, room;
-
-	if (!r->width_cols)
-		return 1;
-	room = (r->width_cols > 40 ? r->width_cols - 40 : 8) / HEAT_SLOT_COLS;
-	while ((hist->count + merged - 1) / merged > max(room, 4u))
-		merged++;
-	return merged;
-}
-
-/* A slot's share of its line. */
-static const struct shade {
-	unsigned percent; /* up to */
-	const char *text;
-	enum term_style style;
-} shades[] = {
-	{ 0, "  ", TERM_PLAIN },           { 5, "\u2591\u2591", TERM_BLUE },
-	{ 20, "\u2592\u2592", TERM_CYAN }, { 50, "\u2593\u2593", TERM_YELLOW },
-	{ 100, "\u2588\u2588", TERM_RED },
-};
-
-static const struct shade *shade_of(uint64_t part, uint64_t whole)
-{
-	size_t i = 0;
-
-	if (!part)
-		return shades;
-	for (i = 1; i + 1 < ARRAY_LEN(shades); i++)
-		if ((double)part * 100 <= (double)shades[i].percent * (double)whole)
-			break;
-	return &shades[i];
-}
-
-static void heat_line(const struct reading *r, const struct fold_row *row, size_t nth,
-		      struct strbuf *out)
-{
-	const struct field *hist = fold_columns(r->fold)->hists[nth];
-	const uint64_t *slots = row->slots[nth];
-	uint32_t merged = heat_merged(r, hist);
-	uint64_t total = fold_observations(hist, slots);
-	char local[WALL_LOCAL_LEN + 1];
-
-	wall_local(r->wall, fold_at_ns(r->fold), local);
-	strbuf_appendf(out, "%s |", local);
-	for (uint32_t i = 0; i < hist->count; i += merged) {
-		uint64_t part = 0;
-		const struct shade *shade;
-
-		for (uint32_t k = i; k < min(i + merged, hist->count); k++)
-			part += slots[k];
-		shade = shade_of(part, total);
-		strbuf_puts(out, r->colour && part ? term_style_on(shade->style) : "");
-		strbuf_puts(out, shade->text);
-		strbuf_puts(out, r->colour && part ? term_style_off(shade->style) : "");
-	}
-	strbuf_appendf(out, "| %llu ", (unsigned long long)total);
-	reading_percentile(hist, slots, 0.99, out);
-	strbuf_putc(out, ' ');
-	reading_labels(r, row, out);
-	strbuf_cut(out, out->len - (out->s[out->len - 1] == ' '));
-	strbuf_putc(out, '\n');
-}
-
-/* Bounds above every few columns; what the shades mean. */
-static void heat_header(const struct reading *r, size_t nth, struct strbuf *out)
-{
-	const struct field *hist = fold_columns(r->fold)->hists[nth];
-	uint32_t merged = heat_merged(r, hist), step = merged * HEAT_MARK_SLOTS;
-	auto_done(strbuf) mark = { 0 };
-
-	strbuf_appendf(out, "%s %s, %s: share of a line", r->probe, r->table, hist->name);
-	for (size_t i = 1; i < ARRAY_LEN(shades); i++)
-		strbuf_appendf(out, "  %s \u2264%u %%", shades[i].text, shades[i].percent);
-	strbuf_putc(out, '\n');
-	strbuf_pad(out, ' ', WALL_LOCAL_LEN + 2);
-	for (uint32_t i = 0; i < hist->count; i += step) {
-		unsigned cols, room = HEAT_MARK_SLOTS * HEAT_SLOT_COLS;
-
-		strbuf_reset(&mark);
-		reading_bound(hist, hist_upper(&hist->hist, min(i + merged, hist->count) - 1),
-			      &mark);
-		cols = utf8_width(strbuf_str(&mark), mark.len);
-		if (i + merged >= hist->count || cols >= room) {
-			strbuf_pad(out, ' ', room);
-			continue;
-		}
-		strbuf_append(out, strbuf_str(&mark), mark.len);
-		strbuf_pad(out, ' ', room - cols);
-	}
-	strbuf_puts(out, "  COUNT P99\n");
-}
-
-void reading_heat(const struct reading *r, bool header, struct strbuf *out)
-{
-	const struct fold_columns *c = fold_columns(r->fold);
-	size_t count, left_out;
-	const struct fold_row *rows;
-
-	for (size_t nth = 0; nth < c->hist_count; nth++) {
-		if (header || c->hist_count > 1)
-			heat_header(r, nth, out);
-		rows = fold_sorted(r->fold, &r->order, &count, &left_out);
-		for (size_t i = 0; i < count; i++)
-			if (!c->label_count || fold_observations(c->hists[nth], rows[i].slots[nth]))
-				heat_line(r, &rows[i], nth, out);
-	}
 }

@@ -5,6 +5,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cmd/heat.h"
+#include "cmd/screen.h"
+#include "cmd/tables_list.h"
 
 #include <errno.h>
 
@@ -14,50 +17,50 @@ static const char *const in_one[1]; /* no labels to group by */
 
 struct hist {
 	struct meter meter;
-	bool heat;
-	struct schema values; /* the histograms asked for, alone */
-	struct field *fields;
+	bool heat, across;
+	vec(struct heat *) maps; /* of each panel */
 };
 
 /* clang-format off */
 static const struct opt hist_opts[] = {
-	{ "heat", OPT_BOOL, offsetof(struct hist, heat), NULL, "a line of shades each interval instead of bars" },
+	{ "heat",   OPT_BOOL, offsetof(struct hist, heat),   NULL, "over time: a line of shades each interval instead of bars" },
+	{ "across", OPT_BOOL, offsetof(struct hist, across), NULL, "over time: a map with a column each interval; off a terminal one, at the end" },
 };
 /* clang-format on */
 
 static const char *hist_nth(const void *ctx, size_t i)
 {
-	const struct hist *h = ctx;
+	const struct panel *p = ctx;
 
-	return i < h->values.field_count ? h->fields[i].name : NULL;
+	return i < p->values.field_count ? p->fields[i].name : NULL;
 }
 
 /* Keeps the table's histograms, or the one of that name. */
-static int hists_choose(struct hist *h, const struct metric_table *t, const char *name,
+static int hists_choose(struct panel *p, const struct metric_table *t, const char *name,
 			struct err *e)
 {
 	const struct field *only;
 	size_t n = 0;
 
-	h->fields = xcalloc(t->values.field_count + 1, sizeof(*h->fields));
+	p->fields = xcalloc(t->values.field_count + 1, sizeof(*p->fields));
 	for (size_t i = 0; i < t->values.field_count; i++)
 		if (t->values.fields[i].type == FIELD_HIST)
-			h->fields[n++] = t->values.fields[i];
-	h->values = t->values;
-	h->values.fields = h->fields;
-	h->values.field_count = n;
+			p->fields[n++] = t->values.fields[i];
+	p->values = t->values;
+	p->values.fields = p->fields;
+	p->values.field_count = n;
 	if (!n)
 		return fail_as(e, EXIT_USAGE, EINVAL, "table '%s' of %s has no histograms", t->name,
 			       t->values.probe);
 	if (!name)
 		return 0;
-	only = fold_field(h->fields, n, name);
+	only = fold_field(p->fields, n, name);
 	if (!only)
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "table '%s' has no histogram '%s' (did you mean '%s'?)", t->name,
-			       name, suggest_from(name, hist_nth, h) ?: h->fields[0].name);
-	h->values.fields = only;
-	h->values.field_count = 1;
+			       name, suggest_from(name, hist_nth, p) ?: p->fields[0].name);
+	p->values.fields = only;
+	p->values.field_count = 1;
 	return 0;
 }
 
@@ -84,68 +87,116 @@ static const struct metric_table *table_with(const struct declaration *d, const 
 }
 
 /* "TABLE.FIELD", "TABLE", or "FIELD"; NULL: the first table that has a histogram. */
-static int hist_choose(struct meter *m, const char *what, struct err *e)
+static int hist_choose(struct meter *m, struct panel *p, const struct declaration *d, struct err *e)
 {
 	struct hist *h = m->self;
-	const struct declaration *d = m->session.probes.at[0].probe->decl;
+	const char *what = p->what;
 	const char *dot = what ? strchr(what, '.') : NULL;
 	const char *field = dot ? dot + 1 : NULL;
 	int err;
 
 	m->scrolls = h->heat;
 	if (what)
-		m->asked.table = table_named(d, what, dot ? (size_t)(dot - what) : strlen(what));
-	if (!m->asked.table && !dot && (m->asked.table = table_with(d, what)))
+		p->asked.table = table_named(d, what, dot ? (size_t)(dot - what) : strlen(what));
+	if (!p->asked.table && !dot && (p->asked.table = table_with(d, what)))
 		field = what;
-	if (!m->asked.table) {
+	if (!p->asked.table) {
 		auto_free char *table = what ? xstrndup(what, strcspn(what, ".")) : NULL;
 
-		err = tables_find(&m->session, table, &m->asked.table, e);
+		err = tables_find(d, table, &p->asked.table, e);
 		if (err)
 			return err;
 	}
-	err = hists_choose(h, m->asked.table, field, e);
-	m->asked.values = &h->values;
-	m->asked.by = in_one; /* unless --by says otherwise */
+	err = hists_choose(p, p->asked.table, field, e);
+	p->asked.values = &p->values;
+	p->asked.by = in_one; /* unless --by says otherwise */
 	return err;
 }
 
-static int hist_order(struct meter *m, struct err *e)
+static bool hist_is_part(const struct declaration *d, const char *word)
 {
-	const struct hist *h = m->self;
+	const char *dot = strchr(word, '.');
+
+	if (table_named(d, word, dot ? (size_t)(dot - word) : strlen(word)))
+		return true;
+	return !dot && table_with(d, word);
+}
+
+static int hist_order(struct meter *m, struct panel *p, struct err *e)
+{
+	struct hist *h = m->self;
 
 	(void)e;
-	m->reading.order.what = FOLD_HIST;
-	m->reading.order.by_count = true;
-	if (h->heat) /* a line each interval, also where nothing happened */
-		m->reading.order.only_active = false;
+	p->reading.order.what = FOLD_HIST;
+	p->reading.order.by_count = true;
+	if (h->heat || h->across) {
+		/* a line each interval, also where nothing happened */
+		p->reading.order.only_active = false;
+		vec_push(&h->maps, heat_new());
+	}
 	return 0;
 }
 
-static void hist_text(struct meter *m, struct strbuf *out)
+/* The panel's map, NULL where there is none. */
+static struct heat *map_of(const struct meter *m, const struct panel *p)
+{
+	const struct hist *h = m->self;
+	size_t nth = (size_t)(p - m->panels.at);
+
+	return nth < h->maps.len ? h->maps.at[nth] : NULL;
+}
+
+static void hist_take(struct meter *m, struct panel *p)
+{
+	struct heat *map = map_of(m, p);
+
+	/* the last reading of a command tells the whole once more */
+	if (map && !(p->reading.whole && m->once))
+		heat_take(map, &p->reading);
+}
+
+static void hist_text(struct meter *m, struct panel *p, struct strbuf *out)
 {
 	const struct hist *h = m->self;
 
 	if (h->heat)
-		reading_heat(&m->reading, !m->no_header && m->shown % HEADER_EVERY == 0, out);
-	else
-		reading_bars(&m->reading, out);
+		heat_lines(map_of(m, p), &p->reading, !m->no_header && m->shown % HEADER_EVERY == 0,
+			   out);
+	else if (!h->across)
+		reading_bars(&p->reading, out);
+	else if (m->screen)
+		heat_map(map_of(m, p), &p->reading,
+			 screen_height_rows(m->screen) / (unsigned)m->panels.len, out);
 }
 
-static bool hist_key(struct meter *m, int key)
+/* Where the map could not be drawn again and again, it is drawn now; on a terminal, to stay. */
+static void hist_end(struct meter *m, struct panel *p, struct strbuf *out)
 {
+	const struct hist *h = m->self;
+
+	p->reading.note = NULL;
+	if (h->across)
+		heat_map(map_of(m, p), &p->reading, 0, out);
+}
+
+static bool hist_key(struct meter *m, struct panel *p, int key)
+{
+	(void)m;
 	if (key != 'r')
 		return false;
-	m->reading.order.reverse = !m->reading.order.reverse;
+	p->reading.order.reverse = !p->reading.order.reverse;
 	return true;
 }
 
 static const struct meter_ops hist_ops = {
+	.is_part = hist_is_part,
 	.choose = hist_choose,
 	.order = hist_order,
+	.read = hist_take,
 	.text = hist_text,
 	.key = hist_key,
-	.keys = "r reverse, ",
+	.end = hist_end,
+	.keys = "  r          groups the other way round\n",
 };
 
 static void hist_init(void *cfg)
@@ -164,6 +215,13 @@ static void hist_options(void *cfg, struct opt_set *set)
 
 static int hist_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
+	struct hist *h = cfg;
+
+	if (h->heat && h->across)
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "time runs down (--heat) or across (--across), not both");
+	if (!rest->count && !rest->has_dashes)
+		return tables_list(&h->meter.session.catalog, h->meter.format, true, e);
 	return meter_run(&((struct hist *)cfg)->meter, rest, e);
 }
 
@@ -172,24 +230,29 @@ static void hist_done(void *cfg)
 	struct hist *h = cfg;
 
 	meter_done(&h->meter);
-	free(h->fields);
+	vec_for_each(map, &h->maps)
+		heat_free(*map);
+	vec_done(&h->maps);
 }
 
 const struct command command_hist = {
 	.name = "hist",
-	.synopsis = "PROBE [TABLE.FIELD] [--by LABELS] [FILTERS] [OPTIONS] [-- COMMAND ...]",
+	.synopsis = "[PROBE [TABLE.FIELD]]... [--by LABELS] [FILTERS] [OPTIONS] [-- COMMAND ...]",
 	.help = "distributions; heat map over time",
 	.text = "Shows the histograms of a metric table, counted in the kernel: for each slot how many, which\n"
-		"share, how much up to there, and a bar; then count, mean and percentiles. A percentile is the\n"
-		"upper bound of the slot that holds it: the value is that or less, and more than the bound\n"
-		"before. TABLE.FIELD chooses one histogram, TABLE or FIELD alone will do.\n"
+		"share, how much up to there, and a bar; then count, mean and percentiles. A percentile is known\n"
+		"to its slot: p99 \u22641.02 ms (>512 us) means that much or less, and more than the bound before.\n"
+		"TABLE.FIELD chooses one histogram, TABLE or FIELD alone will do. Without a word: the tables\n"
+		"that have histograms.\n"
 		"\n"
-		"--heat shows a line each interval, a column for each slot, darker where more of the line's\n"
-		"observations are. JSON has an object for each group and reading, with the slots as\n"
-		"[upper bound, count] since the beginning and, as NAME_delta, in the interval.",
+		"Over time: --heat prints a line each interval, a column for each slot; --across draws a map with\n"
+		"a column each interval, slow at the top. Darker is more; the legend says how many. JSON has an object for each group and reading, with the slots as\n"
+		"[upper bound, count] since the beginning and, as NAME_delta, in the interval, and p99_above,\n"
+		"the bound that p99 is above.",
 	.examples = "sonda hist block.io --once\thow long I/O waits and takes\n"
 		    "sonda hist block.io device_ns --by device\tdevice by device\n"
-		    "sonda hist fs.open took --heat\tover time\n"
+		    "sonda hist fs.open took --heat\tover time, a line each second\n"
+		    "sonda hist block.io device --across --interval 100ms\tover time, as a map\n"
 		    "sonda hist fs.open --once -- make\tof one command\n",
 	.cfg_size = sizeof(struct hist),
 	.init = hist_init,

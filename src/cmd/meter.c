@@ -18,7 +18,7 @@
 
 #define SECOND_NS 1000000000ULL
 
-enum { DRAIN_ROWS = 65536, TERMINAL_LINES_OTHER = 4 };
+enum { DRAIN_ROWS = 65536, PANEL_LINES_OTHER = 5, LIMIT_OFF_TERMINAL = 20 };
 
 /* clang-format off */
 static const struct opt meter_opts[] = {
@@ -57,20 +57,69 @@ void meter_done(struct meter *m)
 	ends_done(&m->ends);
 	loop_free(m->loop);
 	stream_free(m->stream);
-	table_reader_free(m->reader);
+	vec_for_each(p, &m->panels) {
+		table_reader_free(p->reader);
+		strlist_done(&p->by);
+		free(p->fields);
+	}
+	vec_done(&m->panels);
 	session_done(&m->session);
 	strlist_done(&m->by);
 	strbuf_done(&m->text);
 	strbuf_done(&m->out);
 	strbuf_done(&m->note);
+	strbuf_done(&m->filter);
 }
 
-/* The first word is a probe, whose parameters become options; the second stays. */
+static struct panel *panel_last(struct meter *m)
+{
+	return m->panels.len ? &m->panels.at[m->panels.len - 1] : NULL;
+}
+
+/* Of the probe named last. */
+static void panel_add(struct meter *m, const char *what)
+{
+	struct panel *p = vec_add(&m->panels);
+
+	p->asked.probe = m->session.probes.len - 1;
+	p->what = what;
+}
+
+/* A word is a probe, whose parameters become options, or behind one what of it is meant. What is
+ * neither is taken to be a table that was misspelt. */
 static int meter_word(struct opt_set *set, const char *word, void *ctx, struct err *e)
 {
 	struct meter *m = ctx;
+	struct panel *last = panel_last(m);
+	bool has_room = last && !last->what;
+	int err;
 
-	return m->session.probes.len ? 0 : session_word(set, word, &m->session, e);
+	if (has_room &&
+	    m->ops->is_part(m->session.probes.at[last->asked.probe].probe->decl, word)) {
+		last->what = word;
+		return 0;
+	}
+	err = session_word(set, word, &m->session, e);
+	if (err == -ENOENT && has_room && !strchr(word, '/')) {
+		err_clear(e);
+		last->what = word;
+		return 0;
+	}
+	if (!err)
+		panel_add(m, NULL);
+	return err;
+}
+
+int meter_add(struct meter *m, const char *name, const char *what, struct err *e)
+{
+	struct opt_set unused = { 0 };
+	int err = session_word(&unused, name, &m->session, e);
+
+	opt_set_done(&unused);
+	if (err)
+		return err;
+	panel_add(m, what);
+	return 0;
 }
 
 void meter_options(struct meter *m, struct opt_set *set)
@@ -95,31 +144,38 @@ static void meter_check(struct meter *m, int err)
 	ends_now(&m->ends);
 }
 
-static void show_text(struct meter *m, struct strbuf *out)
+static void show_text(struct meter *m, struct panel *p, struct strbuf *out)
 {
-	if (!m->screen && m->shown && !m->scrolls && !m->no_header)
+	bool first = p == m->panels.at;
+	size_t before = out->len, begin;
+
+	if (!m->scrolls && !m->no_header && (!first || (!m->screen && m->shown)))
 		strbuf_putc(out, '\n');
-	m->ops->text(m, out);
+	begin = out->len;
+	m->ops->text(m, p, out);
+	if (out->len == begin)
+		strbuf_cut(out, before);
 }
 
-static void show_json(struct meter *m, struct strbuf *out)
+static void show_json(struct meter *m, struct panel *p, struct strbuf *out)
 {
-	reading_json(&m->reading, out);
+	(void)m;
+	reading_json(&p->reading, out);
 }
 
-static void show_csv(struct meter *m, struct strbuf *out)
+static void show_csv(struct meter *m, struct panel *p, struct strbuf *out)
 {
-	reading_csv(&m->reading, !m->shown && !m->no_header, out);
+	reading_csv(&p->reading, !m->shown && !m->no_header, out);
 }
 
-static void show_nothing(struct meter *m, struct strbuf *out)
+static void show_nothing(struct meter *m, struct panel *p, struct strbuf *out)
 {
-	(void)m, (void)out;
+	(void)m, (void)p, (void)out;
 }
 
 static const struct meter_form {
 	const char *name;
-	void (*show)(struct meter *m, struct strbuf *out);
+	void (*show)(struct meter *m, struct panel *p, struct strbuf *out);
 } forms[] = {
 	{ "text", show_text },
 	{ "json", show_json },
@@ -143,7 +199,7 @@ static bool is_text(const struct meter *m)
 	return m->form->show == show_text;
 }
 
-/* What stands behind the title: losses, and the keys there are. */
+/* What stands behind the titles: losses, and how to find the keys. */
 static void meter_note(struct meter *m)
 {
 	strbuf_reset(&m->note);
@@ -154,24 +210,51 @@ static void meter_note(struct meter *m)
 			       (unsigned long long)m->tally.overflow);
 	if (m->screen && m->paused)
 		strbuf_puts(&m->note, ", paused");
+	if (m->filtering || m->filter.len)
+		strbuf_appendf(&m->note, ", only with '%s%s'", strbuf_str(&m->filter),
+			       m->filtering ? "_" : "");
 	if (m->screen && screen_has_keys(m->screen))
-		strbuf_appendf(&m->note, "   q quit, %sspace pause", m->ops->keys);
-	m->reading.note = strbuf_str(&m->note);
+		strbuf_puts(&m->note, "   q quit, h help");
 }
 
-static void meter_sizes(struct meter *m)
+/* Lines of a panel, which share the screen. */
+static size_t panel_limit(const struct meter *m)
 {
-	struct reading *r = &m->reading;
+	unsigned lines = m->screen ? screen_height_rows(m->screen) / (unsigned)m->panels.len : 0;
+
+	if (m->limit != LIMIT_UNSET)
+		return m->limit;
+	if (!is_text(m))
+		return 0;
+	if (m->screen)
+		return lines > 2 * PANEL_LINES_OTHER ? lines - PANEL_LINES_OTHER
+						     : PANEL_LINES_OTHER;
+	return m->limit_usual ?: LIMIT_OFF_TERMINAL;
+}
+
+static void panel_sizes(struct meter *m, struct panel *p)
+{
+	struct reading *r = &p->reading;
 
 	r->width_cols = m->screen ? screen_width_cols(m->screen) : term_width(STDOUT_FILENO);
-	if (m->limit != LIMIT_UNSET)
-		r->order.limit = m->limit;
-	else if (!is_text(m))
-		r->order.limit = 0;
-	else if (m->screen && screen_height_rows(m->screen) > 2 * TERMINAL_LINES_OTHER)
-		r->order.limit = screen_height_rows(m->screen) - TERMINAL_LINES_OTHER;
-	else
-		r->order.limit = 20;
+	r->order.limit = panel_limit(m);
+	r->note = p == m->panels.at ? strbuf_str(&m->note) : NULL;
+	r->filter = strbuf_str(&m->filter);
+	reading_narrow(r);
+}
+
+/* What is the same for all commands. */
+#define KEYS                                                                                 \
+	"  q          quit\n"                                                                \
+	"  space      pause, go on\n"                                                        \
+	"  /          only groups whose labels hold a text; Enter keeps it, Esc clears it\n" \
+	"  Tab        the next table, where there are several: the keys below are about it\n"
+
+static void show_help(const struct meter *m, struct strbuf *out)
+{
+	strbuf_puts(out, "Keys\n\n" KEYS);
+	strbuf_puts(out, m->ops->keys);
+	strbuf_puts(out, "  h ?        this; any key goes back\n");
 }
 
 /* Draws the last reading, perhaps again. */
@@ -180,9 +263,14 @@ static void meter_draw(struct meter *m)
 	if (m->failed)
 		return;
 	meter_note(m);
-	meter_sizes(m);
 	strbuf_reset(&m->text);
-	m->form->show(m, &m->text);
+	if (m->helping)
+		show_help(m, &m->text);
+	vec_for_each(p, &m->panels) {
+		panel_sizes(m, p);
+		if (!m->helping)
+			m->form->show(m, p, &m->text);
+	}
 	if (m->screen)
 		screen_draw(m->screen, &m->text, &m->out);
 	else
@@ -219,8 +307,12 @@ static void meter_read(struct meter *m)
 {
 	meter_accounts(m);
 	wall_refresh(&m->wall);
-	if (!m->failed)
-		meter_check(m, table_reader_read(m->reader, clock_boot_ns(), m->e));
+	vec_for_each(p, &m->panels) {
+		if (!m->failed)
+			meter_check(m, table_reader_read(p->reader, clock_boot_ns(), m->e));
+		if (!m->failed && m->ops->read)
+			m->ops->read(m, p);
+	}
 	meter_draw(m);
 	m->shown++;
 }
@@ -239,44 +331,103 @@ static void on_interval(struct loop *l, struct loop_timer *timer, uint64_t misse
 	}
 }
 
+enum { KEY_TAB = '\t', KEY_ENTER = '\n', KEY_RETURN = '\r', KEY_DELETE = 127, KEY_BACK = '\b' };
+
+/* The text of the filter is being typed. */
+static void filter_key(struct meter *m, int key)
+{
+	if (key == KEY_ENTER || key == KEY_RETURN || key == KEY_ESCAPE)
+		m->filtering = false;
+	if (key == KEY_ESCAPE)
+		strbuf_reset(&m->filter);
+	else if ((key == KEY_DELETE || key == KEY_BACK) && m->filter.len)
+		strbuf_cut(&m->filter, m->filter.len - 1);
+	else if (key >= ' ' && key < KEY_DELETE)
+		strbuf_putc(&m->filter, (char)key);
+}
+
+static bool key_heeded(struct meter *m, int key)
+{
+	if (m->helping)
+		m->helping = false;
+	else if (m->filtering)
+		filter_key(m, key);
+	else if (key == 'q')
+		ends_now(&m->ends);
+	else if (key == ' ')
+		m->paused = !m->paused;
+	else if (key == '/')
+		m->filtering = true;
+	else if (key == KEY_ESCAPE)
+		strbuf_reset(&m->filter);
+	else if (key == KEY_TAB)
+		m->focus = (m->focus + 1) % m->panels.len;
+	else if (key == 'h' || key == '?')
+		m->helping = true;
+	else
+		return m->ops->key(m, &m->panels.at[m->focus], key);
+	return true;
+}
+
 static void on_key(int key, void *ctx)
 {
 	struct meter *m = ctx;
 
-	if (key == 'q')
-		ends_now(&m->ends);
-	else if (key == ' ')
-		m->paused = !m->paused;
-	else if (key && !m->ops->key(m, key))
-		return;
-	if (m->shown)
+	if ((!key || key_heeded(m, key)) && m->shown)
 		meter_draw(m);
 }
 
 /* ---- beginning and ending ---- */
 
-static int meter_choose(struct meter *m, const struct opt_rest *rest, struct err *e)
+/* With several tables each is grouped by those labels that it has; alone it must have all. */
+static void panel_by(struct meter *m, struct panel *p)
 {
-	/* the probe's word is in the rest too, as it was named */
-	int err = m->ops->choose(m, rest->count > 1 ? rest->words[1] : NULL, e);
+	bool choosy = m->panels.len > 1;
+
+	for (size_t i = 0; i < m->by.len; i++)
+		if (!choosy || table_label(&m->session, &p->asked, m->by.at[i]))
+			strlist_add(&p->by, m->by.at[i]);
+	if (!p->by.len && m->by.len && !m->may_lack_by)
+		strlist_add(&p->by, m->by.at[0]); /* to be complained of */
+	if (!p->by.len)
+		return;
+	p->asked.by = (const char *const *)p->by.at;
+	p->asked.by_count = p->by.len;
+}
+
+static int panel_open(struct meter *m, struct panel *p, struct err *e)
+{
+	const struct probe *probe = m->session.probes.at[p->asked.probe].probe;
+	struct reading *r = &p->reading;
+	int err = m->ops->choose(m, p, probe->decl, e);
 
 	if (err)
 		return err;
-	if (m->by.len) {
-		m->asked.by = (const char *const *)m->by.at;
-		m->asked.by_count = m->by.len;
-	}
-	err = table_reader_new(&m->session, &m->asked, &m->reader, e);
+	panel_by(m, p);
+	err = table_reader_new(&m->session, &p->asked, &p->reader, e);
 	if (err)
 		return err;
-	m->reading.probe = m->session.probes.at[0].probe->name;
-	m->reading.table = m->asked.table->name;
-	m->reading.fold = table_reader_fold(m->reader);
-	m->reading.wall = &m->wall;
-	m->reading.no_header = m->no_header;
-	m->reading.colour = term_has_colour(STDOUT_FILENO);
-	m->reading.order.only_active = is_text(m);
-	return m->ops->order(m, e);
+	r->probe = probe->name;
+	r->table = p->asked.table->name;
+	r->fold = table_reader_fold(p->reader);
+	r->wall = &m->wall;
+	r->no_header = m->no_header;
+	r->colour = term_has_colour(STDOUT_FILENO);
+	r->ascii = !term_has_utf8();
+	r->order.only_active = is_text(m);
+	return m->ops->order(m, p, e);
+}
+
+static int panels_open(struct meter *m, struct err *e)
+{
+	int err = 0;
+
+	if (m->panels.len > 1 && str_eq(m->form->name, "csv"))
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "CSV has the columns of one table: name one probe");
+	for (size_t i = 0; !err && i < m->panels.len; i++)
+		err = panel_open(m, &m->panels.at[i], e);
+	return err;
 }
 
 /* Only for the losses; the form prints the rest. */
@@ -285,7 +436,7 @@ static int sink_start(struct meter *m, struct err *e)
 	struct sink_options options = {
 		.fd = STDOUT_FILENO,
 		.cancel_fd = m->ends.cancel_fd,
-		.colour = m->reading.colour,
+		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
 		.wall = &m->wall,
 		.one_probe = true,
@@ -311,13 +462,15 @@ static int meter_start(struct meter *m, struct err *e)
 		err = ends_watch(&m->ends, m->loop, child, m->for_ns, e);
 	if (!err)
 		err = session_stream(&m->session, &m->stream, e);
-	if (!err)
-		err = table_reader_open(m->reader, e);
+	for (size_t i = 0; !err && i < m->panels.len; i++)
+		err = table_reader_open(m->panels.at[i].reader, e);
 	if (err)
 		return err;
 	wall_init(&m->wall);
-	fold_begin(m->reading.fold, clock_boot_ns());
-	fold_end(m->reading.fold);
+	vec_for_each(p, &m->panels) {
+		fold_begin(p->reading.fold, clock_boot_ns());
+		fold_end(p->reading.fold);
+	}
 	periodics_start(&m->periodics, &m->session, m->loop);
 	if (!(m->once && child->pid))
 		loop_timer_add(m->loop, m->interval_ns, m->interval_ns, on_interval, m);
@@ -335,15 +488,40 @@ static void meter_finish(struct meter *m)
 	session_stop(&m->session);
 	periodics_finish(&m->periodics);
 	screen_free(TAKE_PTR(m->screen));
+	m->helping = m->filtering = false;
 	if (m->last_shown || (on_screen && m->shown && !m->session.child.pid)) {
 		meter_accounts(m);
 		return;
 	}
-	if (m->session.child.pid) {
-		m->reading.whole = m->reading.order.by_total = true;
-		m->reading.order.only_active = false;
+	vec_for_each(p, &m->panels) {
+		if (!m->session.child.pid)
+			break;
+		p->reading.whole = p->reading.order.by_total = true;
+		p->reading.order.only_active = false;
 	}
 	meter_read(m);
+}
+
+static void meter_last_words(struct meter *m)
+{
+	strbuf_reset(&m->out);
+	vec_for_each(p, &m->panels)
+		if (m->ops->end)
+			m->ops->end(m, p, &m->out);
+	if (is_text(m))
+		meter_check(m, out_write(&m->out, STDOUT_FILENO, m->ends.cancel_fd, m->e));
+}
+
+/* ", rows 12 of 4095" */
+static char *rows_text(const struct meter *m)
+{
+	uint64_t rows = 0, most = 0;
+
+	vec_for_each(p, &m->panels) {
+		rows += table_reader_rows(p->reader);
+		most += table_reader_rows_max(p->reader);
+	}
+	return xasprintf(", rows %llu of %llu", (unsigned long long)rows, (unsigned long long)most);
 }
 
 static int strict_code(const struct meter *m)
@@ -369,10 +547,11 @@ static int meter_loop(struct meter *m, struct err *e)
 	if (err < 0)
 		return err;
 	meter_finish(m);
+	if (!m->failed)
+		meter_last_words(m);
 	if (m->failed)
 		return m->failed;
-	rows = xasprintf(", rows %u of %u", table_reader_rows(m->reader),
-			 table_reader_rows_max(m->reader));
+	rows = rows_text(m);
 	tally_note(&m->tally, &m->session, rows);
 	code = strict_code(m);
 	if (code == EXIT_OK && m->session.child.ended)
@@ -389,14 +568,12 @@ int meter_run(struct meter *m, const struct opt_rest *rest, struct err *e)
 		return -e->code;
 	if (rest->has_dashes && !rest->after_count)
 		return fail_as(e, EXIT_USAGE, EINVAL, "a COMMAND is expected after --");
-	if (rest->count > 2)
-		return fail_as(e, EXIT_USAGE, EINVAL, "one probe and one table are expected");
 	if (rest->has_dashes)
 		err = session_command(&m->session, rest->after, e);
 	if (!err)
 		err = session_ready(&m->session, e);
 	if (!err)
-		err = meter_choose(m, rest, e);
+		err = panels_open(m, e);
 	if (!err)
 		err = session_load(&m->session, e);
 	return err ? err : meter_loop(m, e);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * What top and hist share: one metric table of one probe, counted in the kernel without a stream,
- * read at intervals, shown as text, JSON or CSV, on a terminal in place. One thread.
+ * What top and hist share: metric tables, one of each probe that is named, counted in the kernel
+ * without a stream, read at intervals, shown as text, JSON or CSV, on a terminal in place. One thread.
  */
 #include "base/clock.h"
 #include "base/strbuf.h"
@@ -18,15 +18,32 @@ struct meter;
 struct meter_form;
 struct screen;
 
+/* A table that is shown. */
+struct panel {
+	const char *what; /* the word behind the probe; NULL */
+	struct table_asked asked;
+	struct schema values; /* where only some of the table's are asked for */
+	struct field *fields; /* its own; may be NULL */
+	struct strlist by;    /* those of --by that the table has */
+	struct table_reader *reader;
+	struct reading reading;
+};
+
 struct meter_ops {
-	/* Of the ready session: fills meter.asked. `what`: the word behind the probe, or NULL. */
-	int (*choose)(struct meter *m, const char *what, struct err *e);
-	/* The fold is there: fills the order of meter.reading. */
-	int (*order)(struct meter *m, struct err *e);
-	void (*text)(struct meter *m, struct strbuf *out);
-	/* A key other than q and space; true: it is one of the command's, draw anew. */
-	bool (*key)(struct meter *m, int key);
-	const char *keys; /* what they do, for the title: "s sort, " */
+	/* Is the word about tables of that probe, rather than another probe? */
+	bool (*is_part)(const struct declaration *d, const char *word);
+	/* Of the ready session: fills panel.asked from panel.what. */
+	int (*choose)(struct meter *m, struct panel *p, const struct declaration *d, struct err *e);
+	/* The fold is there: fills the order of panel.reading. */
+	int (*order)(struct meter *m, struct panel *p, struct err *e);
+	/* A reading was made. May be NULL. */
+	void (*read)(struct meter *m, struct panel *p);
+	void (*text)(struct meter *m, struct panel *p, struct strbuf *out);
+	/* A key other than those of all: true: it is one of the command's, draw anew. */
+	bool (*key)(struct meter *m, struct panel *p, int key);
+	/* Nothing more will come. May be NULL. */
+	void (*end)(struct meter *m, struct panel *p, struct strbuf *out);
+	const char *keys; /* what they do, a line each, for the help */
 };
 
 struct meter {
@@ -40,11 +57,12 @@ struct meter {
 	uint32_t limit;
 	bool once, no_header, strict;
 
-	struct table_asked asked;
-	struct reading reading;
-	bool scrolls; /* text is lines under those before, not a screen; set by choose() */
+	vec(struct panel) panels;
+	size_t focus;         /* the panel that keys are about */
+	uint32_t limit_usual; /* groups shown where --limit says nothing; 0: 20, or what fits */
+	bool scrolls;         /* text is lines under those before, not a screen; set by choose() */
+	bool may_lack_by;     /* a table without any label of --by shows its usual ones */
 
-	struct table_reader *reader;
 	struct stream *stream; /* for the accounts; nothing comes through it */
 	struct periodics periodics;
 	struct ends ends;
@@ -57,8 +75,8 @@ struct meter {
 	struct tally tally;
 	uint64_t dropped; /* events that came all the same */
 	uint64_t shown;   /* readings */
-	bool paused, last_shown;
-	struct strbuf text, out, note;
+	bool paused, last_shown, helping, filtering;
+	struct strbuf text, out, note, filter;
 	struct err *e;
 	int failed;
 };
@@ -67,6 +85,9 @@ void meter_init(struct meter *m, const struct meter_ops *ops, void *self);
 void meter_done(struct meter *m);
 /* The session's options, then those of reading; words are a probe and what to read of it. */
 void meter_options(struct meter *m, struct opt_set *set);
+
+/* Adds the probe `name` with its table `what` (NULL: the first); for after the options. */
+MUST_USE int meter_add(struct meter *m, const char *name, const char *what, struct err *e);
 
 /* Loads, reads and shows until there is a reason to end. Returns the exit code or -errno. */
 MUST_USE int meter_run(struct meter *m, const struct opt_rest *rest, struct err *e);

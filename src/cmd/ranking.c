@@ -11,7 +11,20 @@
 #include "schema/kind.h"
 #include "sink/columns.h"
 
-#define SORTED "\u25bc" /* behind the title of the column sorted by */
+/* Behind the title of the column sorted by. */
+static const char *sorted_mark(const struct reading *r)
+{
+	if (r->ascii)
+		return r->order.reverse ? "^" : "*";
+	return r->order.reverse ? "\u25b2" : "\u25bc";
+}
+
+static const struct {
+	const char *suffix;
+	double fraction;
+} shown_percentiles[] = { { "-P50", 0.5 }, { "-P99", 0.99 }, { "-MAX", 1 } };
+
+enum { SORTED_PERCENTILE = 1 };
 
 struct columns_made {
 	vec(struct table_col) at;
@@ -24,19 +37,20 @@ static bool is_sorted(const struct reading *r, enum fold_what what, size_t nth)
 }
 
 /* Hidden ones are shown when the rows are sorted by them; all are in JSON and CSV. */
-static bool is_shown(const struct reading *r, enum fold_what what, size_t nth, const struct field *f)
+static bool is_shown(const struct reading *r, enum fold_what what, size_t nth,
+		     const struct field *f)
 {
 	return !(f->flags & FIELD_HIDE) || is_sorted(r, what, nth);
 }
 
 static void column_add(struct columns_made *c, const struct field *f, const char *suffix,
-		       bool is_label, bool sorted)
+		       bool is_label, const char *mark)
 {
 	auto_free char *title = columns_title(f->name, f);
 	struct table_col *col = vec_add(&c->at);
 	bool right = !is_label || f->kind->right_aligned;
 
-	col->title = xasprintf("%s%s%s", title, suffix, sorted ? SORTED : "");
+	col->title = xasprintf("%s%s%s", title, suffix, mark);
 	col->align = right ? TABLE_RIGHT : TABLE_LEFT;
 	col->min_cols = is_label && !right ? min(f->kind->min_cols, 16u) : 0;
 }
@@ -45,10 +59,13 @@ static struct table *ranking_table(const struct reading *r, struct strbuf *out)
 {
 	const struct fold_columns *c = fold_columns(r->fold);
 	struct columns_made made = { 0 };
+	const char *mark = sorted_mark(r);
 	struct table *t;
 
 	for (size_t i = 0; i < c->label_count; i++)
-		column_add(&made, c->labels[i], "", true, is_sorted(r, FOLD_LABEL, i));
+		if (!reading_is_told(c, c->labels[i]))
+			column_add(&made, c->labels[i], "", true,
+				   is_sorted(r, FOLD_LABEL, i) ? mark : "");
 	for (size_t i = 0; i < c->value_count; i++) {
 		bool sorted = is_sorted(r, FOLD_VALUE, i);
 		bool rate = !(c->values[i]->flags & FIELD_GAUGE);
@@ -56,14 +73,18 @@ static struct table *ranking_table(const struct reading *r, struct strbuf *out)
 		if (!is_shown(r, FOLD_VALUE, i, c->values[i]))
 			continue;
 		if (rate)
-			column_add(&made, c->values[i], "/S", false, sorted && !r->order.by_total);
-		column_add(&made, c->values[i], "", false, sorted && (r->order.by_total || !rate));
+			column_add(&made, c->values[i], "/S", false,
+				   sorted && !r->order.by_total ? mark : "");
+		column_add(&made, c->values[i], "", false,
+			   sorted && (r->order.by_total || !rate) ? mark : "");
 	}
 	for (size_t i = 0; i < c->hist_count; i++) {
 		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
 			continue;
-		column_add(&made, c->hists[i], "-P50", false, false);
-		column_add(&made, c->hists[i], "-P99", false, is_sorted(r, FOLD_HIST, i));
+		for (size_t k = 0; k < ARRAY_LEN(shown_percentiles); k++)
+			column_add(&made, c->hists[i], shown_percentiles[k].suffix, false,
+				   k == SORTED_PERCENTILE && is_sorted(r, FOLD_HIST, i) ? mark
+											: "");
 	}
 	if (!made.at.len) /* grouped by nothing, and no values */
 		vec_add(&made.at)->title = xstrdup("");
@@ -105,29 +126,32 @@ static void cell_form(struct table *t, struct strbuf *cell, enum term_style styl
 	strbuf_reset(cell);
 }
 
-static void ranking_labels(const struct reading *r, const struct fold_row *row, struct table *t,
-			   struct strbuf *cell)
+static void ranking_labels(const struct reading *r, const struct fold_row *row, const char *name,
+			   struct table *t, struct strbuf *cell)
 {
 	const struct fold_columns *c = fold_columns(r->fold);
 
 	for (size_t i = 0; i < c->label_count; i++) {
-		if (row->is_other)
-			strbuf_puts(cell, i ? "" : "other");
+		if (reading_is_told(c, c->labels[i]))
+			continue;
+		if (name)
+			strbuf_puts(cell, name);
 		else
-			value_text_form(cell, c->labels[i], row->labels[i]);
+			reading_label(c, row, i, cell);
 		cell_form(t, cell,
-			  row->is_other || row->labels[i].type == VALUE_NONE ? TERM_DIM
-									     : TERM_PLAIN);
+			  name || row->labels[i].type == VALUE_NONE ? TERM_DIM : TERM_PLAIN);
+		name = name ? "" : NULL;
 	}
 }
 
-static void ranking_row(const struct reading *r, const struct fold_row *row, struct table *t,
-			struct strbuf *cell)
+/* `name`: of a row that is no group: "other", "total"; else NULL. */
+static void ranking_row(const struct reading *r, const struct fold_row *row, const char *name,
+			struct table *t, struct strbuf *cell)
 {
 	const struct fold_columns *c = fold_columns(r->fold);
 	const uint64_t *added = r->whole ? row->totals : row->deltas;
 
-	ranking_labels(r, row, t, cell);
+	ranking_labels(r, row, name, t, cell);
 	for (size_t i = 0; i < c->value_count; i++) {
 		const struct field *f = c->values[i];
 
@@ -143,10 +167,11 @@ static void ranking_row(const struct reading *r, const struct fold_row *row, str
 	for (size_t i = 0; i < c->hist_count; i++) {
 		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
 			continue;
-		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.5, cell);
-		cell_form(t, cell, TERM_PLAIN);
-		reading_percentile(c->hists[i], reading_slots(r, row, i), 0.99, cell);
-		cell_form(t, cell, TERM_PLAIN);
+		for (size_t k = 0; k < ARRAY_LEN(shown_percentiles); k++) {
+			reading_percentile(r, c->hists[i], reading_slots(r, row, i),
+					   shown_percentiles[k].fraction, cell);
+			cell_form(t, cell, TERM_PLAIN);
+		}
 	}
 	table_row_end(t);
 }
@@ -161,7 +186,9 @@ void reading_ranking(const struct reading *r, struct strbuf *out)
 	if (!r->no_header)
 		reading_title(r, out);
 	for (size_t i = 0; i < count; i++)
-		ranking_row(r, &rows[i], t, &cell);
+		ranking_row(r, &rows[i], rows[i].is_other ? "other" : NULL, t, &cell);
+	if (count > 1 && fold_columns(r->fold)->label_count)
+		ranking_row(r, fold_total(r->fold, &r->order), "total", t, &cell);
 	table_settle(t);
 	if (left_out)
 		strbuf_appendf(out, "... %zu more (--limit)\n", left_out);

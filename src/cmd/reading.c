@@ -9,12 +9,75 @@
 #include "base/units.h"
 #include "schema/kind.h"
 #include "base/term.h"
+#include "enrich/enrich.h"
 #include "sink/csv.h"
 
 static const struct {
 	const char *name;
 	double fraction;
-} percentiles[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 } };
+} percentiles[] = {
+	{ "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p999", 0.999 }, { "max", 1 }
+};
+
+bool reading_is_told(const struct fold_columns *c, const struct field *label)
+{
+	bool replaces = false;
+	const char *note = enrich_label_note(label, &replaces);
+
+	for (size_t i = c->key_count; note && replaces && i < c->label_count; i++)
+		if (str_eq(c->labels[i]->name, note))
+			return true;
+	return false;
+}
+
+/* The label that the nth, a note, speaks of; NULL. */
+static const struct value *label_behind(const struct fold_columns *c, const struct fold_row *row,
+					size_t nth, const struct field **ret)
+{
+	bool replaces = false;
+
+	for (size_t i = 0; nth >= c->key_count && i < c->key_count; i++) {
+		const char *note = enrich_label_note(c->labels[i], &replaces);
+
+		if (!note || !replaces || !str_eq(note, c->labels[nth]->name))
+			continue;
+		*ret = c->labels[i];
+		return &row->labels[i];
+	}
+	return NULL;
+}
+
+void reading_label(const struct fold_columns *c, const struct fold_row *row, size_t nth,
+		   struct strbuf *out)
+{
+	const struct field *f = c->labels[nth];
+	const struct value *v = NULL;
+
+	if (row->labels[nth].type == VALUE_NONE)
+		v = label_behind(c, row, nth, &f);
+	value_text_form(out, f, v ? *v : row->labels[nth]);
+}
+
+static bool row_passes(const struct fold_row *row, void *ctx)
+{
+	const struct reading *r = ctx;
+	const struct fold_columns *c = fold_columns(r->fold);
+	auto_done(strbuf) text = { 0 };
+
+	for (size_t i = 0; i < c->label_count; i++) {
+		strbuf_reset(&text);
+		reading_label(c, row, i, &text);
+		if (strcasestr(strbuf_str(&text), r->filter))
+			return true;
+	}
+	return false;
+}
+
+void reading_narrow(struct reading *r)
+{
+	r->order.keep = r->filter && *r->filter ? row_passes : NULL;
+	r->order.ctx = r;
+}
 
 void reading_title(const struct reading *r, struct strbuf *out)
 {
@@ -30,14 +93,18 @@ void reading_title(const struct reading *r, struct strbuf *out)
 void reading_labels(const struct reading *r, const struct fold_row *row, struct strbuf *out)
 {
 	const struct fold_columns *c = fold_columns(r->fold);
+	const char *separator = "";
 
 	if (row->is_other) {
 		strbuf_puts(out, "other");
 		return;
 	}
 	for (size_t i = 0; i < c->label_count; i++) {
-		strbuf_appendf(out, "%s%s ", i ? ", " : "", c->labels[i]->name);
-		value_text_form(out, c->labels[i], row->labels[i]);
+		if (reading_is_told(c, c->labels[i]))
+			continue;
+		strbuf_appendf(out, "%s%s ", separator, c->labels[i]->name);
+		reading_label(c, row, i, out);
+		separator = ", ";
 	}
 }
 
@@ -46,8 +113,18 @@ void reading_bound(const struct field *hist, uint64_t bound, struct strbuf *out)
 	value_text_form(out, hist, value_u64(bound));
 }
 
-void reading_percentile(const struct field *hist, const uint64_t *slots, double fraction,
-			struct strbuf *out)
+uint64_t reading_percentile_above(const struct field *hist, const uint64_t *slots, double fraction)
+{
+	uint64_t bound = hist_percentile(&hist->hist, slots, fraction);
+	uint64_t below = 0;
+
+	for (uint32_t i = 0; i < hist->count && hist_upper(&hist->hist, i) < bound; i++)
+		below = hist_upper(&hist->hist, i);
+	return below;
+}
+
+void reading_percentile(const struct reading *r, const struct field *hist, const uint64_t *slots,
+			double fraction, struct strbuf *out)
 {
 	uint64_t bound = hist_percentile(&hist->hist, slots, fraction);
 
@@ -57,7 +134,7 @@ void reading_percentile(const struct field *hist, const uint64_t *slots, double 
 		strbuf_putc(out, '>');
 		reading_bound(hist, hist_upper(&hist->hist, hist->count - 2), out);
 	} else {
-		strbuf_puts(out, "\u2264");
+		strbuf_puts(out, r->ascii ? "<=" : "\u2264");
 		reading_bound(hist, bound, out);
 	}
 }
@@ -81,8 +158,12 @@ static void json_hist(struct json *j, const struct field *hist, uint64_t sum, co
 	json_key(j, "count");
 	json_u64(j, fold_observations(hist, slots));
 	for (size_t i = 0; i < ARRAY_LEN(percentiles); i++) {
+		auto_free char *above = xasprintf("%s_above", percentiles[i].name);
+
 		json_key(j, percentiles[i].name);
 		json_bound(j, hist_percentile(&hist->hist, slots, percentiles[i].fraction));
+		json_key(j, above);
+		json_u64(j, reading_percentile_above(hist, slots, percentiles[i].fraction));
 	}
 	json_key(j, "buckets");
 	json_arr_begin(j);

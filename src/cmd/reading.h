@@ -18,18 +18,22 @@ struct reading {
 	struct fold_order order;
 	bool whole; /* the last: what was counted from the beginning, not since the reading before */
 	bool colour; /* allowed */
+	bool ascii;  /* no other characters */
 	bool no_header;
 	unsigned width_cols; /* of the terminal; 0: not one, cut nothing */
 	struct wall *wall;
 	const char *note; /* behind the title: keys, losses; may be NULL */
+	const char
+		*filter; /* only groups with this in a label's text, in upper or lower case; NULL */
 };
+
+/* Narrows the order to what the filter lets pass. */
+void reading_narrow(struct reading *r);
 
 /* A line a group, and how many the limit leaves out. */
 void reading_ranking(const struct reading *r, struct strbuf *out);
 /* A block of bars for each group and histogram. */
 void reading_bars(const struct reading *r, struct strbuf *out);
-/* A line of shades for each group and histogram, to stand under the lines of the readings before. */
-void reading_heat(const struct reading *r, bool header, struct strbuf *out);
 /* An object a group. */
 void reading_json(const struct reading *r, struct strbuf *out);
 /* A line a group; `header`: the names of the columns first. */
@@ -43,9 +47,17 @@ void reading_title(const struct reading *r, struct strbuf *out);
 void reading_labels(const struct reading *r, const struct fold_row *row, struct strbuf *out);
 /* A bound of a histogram's slot with its unit: "1.02 ms". */
 void reading_bound(const struct field *hist, uint64_t bound, struct strbuf *out);
-/* A percentile: "≤1.02 ms", ">34.4 s" beyond the last bound, "-" when nothing was observed. */
-void reading_percentile(const struct field *hist, const uint64_t *slots, double fraction,
-			struct strbuf *out);
+/* A percentile: "≤1.02 ms", ">34.4 s" beyond the last bound, "-" when nothing was observed; 1 is the
+ * most that was observed. */
+void reading_percentile(const struct reading *r, const struct field *hist, const uint64_t *slots,
+			double fraction, struct strbuf *out);
+/* The lower bound of that percentile's slot, which the value is above; 0 for the first slot. */
+uint64_t reading_percentile_above(const struct field *hist, const uint64_t *slots, double fraction);
+/* Is the label told in words by another column, so that people need no number? */
+bool reading_is_told(const struct fold_columns *c, const struct field *label);
+/* A label for people; where the words of a note are missing, the number that it speaks of. */
+void reading_label(const struct fold_columns *c, const struct fold_row *row, size_t nth,
+		   struct strbuf *out);
 /* The time that a reading is about. */
 static inline uint64_t reading_span_ns(const struct reading *r)
 {

@@ -72,7 +72,7 @@ static void add(struct fold *f, const char *comm, int32_t err, uint64_t opens, u
 	str_copy(key.comm, sizeof(key.comm), comm);
 	v.took_ns.sum = opens * 300;
 	v.took_ns.slots[8] = opens - opens / 4; /* 128 to 256 ns */
-	v.took_ns.slots[10] = opens / 4;	/* 512 ns to 1.02 us */
+	v.took_ns.slots[10] = opens / 4;        /* 512 ns to 1.02 us */
 	fold_add(f, &key, &v);
 }
 
@@ -113,13 +113,15 @@ TEST(ranking)
 	read_twice(f);
 	r.order.only_active = true;
 	reading_ranking(&r, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "01:00:02.000  fs.open opens, 1.00 s\n"
-		  "COMM             ERR     OPENS/S\u25bc  OPENS  BYTES/S    BYTES  LEVEL  TOOK-P50  TOOK-P99\n"
-		  "cat              ok          40.0    140  1.0 MiB  1.0 MiB      7   \u2264256 ns  \u22641.02 us\n"
-		  "sh               ok          4.00      4    100 B    100 B      7   \u2264256 ns  \u22641.02 us\n"
-		  "ls               ENOENT         0      8        0      0 B      7         -         -\n"
-		  "other                        3.00      3        0      0 B      0  >1.02 us  >1.02 us\n");
+	CHECK_STR(
+		strbuf_str(&out),
+		"01:00:02.000  fs.open opens, 1.00 s\n"
+		"COMM             ERR     OPENS/S\u25bc  OPENS  BYTES/S    BYTES  LEVEL  TOOK-P50  TOOK-P99  TOOK-MAX\n"
+		"cat              ok          40.0    140  1.0 MiB  1.0 MiB      7   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"sh               ok          4.00      4    100 B    100 B      7   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"ls               ENOENT         0      8        0      0 B      7         -         -         -\n"
+		"other                        3.00      3        0      0 B      0  >1.02 us  >1.02 us  >1.02 us\n"
+		"total                        47.0    155  1.0 MiB  1.0 MiB     21   \u2264256 ns  >1.02 us  >1.02 us\n");
 }
 
 TEST(ranking_limited)
@@ -135,10 +137,12 @@ TEST(ranking_limited)
 	r.no_header = true;
 	r.whole = true;
 	reading_ranking(&r, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "cat                  140     140  1.0 MiB  1.0 MiB      7   \u2264256 ns  \u22641.02 us\n"
-		  "other               3.00       3        0      0 B      0  >1.02 us  >1.02 us\n"
-		  "... 2 more (--limit)\n");
+	CHECK_STR(
+		strbuf_str(&out),
+		"cat                  140     140  1.0 MiB  1.0 MiB      7   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"other               3.00       3        0      0 B      0  >1.02 us  >1.02 us  >1.02 us\n"
+		"total                155     155  1.0 MiB  1.0 MiB     21   \u2264256 ns  >1.02 us  >1.02 us\n"
+		"... 2 more (--limit)\n");
 }
 
 TEST(json)
@@ -152,21 +156,26 @@ TEST(json)
 	read_twice(f);
 	r.order.limit = 1;
 	reading_json(&r, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "{\"time\":\"1970-01-01T01:00:02.000000000Z\",\"probe\":\"fs.open\",\"table\":\"opens\","
-		  "\"interval_ns\":1000000000,\"comm\":\"cat\",\"err\":null,"
-		  "\"opens\":140,\"opens_delta\":40,\"bytes\":1052672,\"bytes_delta\":1048576,\"level\":7,"
-		  "\"took_ns\":{\"sum\":42000,\"count\":140,\"p50\":256,\"p90\":1024,\"p99\":1024,"
-		  "\"buckets\":[[256,105],[1024,35]]},"
-		  "\"took_ns_delta\":{\"sum\":12000,\"count\":40,\"p50\":256,\"p90\":1024,\"p99\":1024,"
-		  "\"buckets\":[[256,30],[1024,10]]}}\n"
-		  "{\"time\":\"1970-01-01T01:00:02.000000000Z\",\"probe\":\"fs.open\",\"table\":\"opens\","
-		  "\"interval_ns\":1000000000,\"other\":true,\"comm\":null,\"err\":null,"
-		  "\"opens\":3,\"opens_delta\":3,\"bytes\":0,\"bytes_delta\":0,\"level\":0,"
-		  "\"took_ns\":{\"sum\":0,\"count\":3,\"p50\":null,\"p90\":null,\"p99\":null,"
-		  "\"buckets\":[[null,3]]},"
-		  "\"took_ns_delta\":{\"sum\":0,\"count\":3,\"p50\":null,\"p90\":null,\"p99\":null,"
-		  "\"buckets\":[[null,3]]}}\n");
+	CHECK_STR(
+		strbuf_str(&out),
+		"{\"time\":\"1970-01-01T01:00:02.000000000Z\",\"probe\":\"fs.open\",\"table\":\"opens\","
+		"\"interval_ns\":1000000000,\"comm\":\"cat\",\"err\":null,"
+		"\"opens\":140,\"opens_delta\":40,\"bytes\":1052672,\"bytes_delta\":1048576,\"level\":7,"
+		"\"took_ns\":{\"sum\":42000,\"count\":140,\"p50\":256,\"p50_above\":128,\"p90\":1024,\"p90_above\":512,\"p99\":1024,\"p99_above\":512,"
+		"\"p999\":1024,\"p999_above\":512,\"max\":1024,\"max_above\":512,"
+		"\"buckets\":[[256,105],[1024,35]]},"
+		"\"took_ns_delta\":{\"sum\":12000,\"count\":40,\"p50\":256,\"p50_above\":128,\"p90\":1024,\"p90_above\":512,\"p99\":1024,\"p99_above\":512,"
+		"\"p999\":1024,\"p999_above\":512,\"max\":1024,\"max_above\":512,"
+		"\"buckets\":[[256,30],[1024,10]]}}\n"
+		"{\"time\":\"1970-01-01T01:00:02.000000000Z\",\"probe\":\"fs.open\",\"table\":\"opens\","
+		"\"interval_ns\":1000000000,\"other\":true,\"comm\":null,\"err\":null,"
+		"\"opens\":3,\"opens_delta\":3,\"bytes\":0,\"bytes_delta\":0,\"level\":0,"
+		"\"took_ns\":{\"sum\":0,\"count\":3,\"p50\":null,\"p50_above\":1024,\"p90\":null,\"p90_above\":1024,\"p99\":null,\"p99_above\":1024,"
+		"\"p999\":null,\"p999_above\":1024,\"max\":null,\"max_above\":1024,"
+		"\"buckets\":[[null,3]]},"
+		"\"took_ns_delta\":{\"sum\":0,\"count\":3,\"p50\":null,\"p50_above\":1024,\"p90\":null,\"p90_above\":1024,\"p99\":null,\"p99_above\":1024,"
+		"\"p999\":null,\"p999_above\":1024,\"max\":null,\"max_above\":1024,"
+		"\"buckets\":[[null,3]]}}\n");
 }
 
 TEST(csv)
@@ -179,12 +188,13 @@ TEST(csv)
 	read_twice(f);
 	r.order.limit = 1;
 	reading_csv(&r, true, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "time,probe,table,interval_ns,comm,err,opens,opens_delta,bytes,bytes_delta,level,"
-		  "took_ns_sum,took_ns_count,took_ns_p50,took_ns_p90,took_ns_p99\n"
-		  "1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,cat,,140,40,1052672,1048576,7,"
-		  "42000,140,256,1024,1024\n"
-		  "1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,other,,3,3,0,0,0,0,3,,,\n");
+	CHECK_STR(
+		strbuf_str(&out),
+		"time,probe,table,interval_ns,comm,err,opens,opens_delta,bytes,bytes_delta,level,"
+		"took_ns_sum,took_ns_count,took_ns_p50,took_ns_p90,took_ns_p99,took_ns_p999,took_ns_max\n"
+		"1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,cat,,140,40,1052672,1048576,7,"
+		"42000,140,256,1024,1024,1024,1024\n"
+		"1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,other,,3,3,0,0,0,0,3,,,,,\n");
 }
 
 TEST(bars)
@@ -196,33 +206,36 @@ TEST(bars)
 	struct reading r = reading_of(f, &wall);
 
 	read_twice(f);
-	r.order = (struct fold_order){ .what = FOLD_HIST, .by_count = true, .limit = 1,
-				       .only_active = true };
+	r.order = (struct fold_order){
+		.what = FOLD_HIST, .by_count = true, .limit = 1, .only_active = true
+	};
 	reading_bars(&r, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "01:00:02.000  fs.open opens, 1.00 s\n"
-		  "\n"
-		  "comm cat\n"
-		  "             took_ns     COUNT   SHARE   UP TO\n"
-		  "     128 ns - 256 ns        30  75.0 %  75.0 %  "
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\n"
-		  "     256 ns - 512 ns         0  0.00 %  75.0 %\n"
-		  "    512 ns - 1.02 us        10  25.0 %   100 %  "
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u258e\n"
-		  "count 40, mean 300 ns, p50 \u2264256 ns, p90 \u22641.02 us, p99 \u22641.02 us, p99.9 \u22641.02 us\n"
-		  "\n"
-		  "other\n"
-		  "             took_ns     COUNT   SHARE   UP TO\n"
-		  "            >1.02 us         3   100 %   100 %  "
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
-		  "\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\n"
-		  "count 3, mean 0 ns, p50 >1.02 us, p90 >1.02 us, p99 >1.02 us, p99.9 >1.02 us\n"
-		  "\n"
-		  "(a percentile is the upper bound of the bar that holds it)\n"
-		  "... 2 more (--limit)\n");
+	CHECK_STR(
+		strbuf_str(&out),
+		"01:00:02.000  fs.open opens, 1.00 s\n"
+		"\n"
+		"comm cat\n"
+		"             took_ns     COUNT   SHARE   UP TO\n"
+		"     128 ns - 256 ns        30  75.0 %  75.0 %  "
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\n"
+		"     256 ns - 512 ns         0  0.00 %  75.0 %\n"
+		"    512 ns - 1.02 us        10  25.0 %   100 %  "
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u258e\n"
+		"count 40, mean 300 ns, p50 \u2264256 ns (>128 ns), p90 \u22641.02 us (>512 ns), p99 \u22641.02 us (>512 ns), "
+		"p99.9 \u22641.02 us (>512 ns), max \u22641.02 us (>512 ns)\n"
+		"\n"
+		"other\n"
+		"             took_ns     COUNT   SHARE   UP TO\n"
+		"            >1.02 us         3   100 %   100 %  "
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588"
+		"\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\u2588\n"
+		"count 3, mean 0 ns, p50 >1.02 us, p90 >1.02 us, p99 >1.02 us, p99.9 >1.02 us, max >1.02 us\n"
+		"\n"
+		"(a percentile lies in its bar: up to the bound, above the one before)\n"
+		"... 2 more (--limit)\n");
 }
 
 TEST(nothing_counted)
@@ -237,27 +250,48 @@ TEST(nothing_counted)
 	fold_begin(f, 2000000000);
 	fold_end(f);
 	reading_bars(&r, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "01:00:02.000  fs.open opens, 1.00 s\nnothing was counted\n");
+	CHECK_STR(strbuf_str(&out), "01:00:02.000  fs.open opens, 1.00 s\nnothing was counted\n");
 	strbuf_reset(&out);
 	reading_json(&r, &out);
 	CHECK_STR(strbuf_str(&out), "");
 }
 
-TEST(heat)
+TEST(filtered)
 {
-	static const char *const by[1];
-	auto_ptr(fold) f = fold_make(by, 0);
+	auto_ptr(fold) f = fold_make(NULL, 0);
 	auto_done(strbuf) out = { 0 };
 	struct wall wall;
 	struct reading r = reading_of(f, &wall);
 
 	read_twice(f);
-	reading_heat(&r, true, &out);
-	CHECK_STR(strbuf_str(&out),
-		  "fs.open opens, took_ns: share of a line  \u2591\u2591 \u22645 %  \u2592\u2592 \u226420 %"
-		  "  \u2593\u2593 \u226450 %  \u2588\u2588 \u2264100 %\n"
-		  "              1 ns    16 ns   256 ns    COUNT P99\n"
-		  "01:00:02.000 |                \u2588\u2588  \u2593\u2593  | 44 \u22641.02 us\n"
-		  "01:00:02.000 |                      \u2588\u2588| 3 >1.02 us other\n");
+	r.no_header = true;
+	r.filter = "eNo"; /* of the error's name, in any case */
+	reading_narrow(&r);
+	reading_ranking(&r, &out);
+	CHECK_HAS(strbuf_str(&out), "ls               ENOENT");
+	CHECK_HAS(strbuf_str(&out), "other ");
+	CHECK(!strstr(strbuf_str(&out), "cat"));
+	CHECK_HAS(strbuf_str(&out), "total                        3.00     11");
+	r.filter = "";
+	reading_narrow(&r);
+	CHECK(!r.order.keep);
+}
+
+TEST(ascii)
+{
+	static const char *const by[] = { "comm" };
+	auto_ptr(fold) f = fold_make(by, 1);
+	auto_done(strbuf) out = { 0 };
+	struct wall wall;
+	struct reading r = reading_of(f, &wall);
+
+	read_twice(f);
+	r.ascii = true;
+	reading_ranking(&r, &out);
+	reading_bars(&r, &out);
+	for (size_t i = 0; i < out.len; i++)
+		CHECK((unsigned char)out.s[i] < 0x80);
+	CHECK_HAS(strbuf_str(&out), "OPENS/S*");
+	CHECK_HAS(strbuf_str(&out), "<=256 ns");
+	CHECK_HAS(strbuf_str(&out), "########################################\n");
 }

@@ -103,6 +103,26 @@ static void on_quit(struct loop *l, int signo, void *ctx)
 	_exit(128 + signo);
 }
 
+/* What begins at keys[*at], which moves behind it; 0: a sequence that says nothing here. */
+static int key_decode(const char *keys, ssize_t n, ssize_t *at)
+{
+	static const int arrows[] = { KEY_UP, KEY_DOWN, KEY_RIGHT, KEY_LEFT };
+	ssize_t i = *at;
+
+	if (keys[i] != '\033') {
+		*at = i + 1;
+		return (unsigned char)keys[i];
+	}
+	if (i + 1 >= n || (keys[i + 1] != '[' && keys[i + 1] != 'O')) {
+		*at = i + 1;
+		return KEY_ESCAPE;
+	}
+	for (i += 2; i < n && (unsigned char)keys[i] < 0x40; i++)
+		continue;
+	*at = min(i + 1, n);
+	return i < n && keys[i] >= 'A' && keys[i] <= 'D' ? arrows[keys[i] - 'A'] : 0;
+}
+
 static void on_input(struct loop *l, int fd, uint32_t events, void *ctx)
 {
 	struct screen *s = ctx;
@@ -112,10 +132,12 @@ static void on_input(struct loop *l, int fd, uint32_t events, void *ctx)
 	(void)events;
 	if (n <= 0)
 		loop_fd_drop(l, fd);
-	if (n > 0 && keys[0] == '\033')
-		return; /* an arrow or the like */
-	for (ssize_t i = 0; i < n; i++)
-		s->fn((unsigned char)keys[i], s->ctx);
+	for (ssize_t at = 0; at < n;) {
+		int key = key_decode(keys, n, &at);
+
+		if (key)
+			s->fn(key, s->ctx);
+	}
 }
 
 static bool can_read_keys(void)

@@ -15,6 +15,9 @@ struct loop;
 struct screen;
 struct strbuf;
 
+/* Keys that are no character. */
+enum screen_key { KEY_LEFT = 256, KEY_RIGHT, KEY_UP, KEY_DOWN, KEY_ESCAPE };
+
 /* A key was pressed, or (key 0) the screen must be drawn anew: resized, continued. */
 typedef void screen_fn(int key, void *ctx);
 

@@ -3,76 +3,133 @@
 #include "cmd/meter.h"
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "cmd/screen.h"
+#include "cmd/tables_list.h"
+#include "bpf/object.h"
+
+#include <errno.h>
 
 struct top {
 	struct meter meter;
 	const char *sort;
-	bool reverse, totals;
+	bool reverse, totals, tables;
+	bool sort_known; /* a table has that column */
 };
 
 /* clang-format off */
 static const struct opt top_opts[] = {
 	{ "sort",    OPT_STR,  offsetof(struct top, sort),    "COLUMN", "sort by this column, most first (the first counter)", .letter = 's' },
 	{ "reverse", OPT_BOOL, offsetof(struct top, reverse), NULL,     "least first", .letter = 'r' },
+	{ "tables",  OPT_BOOL, offsetof(struct top, tables),  NULL,     "list the tables that there are, with their labels and values" },
 	{ "totals",  OPT_BOOL, offsetof(struct top, totals),  NULL,     "sort by what was counted since the beginning, and show groups that rest" },
 };
 /* clang-format on */
 
-static int top_choose(struct meter *m, const char *what, struct err *e)
+static bool top_is_part(const struct declaration *d, const char *word)
 {
-	return tables_find(&m->session, what, &m->asked.table, e);
+	for (size_t i = 0; i < d->table_count; i++)
+		if (str_eq(d->tables[i].name, word))
+			return true;
+	return false;
 }
 
-static int top_order(struct meter *m, struct err *e)
+static int top_choose(struct meter *m, struct panel *p, const struct declaration *d, struct err *e)
 {
-	const struct top *t = m->self;
-	struct fold_order *order = &m->reading.order;
+	(void)m;
+	return tables_find(d, p->what, &p->asked.table, e);
+}
+
+static int top_order(struct meter *m, struct panel *p, struct err *e)
+{
+	struct top *t = m->self;
+	struct fold_order *order = &p->reading.order;
+	bool last = p == &m->panels.at[m->panels.len - 1];
+	int err;
 
 	order->reverse = t->reverse;
 	order->by_total = t->totals;
 	if (t->totals)
 		order->only_active = false;
-	return t->sort ? fold_order_by(m->reading.fold, t->sort, order, e) : 0;
+	if (!t->sort)
+		return 0;
+	err = fold_order_by(p->reading.fold, t->sort, order, e);
+	t->sort_known |= !err;
+	if (err && (t->sort_known || !last)) { /* with several tables one must have it */
+		err_clear(e);
+		err = 0;
+	}
+	return err;
 }
 
-static void top_text(struct meter *m, struct strbuf *out)
+static void top_text(struct meter *m, struct panel *p, struct strbuf *out)
 {
-	reading_ranking(&m->reading, out);
+	(void)m;
+	reading_ranking(&p->reading, out);
 }
 
-/* From column to column: values, histograms, labels. */
-static void sort_next(struct fold_order *order, const struct fold_columns *c)
+/* Where columns of each sort stand: labels, values, histograms. */
+static const enum fold_what columns_order[] = { FOLD_LABEL, FOLD_VALUE, FOLD_HIST };
+
+static size_t columns_of(const struct fold_columns *c, enum fold_what what)
 {
 	const size_t counts[] = { [FOLD_VALUE] = c->value_count,
 				  [FOLD_HIST] = c->hist_count,
 				  [FOLD_LABEL] = c->label_count };
 
-	order->nth++;
-	for (size_t i = 0; i < ARRAY_LEN(counts) && order->nth >= counts[order->what]; i++) {
-		order->what = (order->what + 1) % ARRAY_LEN(counts);
-		order->nth = 0;
+	return counts[what];
+}
+
+/* From column to column, as they stand; from the last to the first. */
+static void sort_move(struct fold_order *order, const struct fold_columns *c, size_t steps)
+{
+	size_t at = order->nth, all = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(columns_order); i++)
+		all += columns_of(c, columns_order[i]);
+	for (size_t i = 0; columns_order[i] != order->what; i++)
+		at += columns_of(c, columns_order[i]);
+	at = all ? (at + steps % all) % all : 0;
+	for (size_t i = 0; i < ARRAY_LEN(columns_order); i++) {
+		size_t count = columns_of(c, columns_order[i]);
+
+		if (at < count) {
+			order->what = columns_order[i];
+			order->nth = at;
+			return;
+		}
+		at -= count;
 	}
 }
 
-static bool top_key(struct meter *m, int key)
+static bool top_key(struct meter *m, struct panel *p, int key)
 {
-	struct fold_order *order = &m->reading.order;
+	struct fold_order *order = &p->reading.order;
+	const struct fold_columns *c = fold_columns(p->reading.fold);
 
-	if (key == 's')
-		sort_next(order, fold_columns(m->reading.fold));
+	(void)m;
+	if (key == 's' || key == '>' || key == KEY_RIGHT)
+		sort_move(order, c, 1);
+	else if (key == '<' || key == KEY_LEFT)
+		sort_move(order, c, c->label_count + c->value_count + c->hist_count - 1);
 	else if (key == 'r')
 		order->reverse = !order->reverse;
+	else if (key == 't')
+		order->only_active = !(order->by_total = !order->by_total);
 	else
 		return false;
 	return true;
 }
 
 static const struct meter_ops top_ops = {
+	.is_part = top_is_part,
 	.choose = top_choose,
 	.order = top_order,
 	.text = top_text,
 	.key = top_key,
-	.keys = "s sort, r reverse, ",
+	.keys = "  left right < >   sort by another column\n"
+		"  r          the other way round\n"
+		"  t          by totals since the beginning, by what the interval added\n",
 };
 
 static void top_init(void *cfg)
@@ -89,9 +146,41 @@ static void top_options(void *cfg, struct opt_set *set)
 	meter_options(&((struct top *)cfg)->meter, set);
 }
 
+/* What `sonda top` alone shows: who uses the machine now. */
+static const char *const overview[] = { "sched.cpu", "memory.fault", "block.io",
+					"fs.rw",     "net.flow",     "process.exec" };
+#define OVERVIEW_BY "comm"
+
+enum { OVERVIEW_LIMIT = 5 };
+
+/* Those of them that there are and that run here. */
+static int overview_choose(struct meter *m, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(overview); i++) {
+		auto_ptr(probe) p = NULL;
+
+		if (catalog_find(&m->session.catalog, overview[i], &p, e) < 0 ||
+		    object_preview(p->object, NULL, e) < 0)
+			err_clear(e);
+		else if (meter_add(m, overview[i], NULL, e) < 0)
+			return -e->code;
+	}
+	if (!m->by.len)
+		strlist_add(&m->by, OVERVIEW_BY);
+	m->may_lack_by = true;
+	m->limit_usual = OVERVIEW_LIMIT;
+	return 0;
+}
+
 static int top_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
-	return meter_run(&((struct top *)cfg)->meter, rest, e);
+	struct top *t = cfg;
+
+	if (t->tables)
+		return tables_list(&t->meter.session.catalog, t->meter.format, false, e);
+	if (!rest->count && overview_choose(&t->meter, e) < 0)
+		return -e->code;
+	return meter_run(&t->meter, rest, e);
 }
 
 static void top_done(void *cfg)
@@ -101,19 +190,21 @@ static void top_done(void *cfg)
 
 const struct command command_top = {
 	.name = "top",
-	.synopsis = "PROBE [TABLE] [--by LABELS] [FILTERS] [OPTIONS] [-- COMMAND ...]",
+	.synopsis = "[PROBE [TABLE]]... [--by LABELS] [FILTERS] [OPTIONS] [-- COMMAND ...]",
 	.help = "ranking from metric tables, refreshed",
 	.text = "Counts in the kernel, without a stream of events, and shows each interval what counted most:\n"
 		"labels, rates and totals of counters, percentiles of histograms (the upper bound of the\n"
-		"slot that holds them). On a terminal the screen is drawn anew in place; keys: q quits, s\n"
-		"sorts by the next column, r reverses, space pauses. Elsewhere blocks follow one another.\n"
+		"slot that holds them), and a line with the total of all groups. Without a word: who uses CPU,\n"
+		"memory, disks and network now. Several probes share the screen. On a terminal the screen is\n"
+		"drawn anew in place; h shows the keys. Elsewhere blocks follow one another.\n"
 		"\n"
 		"--by says which labels to group by; those left out are neither worked out nor stored. Where a\n"
-		"table has a uid or a cgroup, user, unit and container are labels too. What finds no room in a\n"
-		"full table is counted in the row 'other'. --where may speak of labels and values. JSON and CSV\n"
+		"table has a uid, a cgroup or a pid, user, unit, container, cgroup_path, comm and exe are labels\n"
+		"too. What finds no room in a full table is counted in the row 'other'. --where may speak of labels and values. JSON and CSV\n"
 		"have a row for each group and reading: a counter's total and NAME_delta, what the interval\n"
 		"added to it.",
 	.examples =
+		"sonda top\twho uses the machine now\n"
 		"sonda top fs.open --by comm\twho opens most files\n"
 		"sonda top fs.open --by unit,err --once --interval 10s\tresults by service, in ten seconds\n"
 		"sonda top block.io --sort device_ns\twhose I/O is slowest\n"

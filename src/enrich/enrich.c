@@ -3,6 +3,7 @@
 #include "enrich/enrich.h"
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/passwd.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -11,6 +12,7 @@
 #include "schema/kind.h"
 
 #include <assert.h>
+#include <unistd.h>
 
 #define PROCESSES_MAX 16384
 
@@ -99,6 +101,47 @@ static struct value derive_container(const struct field *f, const struct row *r,
 	return text_or_none(names ? names->container : NULL);
 }
 
+static struct value derive_cgroup_path(const struct field *f, const struct row *r, void *ctx)
+{
+	const struct extended *x = ctx;
+	const struct cgroup_names *names = cgroups_get(x->enrich->cgroups, number(r, x->cgroup));
+
+	(void)f;
+	return text_or_none(names ? names->path : NULL);
+}
+
+static struct value derive_comm_now(const struct field *f, const struct row *r, void *ctx)
+{
+	const struct extended *x = ctx;
+	char path[64], comm[32];
+	struct err gone;
+
+	(void)f;
+	str_format(path, sizeof(path), "/proc/%llu/comm", (unsigned long long)number(r, x->pid));
+	if (file_line(path, comm, sizeof(comm), &gone) < 0)
+		return value_none();
+	strbuf_reset(&x->enrich->text);
+	strbuf_puts(&x->enrich->text, comm);
+	return text_or_none(strbuf_str(&x->enrich->text));
+}
+
+static struct value derive_exe_now(const struct field *f, const struct row *r, void *ctx)
+{
+	const struct extended *x = ctx;
+	char path[64], exe[4096];
+	ssize_t len;
+
+	(void)f;
+	str_format(path, sizeof(path), "/proc/%llu/exe", (unsigned long long)number(r, x->pid));
+	len = readlink(path, exe, sizeof(exe) - 1);
+	if (len <= 0)
+		return value_none();
+	exe[len] = '\0';
+	strbuf_reset(&x->enrich->text);
+	strbuf_puts(&x->enrich->text, exe);
+	return text_or_none(strbuf_str(&x->enrich->text));
+}
+
 /* clang-format off */
 static const struct derivation {
 	const char *name, *kind, *doc;
@@ -112,6 +155,22 @@ static const struct derivation {
 	{ "parents",   "str",  "its parents, nearest first",              derive_parents,   true,  { offsetof(struct extended, ppid) } },
 	{ "unit",      "str",  "systemd unit of its cgroup",              derive_unit,      false, { offsetof(struct extended, cgroup) } },
 	{ "container", "str",  "container of its cgroup, 12 digits or name", derive_container, false, { offsetof(struct extended, cgroup) } },
+};
+static const struct derivation label_derivations[] = {
+	{ "user",        "str",  "name of the user",              derive_user,        false, { offsetof(struct extended, uid) } },
+	{ "unit",        "str",  "systemd unit of its cgroup",    derive_unit,        false, { offsetof(struct extended, cgroup) } },
+	{ "container",   "str",  "container of its cgroup, 12 digits or name", derive_container, false, { offsetof(struct extended, cgroup) } },
+	{ "cgroup_path", "path", "path of its cgroup",            derive_cgroup_path, false, { offsetof(struct extended, cgroup) } },
+	{ "comm",        "comm", "command name of the process, when it was first seen", derive_comm_now, false, { offsetof(struct extended, pid) } },
+	{ "exe",         "path", "program of the process, when it was first seen", derive_exe_now, false, { offsetof(struct extended, pid) } },
+};
+static const struct {
+	const char *label, *note;
+	bool replaces;
+} notes[] = {
+	{ "uid", "user", true },
+	{ "cgroup", "cgroup_path", true },
+	{ "pid", "comm", false },
 };
 /* clang-format on */
 
@@ -167,10 +226,11 @@ static bool applies(const struct derivation *d, const struct extended *x)
 	return source_of(x, d->from[0]) && (!d->from[1] || source_of(x, d->from[1]));
 }
 
-const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
+static const struct schema *extend(struct enrich *en, const struct schema *base,
+				   const struct derivation *table, size_t table_len)
 {
+	auto_free struct field *extra = xcalloc(table_len, sizeof(*extra));
 	struct extended *x = xnew(struct extended);
-	struct field extra[ARRAY_LEN(derivations)];
 	size_t count = 0;
 
 	assert(en && base);
@@ -181,8 +241,8 @@ const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
 	x->ppid = schema_field(base, "ppid");
 	x->uid = schema_field(base, "uid");
 	x->cgroup = schema_field(base, "cgroup");
-	for (size_t i = 0; i < ARRAY_LEN(derivations); i++) {
-		const struct derivation *d = &derivations[i];
+	for (size_t i = 0; i < table_len; i++) {
+		const struct derivation *d = &table[i];
 
 		if (!applies(d, x))
 			continue;
@@ -199,6 +259,27 @@ const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
 	x->schema = schema_extend(base, extra, count);
 	vec_push(&en->schemas, x);
 	return x->schema;
+}
+
+const struct schema *enrich_schema(struct enrich *en, const struct schema *base)
+{
+	return extend(en, base, derivations, ARRAY_LEN(derivations));
+}
+
+const struct schema *enrich_labels(struct enrich *en, const struct schema *base)
+{
+	return extend(en, base, label_derivations, ARRAY_LEN(label_derivations));
+}
+
+const char *enrich_label_note(const struct field *label, bool *ret_replaces)
+{
+	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+		if (!str_eq(notes[i].label, label->name))
+			continue;
+		*ret_replaces = notes[i].replaces;
+		return notes[i].note;
+	}
+	return NULL;
 }
 
 /* The bytes of a text field; "" when there is none. */

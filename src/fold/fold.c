@@ -62,10 +62,33 @@ static int label_named(const struct schema *s, const char *name, const struct fi
 	return 0;
 }
 
+static bool is_among(const struct field *const *list, size_t count, const struct field *f)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i] == f)
+			return true;
+	return false;
+}
+
+/* Returns how many there are with the notes. */
+static size_t notes_add(const struct fold_options *o, const struct field **list, size_t keys)
+{
+	size_t n = keys;
+
+	for (size_t i = 0; o->note && i < keys; i++) {
+		const char *name = o->note(o->labels, list[i]);
+		const struct field *f = name ? schema_field(o->labels, name) : NULL;
+
+		if (f && !is_among(list, n, f))
+			list[n++] = f;
+	}
+	return n;
+}
+
 static int labels_choose(struct fold *f, const struct fold_options *o, struct err *e)
 {
 	const struct field **list =
-		xcalloc(o->labels->field_count + o->by_count + 1, sizeof(*list));
+		xcalloc(2 * (o->labels->field_count + o->by_count) + 1, sizeof(*list));
 	size_t n = 0;
 
 	f->columns.labels = list;
@@ -75,7 +98,8 @@ static int labels_choose(struct fold *f, const struct fold_options *o, struct er
 	for (size_t i = 0; !o->by && i < o->labels->field_count; i++)
 		if (!(o->labels->fields[i].flags & FIELD_HIDE))
 			list[n++] = &o->labels->fields[i];
-	f->columns.label_count = n;
+	f->columns.key_count = n;
+	f->columns.label_count = notes_add(o, list, n);
 	return 0;
 }
 
@@ -212,6 +236,13 @@ static struct group *group_new(struct fold *f, bool is_other)
 				    .sums = g->added + c->value_count,
 				    .sums_total = g->now + c->value_count,
 				    .is_other = is_other };
+	return g;
+}
+
+static struct group *group_add(struct fold *f, bool is_other)
+{
+	struct group *g = group_new(f, is_other);
+
 	vec_push(&f->groups, g);
 	return g;
 }
@@ -232,11 +263,11 @@ static struct group *group_of(struct fold *f, const struct row *key)
 
 	if (all_ones(key->bytes, key->size)) {
 		if (!f->other)
-			f->other = group_new(f, true);
+			f->other = group_add(f, true);
 		return f->other;
 	}
 	strbuf_reset(&f->key);
-	for (size_t i = 0; i < c->label_count; i++) {
+	for (size_t i = 0; i < c->key_count; i++) {
 		struct value v = row_value(key, c->labels[i]);
 
 		key_value(&f->key, &v);
@@ -247,7 +278,7 @@ static struct group *group_of(struct fold *f, const struct row *key)
 	g = map_get_bytes(&f->by_key, strbuf_str(&f->key), f->key.len);
 	if (g)
 		return g;
-	g = group_new(f, false);
+	g = group_add(f, false);
 	for (size_t i = 0; i < c->label_count; i++)
 		g->labels[i] = value_keep(&f->arena, c->labels[i], row_value(key, c->labels[i]));
 	map_put_bytes(&f->by_key, strbuf_str(&f->key), f->key.len, g);
@@ -318,4 +349,23 @@ void fold_end(struct fold *f)
 			if (f->columns.values[i]->flags & FIELD_GAUGE)
 				g->added[i] = g->now[i];
 	}
+}
+
+const struct fold_row *fold_total(struct fold *f, const struct fold_order *order)
+{
+	if (!f->total)
+		f->total = group_new(f, false);
+	memset(f->total->now, 0, f->words * sizeof(uint64_t));
+	memset(f->total->added, 0, f->words * sizeof(uint64_t));
+	vec_for_each(g, &f->groups) {
+		const struct fold_row *row = &(*g)->row;
+
+		if (order->keep && !row->is_other && !order->keep(row, order->ctx))
+			continue;
+		for (size_t i = 0; i < f->words; i++) {
+			f->total->now[i] += (*g)->now[i];
+			f->total->added[i] += (*g)->added[i];
+		}
+	}
+	return &f->total->row;
 }

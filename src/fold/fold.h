@@ -21,6 +21,10 @@ struct fold_options {
 	const struct schema *values; /* ... counters, gauges and histograms from here */
 	const char *const *by;       /* names of labels; NULL: all that are not hidden */
 	size_t by_count;             /* 0 with `by` set: all in one group */
+	/* Says what comes with a label, as a column of its own behind the last: a name of `labels`
+	 * that follows from it ("comm" from pid), which takes no part in grouping; NULL: nothing.
+	 * May be NULL. */
+	const char *(*note)(const struct schema *labels, const struct field *label);
 };
 
 /* One group after a reading. Arrays are in the order of fold_columns(). */
@@ -37,8 +41,8 @@ struct fold_row {
 
 /* What the columns of a fold are. */
 struct fold_columns {
-	const struct field *const *labels;
-	size_t label_count;
+	const struct field *const *labels; /* those grouped by, then what comes with them */
+	size_t label_count, key_count;     /* all; those grouped by */
 	const struct field *const *values; /* counters and gauges */
 	size_t value_count;
 	const struct field *const *hists;
@@ -55,6 +59,9 @@ struct fold_order {
 	bool by_count;    /* histograms: by the number of observations instead */
 	bool only_active; /* without the groups where nothing was counted in the interval */
 	size_t limit;     /* groups at most, besides the "other" one; 0: all */
+	/* Shall the group be shown? The "other" one always is. NULL: all are. */
+	bool (*keep)(const struct fold_row *row, void *ctx);
+	void *ctx;
 };
 
 /* The field of that name, with or without its unit ("took" for took_ns), among `count`; NULL. */
@@ -83,6 +90,10 @@ MUST_USE int fold_order_by(const struct fold *f, const char *column, struct fold
  * array is the fold's, valid until the next call or reading. */
 MUST_USE const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *order,
 					    size_t *ret_count, size_t *ret_left_out);
+
+/* All groups of the last reading that order->keep lets pass added up, those too that a limit leaves
+ * out. The row is the fold's, valid until the next call. */
+MUST_USE const struct fold_row *fold_total(struct fold *f, const struct fold_order *order);
 
 /* How many observations the slots hold. */
 MUST_USE uint64_t fold_observations(const struct field *hist, const uint64_t *slots);

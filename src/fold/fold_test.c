@@ -357,3 +357,83 @@ TEST(labels_are_kept)
 	REQUIRE(n == 1);
 	CHECK(comm_is(&rows[0], "cat"));
 }
+
+/* What comes with a label is a column, and takes no part in grouping. */
+static const char *note_of(const struct schema *from, const struct field *label)
+{
+	(void)from;
+	return str_eq(label->name, "err") ? "secret" : NULL;
+}
+
+static void add_secret(struct fold *f, int32_t err, uint32_t secret, uint64_t count)
+{
+	struct key key = { .err = err, .secret = secret };
+	struct values v = { .count = count };
+
+	fold_add(f, &key, &v);
+}
+
+TEST(notes)
+{
+	static const char *const by[] = { "err" };
+	struct fold_options options = {
+		.labels = &labels, .values = &values, .by = by, .by_count = 1, .note = note_of
+	};
+	auto_ptr(fold) f = NULL;
+	const struct fold_row *rows;
+	size_t count, left_out;
+	struct err e;
+
+	schemas_make();
+	CHECK_INT(fold_new(&options, &f, &e), 0);
+	CHECK_INT(fold_columns(f)->key_count, 1);
+	CHECK_INT(fold_columns(f)->label_count, 2);
+	CHECK_STR(fold_columns(f)->labels[1]->name, "secret");
+	fold_begin(f, 1);
+	add_secret(f, -2, 71, 5);
+	add_secret(f, -2, 72, 6); /* another note, the same group: the first stays */
+	fold_end(f);
+	rows = sorted(f, "count", 0, &count, &left_out);
+	CHECK_INT(count, 1);
+	CHECK_INT(rows[0].totals[0], 11);
+	CHECK_INT(rows[0].labels[1].u64, 71);
+}
+
+static bool is_enoent(const struct fold_row *row, void *ctx)
+{
+	(void)ctx;
+	return row->labels[1].s64 == -2;
+}
+
+TEST(totals)
+{
+	auto_ptr(fold) f = fold_make(NULL, 0);
+	struct fold_order order = { .limit = 1 };
+	const struct fold_row *total, *rows;
+	size_t count, left_out;
+
+	fold_begin(f, 1);
+	add(f, "a", 0, 10, 1, 1);
+	fold_end(f);
+	fold_begin(f, 2);
+	add(f, "a", 0, 15, 1, 1);
+	add(f, "b", -2, 7, 2, 3);
+	fold_end(f);
+	total = fold_total(f, &order);
+	CHECK_INT(total->totals[0], 22);
+	CHECK_INT(total->deltas[0], 12);
+	CHECK_INT(total->totals[1], 3);
+	CHECK_INT(total->slots[0][1], 5);
+	CHECK_INT(total->slots_total[0][3], 7);
+	order.keep = is_enoent;
+	total = fold_total(f, &order);
+	CHECK_INT(total->totals[0], 7);
+	rows = fold_sorted(f, &order, &count, &left_out);
+	CHECK_INT(count, 1);
+	CHECK_INT(left_out, 0);
+	CHECK_INT(rows[0].totals[0], 7);
+	order.keep = NULL; /* the total is no group */
+	order.limit = 0;
+	(void)!fold_sorted(f, &order, &count, &left_out);
+	CHECK_INT(count, 2);
+}

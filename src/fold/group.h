@@ -22,6 +22,7 @@ struct fold {
 	struct map by_key; /* of the labels' values -> group */
 	vec(struct group *) groups;
 	struct group *other;
+	struct group *total; /* not among the groups; made when it is asked for */
 	struct strbuf key;
 	uint64_t at_ns, before_ns, first_ns;
 	unsigned readings;

@@ -143,7 +143,8 @@ const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *orde
 		f->sorted = xreallocarray(f->sorted, f->sorted_cap, sizeof(*f->sorted));
 	}
 	vec_for_each(g, &f->groups)
-		if (any_word(order->only_active ? (*g)->added : (*g)->now, f->words))
+		if (any_word(order->only_active ? (*g)->added : (*g)->now, f->words) &&
+		    (!order->keep || (*g)->row.is_other || order->keep(&(*g)->row, order->ctx)))
 			f->sorted[n++] = (*g)->row;
 	if (n)
 		qsort_r(f->sorted, n, sizeof(*f->sorted), compare_rows, &sorting);

@@ -32,15 +32,11 @@ static const char *table_nth(const void *ctx, size_t i)
 	return i < d->table_count ? d->tables[i].name : NULL;
 }
 
-int tables_find(const struct session *s, const char *name, const struct metric_table **ret,
+int tables_find(const struct declaration *d, const char *name, const struct metric_table **ret,
 		struct err *e)
 {
-	const struct declaration *d;
 	const char *near;
 
-	if (s->probes.len != 1)
-		return fail_as(e, EXIT_USAGE, EINVAL, "one probe is expected");
-	d = s->probes.at[0].probe->decl;
 	if (!d->table_count) {
 		fail_as(e, EXIT_USAGE, EINVAL, "%s has no metric tables", d->name);
 		return hint(e, "sonda trace %s shows its events", d->name);
@@ -55,23 +51,19 @@ int tables_find(const struct session *s, const char *name, const struct metric_t
 		       name, near);
 }
 
-/* Labels, and what enrichers make of them alone: user, unit, container. */
+/* Labels, and what enrichers make of them alone: user, unit, comm ... */
 static void reader_labels(struct table_reader *r, const struct session *s)
 {
-	const struct schema *from = &r->table->labels;
-	struct field *fields;
-	size_t n = 0;
+	r->labels = *(s->enrich ? enrich_labels(s->enrich, &r->table->labels) : &r->table->labels);
+}
 
-	if (s->enrich)
-		from = enrich_schema(s->enrich, from);
-	fields = xcalloc(from->field_count + 1, sizeof(*fields));
-	for (size_t i = 0; i < from->field_count; i++)
-		if (from->fields[i].type != FIELD_DERIVED ||
-		    !enrich_of_process(from->fields[i].name))
-			fields[n++] = from->fields[i];
-	r->labels = *from;
-	r->labels.fields = fields;
-	r->labels.field_count = n;
+static const char *label_note(const struct schema *labels, const struct field *label)
+{
+	bool replaces;
+	const char *name = enrich_label_note(label, &replaces);
+	const struct field *f = name ? schema_field(labels, name) : NULL;
+
+	return f && f->type == FIELD_DERIVED ? name : NULL;
 }
 
 static void reader_both(struct table_reader *r)
@@ -136,18 +128,29 @@ static int reader_mask(struct table_reader *r, const struct session *s, struct e
 	for (size_t i = 0; !err && i < d->table_count; i++)
 		if (&d->tables[i] != r->table)
 			err = table_mask(r, d->tables[i].name, ~0ULL, e);
-	return err ? err
-		   : table_mask(r, r->table->name, ~(members_needed(r, s) | TABLE_READ), e);
+	return err ? err : table_mask(r, r->table->name, ~(members_needed(r, s) | TABLE_READ), e);
+}
+
+const struct field *table_label(const struct session *s, const struct table_asked *asked,
+				const char *name)
+{
+	const struct schema *labels = &asked->table->labels;
+
+	if (s->enrich)
+		labels = enrich_labels(s->enrich, labels);
+	return fold_field(labels->fields, labels->field_count, name);
 }
 
 int table_reader_new(struct session *s, const struct table_asked *asked, struct table_reader **ret,
 		     struct err *e)
 {
 	auto_ptr(table_reader) r = xnew(struct table_reader);
-	struct fold_options options = { .by = asked->by, .by_count = asked->by_count };
+	struct fold_options options = { .by = asked->by,
+					.by_count = asked->by_count,
+					.note = label_note };
 
 	assert(s->ready && asked->table);
-	r->watched = &s->probes.at[0];
+	r->watched = &s->probes.at[asked->probe];
 	r->table = asked->table;
 	reader_labels(r, s);
 	reader_both(r);
@@ -170,7 +173,6 @@ void table_reader_free(struct table_reader *r)
 	fold_free(r->fold);
 	filter_bound_free(r->where);
 	maptable_free(r->map);
-	free((void *)(uintptr_t)r->labels.fields);
 	free((void *)(uintptr_t)r->both.fields);
 	free(r->row);
 	free(r);

@@ -14,21 +14,27 @@
 #include "fold/fold.h"
 
 struct err;
+struct declaration;
 struct metric_table;
 struct session;
 struct table_reader;
 
-/* The table of that name of the session's only probe; NULL: its first. Errors: EINVAL with EXIT_USAGE
- * (several probes, no tables, an unknown name with a suggestion). */
-MUST_USE int tables_find(const struct session *s, const char *name, const struct metric_table **ret,
-			 struct err *e);
+/* The table of that name of a probe; NULL: its first. Errors: EINVAL with EXIT_USAGE (no tables, an
+ * unknown name with a suggestion). */
+MUST_USE int tables_find(const struct declaration *d, const char *name,
+			 const struct metric_table **ret, struct err *e);
 
 struct table_asked {
+	size_t probe; /* which of the session's */
 	const struct metric_table *table;
 	const struct schema *values; /* fewer of the table's values; NULL: all. Borrowed */
 	const char *const *by;       /* as fold_options */
 	size_t by_count;
 };
+
+/* The label of that name, one that is derived too; NULL: the table has none. */
+MUST_USE const struct field *table_label(const struct session *s, const struct table_asked *asked,
+					 const char *name);
 
 /* Of a ready session, which must outlive it; the rows pass --where, which may speak of labels and
  * values. Errors: EINVAL and ENOENT with EXIT_USAGE (an unknown label or field). */

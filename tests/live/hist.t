@@ -13,6 +13,8 @@ import time
 
 from sondatest import *
 
+os.environ["LC_ALL"] = "C.UTF-8"
+
 SLEEPS_S = (0.02, 0.3, 0.3, 0.3)
 
 
@@ -73,7 +75,11 @@ def bars():
         most = max(rows, key=lambda row: int(row[1]))
         check(all(len(row[4]) <= len(most[4]) for row in rows) and "█" in most[4], "the longest bar is of the most")
         check(re.search(r"\d (ns|us|ms|s)", rows[0][0]), "bounds with units")
-    check("upper bound" in r.stdout, "what a percentile is")
+    check("lies in its bar" in r.stdout, "what a percentile is")
+    check(re.search(r"p99 ≤\S+ \S+ \(>\S+ \S+\)", r.stdout), "between which bounds it lies")
+    env = dict(os.environ, LC_ALL="C")
+    r = run_sonda("hist", "process.exit", "--once", "--", "sleep", "0.01", json_output=False, env=env)
+    check("####" in r.stdout and r.stdout.isascii(), "plain characters where the locale has no others")
 
 
 def heat():
@@ -87,7 +93,42 @@ def heat():
         check_equal(bool(set(cells) & set("░▒▓█")), int(count) > 0, "shades where something was counted")
     counts = sum(int(re.match(r".{12} \|.*\| (\d+) ", line)[1]) for line in lines)
     check_equal(counts, 6, "the lines make the whole: five sleeps and their shell")
-    check("≤5 %" in r.stdout, "what the shades mean")
+    check(re.search(r"█ \d+\+", r.stdout), "what the shades mean")
+
+
+def across():
+    """A map with a column each interval: the sleeps of 0.1 s are in rows of their own, below the shell's."""
+    r = run_sonda("hist", "process.exit", "lifetime", "--across", "--interval", "50ms",
+                  "--", "sh", "-c", "for i in 1 2 3; do sleep 0.1; done; sleep 0.3", json_output=False)
+    rows = re.findall(r"^ *≤([\d.]+) (ms|s)\|(.*)\|$", r.stdout, re.M)
+    check(rows, f"rows with their bounds: {r.stdout!r}")
+    check_equal(len({len(cells) for *_, cells in rows}), 1, "as many columns in each")
+    bounds = [float(n) * (1000 if unit == "s" else 1) for n, unit, _ in rows]
+    check_equal(bounds, sorted(bounds, reverse=True), "slow at the top")
+    shaded = [bound for bound, (*_, cells) in zip(bounds, rows) if set(cells) & set("░▒▓█")]
+    check(len(shaded) >= 2 and min(shaded) >= 100, "where the sleeps and their shell are")
+    check_equal("\033" in r.stdout, False, "no colour where there is no terminal")
+
+
+def machine_form():
+    """What a map shows, for programs: slots of each interval with their time."""
+    with Sonda("hist", "process.exit", "lifetime", "--by", "comm", "--interval", "50ms") as s:
+        for _ in range(3):
+            subprocess.run(["sleep", "0.05"], check=True)
+        check(s.wait_row(lambda r: r["comm"] == "sleep" and r["lifetime_ns"]["count"] == 3), "all are counted")
+    rows = [r for r in s.rows if r["comm"] == "sleep"]
+    slots = sum(n for r in rows for _, n in r["lifetime_ns_delta"]["buckets"])
+    check_equal(slots, 3, "the intervals' slots make the whole")
+    last = rows[-1]["lifetime_ns"]
+    for name in "p50", "p99", "max":
+        check_equal(last[name], last[f"{name}_above"] * 2, "a percentile is known to its slot")
+    check(last["p50_above"] < 3e9 and last["max"] >= 50e6, "where they are")
+
+
+def alone():
+    tables = {(row["probe"], row["table"]) for row in run_sonda("hist").rows}
+    check(("fs.open", "opens") in tables and ("net.dns", "strays") not in tables, "what has histograms")
+    check("took_ns" in run_sonda("hist", json_output=False).stdout, "as text")
 
 
 def bad_input():
@@ -95,6 +136,8 @@ def bad_input():
         (["fs.open", "opens.tok"], "did you mean 'took_ns'"),
         (["fs.open", "nothing"], "has no table 'nothing'"),
         (["net.dns", "strays"], "has no histograms"),
+        (["fs.open", "--heat", "--across"], "not both"),
+        (["fs.open", "--buffer", "1MiB"], "unknown option '--buffer'"),
     ]:
         r = run_sonda("hist", *args, json_output=False)
         check_equal(r.code, 2, f"exit code of hist {args}")
@@ -105,5 +148,8 @@ lifetimes()
 only_what_was_asked()
 bars()
 heat()
+across()
+machine_form()
+alone()
 bad_input()
 done()

@@ -1,22 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """top: counters against the workload's own count, labels left out in the kernel, the shared row of a
-full table, readings at intervals, the terminal."""
+full table, readings at intervals."""
 
-import fcntl
 import os
-import pty
 import re
-import select
-import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
-import time
 
 from sondatest import *
+
+os.environ["LC_ALL"] = "C.UTF-8"
 
 directory = tempfile.TemporaryDirectory()
 PATH = directory.name
@@ -152,8 +147,12 @@ def bad_input():
         (["fs.open", "--where", "path == x"], "path"),
         (["fs.open", "-o", "yaml"], "expected text, json, csv"),
         (["fs.open", "--interval", "5"], "is not a duration"),
-        (["fs.open", "opens", "more"], "one probe and one table"),
-        ([], "which probe"),
+        (["fs.open", "opens", "more"], "unknown probe 'more'"),
+        (["fs.open", "fs.open"], "named twice"),
+        (["fs.open", "process.exit", "--by", "com"], "did you mean 'comm'"),
+        (["fs.open", "process.exit", "--sort", "opnes"], "there is no column"),
+        (["fs.open", "process.exit", "-o", "csv"], "the columns of one table"),
+        (["fs.open", "--buffer", "1MiB"], "unknown option '--buffer'"),
         ([tasks], "has no metric tables"),
         # the command, which waits, must not keep it from ending
         (["fs.open", "opns", "--", "true"], "did you mean 'opens'"),
@@ -164,67 +163,67 @@ def bad_input():
         check(words in r.stderr, f"top {args}: '{words}' in {r.stderr!r}")
 
 
-class Terminal:
-    """sonda on a terminal of its own, 24 lines by 100 columns."""
-
-    def __init__(self, *args):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execv(SONDA, [SONDA, *args])
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-        self.out = ""
-
-    def wait(self, text, count=1):
-        end = time.monotonic() + PATIENCE_S
-        while self.out.count(text) < count and time.monotonic() < end:
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.out += os.read(self.fd, 65536).decode(errors="replace")
-                except OSError:
-                    break
-        return check(self.out.count(text) >= count, f"the terminal shows {text!r}: {self.out[-300:]!r}")
-
-    def press(self, key):
-        self.out = ""
-        os.write(self.fd, key.encode())
-
-    def is_cooked(self):
-        return bool(termios.tcgetattr(self.fd)[3] & (termios.ICANON | termios.ECHO))
-
-    def ends(self, code):
-        self.wait("seen ")
-        check(self.is_cooked(), "the terminal is as it was")
-        check("\033[?25h" in self.out, "the cursor is back")
-        check_equal(os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), code, "exit code")
-        os.close(self.fd)
+def two_at_once():
+    """Each sonda has tables of its own, and reading takes nothing away."""
+    args = ("top", "fs.open", "--path", f"{PATH}/*", "--by", "err", "--interval", "50ms")
+    reached = lambda r: r["err"] is None and r["opens"] == 40
+    with Sonda(*args) as first, Sonda(*args) as second:
+        subprocess.run(opens(40, 7), check=True)
+        check(first.wait_row(reached) and second.wait_row(reached), "both reach the workload's count")
+    for s in first, second:
+        last = {r["err"]: r["opens"] for r in s.rows}
+        check_equal(last, {None: 40, "ENOENT": 7}, "both see the same at the end")
+        check_equal(sum(r["opens_delta"] for r in s.rows), 47, "and in between nothing is counted twice")
 
 
-def terminal():
-    args = ("top", "fs.open", "--by", "comm", "--interval", "100ms")
-    t = Terminal(*args)
-    t.wait("OPENS/S▼")
-    check(not t.is_cooked(), "keys are read one by one")
-    check("\033[H" in t.out and "q quit" in t.out, "drawn in place, with its keys")
-    t.press("s")
-    t.wait("TOOK-P99▼")
-    t.press("s")
-    t.wait("COMM▼")
-    t.press(" ")
-    t.wait("paused")
-    t.press("q")
-    t.ends(0)
-    for sig in signal.SIGINT, signal.SIGTERM:
-        t = Terminal(*args)
-        t.wait("OPENS/S▼")
-        os.kill(t.pid, sig)
-        t.ends(0)
+def several_probes():
+    r = run_sonda("top", "fs.open", "process.exit", "exits", "--path", f"{PATH}/*", "--by", "comm,err", "--once",
+                  "--sort", "opens", "--", *opens(5, 3, code=7))
+    check_equal(r.code, 7, "the command's exit code")
+    check_equal({(row["probe"], row.get("err")): row.get("opens") or row.get("exits") for row in r.rows},
+                {("fs.open", None): 5, ("fs.open", "ENOENT"): 3, ("process.exit", None): 1},
+                "both count, each by the labels that it has")
+    r = run_sonda("top", "fs.open", "process.exit", "--once", "--", "true", json_output=False)
+    check(re.search(r"fs.open opens,.*\n\n[\d:.]+  process.exit exits,", r.stdout, re.S), "a block each")
+
+
+def names():
+    """Ids of users and cgroups have their names beside them."""
+    r = top("--by", "uid,cgroup", "--once", "--", *opens(3, 0))
+    check_equal([(row["uid"], row["user"], row["opens"]) for row in r.rows], [(0, "root", 3)], "the user's name")
+    own = next((l[3:].strip() for l in open("/proc/self/cgroup") if l.startswith("0::")), None)
+    check_equal(r.rows[0]["cgroup_path"], own, "the cgroup's path")
+    text = top("--by", "uid,cgroup", "--once", "--", *opens(3, 0), json_output=False).stdout.splitlines()
+    check_equal(text[1].split()[:3], ["USER", "CGROUP-PATH", "OPENS/S"], "in place of the numbers")
+    check_equal(text[2].split()[:2], ["root", own], "for people")
+
+
+def totals():
+    text = top("--by", "comm", "--once", "--limit", 2, "--", *opens(60, 0, names=6), json_output=False).stdout
+    last = [line.split() for line in text.splitlines() if line]
+    check_equal((last[-2][0], last[-2][2]), ("total", "60"), "the total is of all, those left out too")
+    check_equal(last[-1], ["...", "4", "more", "(--limit)"], "how many are left out")
+
+
+def alone():
+    r = run_sonda("top", "--once", "--interval", "100ms", json_output=False)
+    check_equal(r.code, 0, "sonda top alone works")
+    check(re.search(r"^[\d:.]+  block.io io, ", r.stdout, re.M), "it shows who uses the machine")
+    tables = {(row["probe"], row["table"]): row for row in run_sonda("top", "--tables").rows}
+    check_equal(tables["fs.open", "opens"]["values"], ["opens", "took_ns"], "--tables: values")
+    check("comm" in tables["fs.open", "opens"]["labels"], "--tables: labels")
+    check("fs.open" in run_sonda("top", "--tables", json_output=False).stdout, "--tables as text")
 
 
 counted_exactly()
+two_at_once()
+several_probes()
+names()
+totals()
+alone()
 labels_left_out()
 full_table()
 intervals()
 orders()
 bad_input()
-terminal()
 done()

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Network devices, their queues and what polls them: only the fields used. The accessors load from the
+ * typed pointers that tp_btf programs are given.
+ */
+#pragma once
+
+#include "kernel/direct.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct net_device;
+struct netdev_queue {
+	unsigned long state;
+};
+struct ns_common___netdev {
+	unsigned int inum;
+};
+struct net___netdev {
+	struct ns_common___netdev ns;
+};
+typedef struct {
+	struct net___netdev *net;
+} possible_net_t___netdev;
+struct net_device {
+	char name[16];
+	int ifindex;
+	struct netdev_queue *_tx;
+	possible_net_t___netdev nd_net;
+};
+struct sk_buff {
+	struct net_device *dev;
+	unsigned int len;
+	u16 queue_mapping;
+	u16 mac_header;
+	unsigned char *head;
+	unsigned char *data;
+};
+struct napi_struct {
+	struct net_device *dev;
+	unsigned int napi_id;
+};
+
+struct softnet_data {
+	unsigned int time_squeeze;
+	struct {
+		int counter;
+	} dropped;
+};
+/* a plain number before 6.10 */
+struct softnet_data___pre610 {
+	unsigned int dropped;
+};
+
+#pragma clang attribute pop
+
+/* This CPU's queue of received packets: what /proc/net/softnet_stat shows. */
+extern const struct softnet_data softnet_data __ksym __weak;
+
+enum { NETDEV_TX_OK = 0, NETDEV_TX_BUSY = 0x10 };
+
+/* The driver, or the limit on bytes queued, says: no more for now. */
+#define QUEUE_STOPPED 3
+
+static __always_inline u32 netdev_netns(const struct net_device *dev)
+{
+	return dev->nd_net.net->ns.inum;
+}
+
+static __always_inline bool netdev_queue_stopped(const struct net_device *dev, u32 queue)
+{
+	struct netdev_queue *q = (void *)dev->_tx + queue * bpf_core_type_size(struct netdev_queue);
+
+	if (DIRECT)
+		return direct(struct netdev_queue, q)->state & QUEUE_STOPPED;
+	return BPF_CORE_READ(q, state) & QUEUE_STOPPED;
+}
+
+/* The queue that a packet was received by, as far as its driver says; else 0. */
+static __always_inline u32 skb_rx_queue(const struct sk_buff *skb)
+{
+	return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
+}
+
+/* With the link's header, which lies before the data when a packet was received. */
+static __always_inline u32 skb_rx_bytes(const struct sk_buff *skb)
+{
+	u64 header = (u64)skb->data - (u64)skb->head;
+
+	barrier_var(header); /* or it is worked out in 32 bits, which pointers may not be */
+	return skb->len + header - skb->mac_header;
+}

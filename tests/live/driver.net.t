@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""driver.net on devices of the test's own, in a network namespace that is made while sonda watches: a
+veth pair and loopback, against /proc/net/dev, the frames that were sent, and /proc/net/softnet_stat."""
+
+import ctypes
+import os
+import socket
+import subprocess
+
+from sondatest import *
+
+CLONE_NEWNET = 0x40000000
+FRAMES, FRAME = 1500, bytes.fromhex("ffffffffffff0200000000018888") + bytes(486)
+DATAGRAMS, DATAGRAM = 300, 1000
+ON_THE_LINK = 14 + 20 + 8 + DATAGRAM  # of one datagram
+BUDGET = "/proc/sys/net/core/netdev_budget"
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def ip(*words):
+    subprocess.run(["ip", "link", *words], check=True)
+
+
+def netns_made():
+    """A namespace for this process, where nobody sends anything on his own."""
+    if libc.unshare(CLONE_NEWNET):
+        skip(f"no network namespaces here: {os.strerror(ctypes.get_errno())}")
+    for what in "all", "default":
+        path = f"/proc/sys/net/ipv6/conf/{what}/disable_ipv6"
+        if os.path.exists(path):
+            open(path, "w").write("1")
+    ip("set", "lo", "up")
+    ip("add", "left", "type", "veth", "peer", "name", "right")
+    ip("set", "left", "up")
+    ip("set", "right", "up")
+    return os.stat("/proc/self/ns/net").st_ino
+
+
+def frames():
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
+        s.bind(("left", 0))
+        for _ in range(FRAMES):
+            s.send(FRAME)
+
+
+def datagrams():
+    to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    to.bind(("127.0.0.1", 0))
+    by = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(DATAGRAMS):
+        by.sendto(bytes(DATAGRAM), to.getsockname())
+        to.recv(DATAGRAM)
+
+
+def proc_net_dev():
+    """{device: (received bytes, packets, sent bytes, packets)}"""
+    lines = (line.split(":") for line in open("/proc/net/dev").read().splitlines()[2:])
+    numbers = {name.strip(): [int(n) for n in text.split()] for name, text in lines}
+    return {name: (n[0], n[1], n[8], n[9]) for name, n in numbers.items()}
+
+
+def softnet():
+    """Of all CPUs together: packets dropped, and rounds that were squeezed."""
+    rows = [[int(n, 16) for n in line.split()] for line in open("/proc/net/softnet_stat")]
+    return sum(r[1] for r in rows), sum(r[2] for r in rows)
+
+
+def last_reading(s):
+    last = max((r["time"] for r in s.rows), default=None)
+    return [r for r in s.rows if r["time"] == last]
+
+
+def case_queues():
+    with Sonda("top", "driver.net", "queues", "--by", "device,netns,queue", "--interval", "100ms", "--totals") as s:
+        netns = netns_made()
+        frames()
+        datagrams()
+        want = proc_net_dev()
+        s.wait_row(lambda r: r["netns"] == netns and r["device"] == "lo" and r["rx_packets"] == DATAGRAMS, 5)
+        s.wait_row(lambda r: r["netns"] == netns and r["device"] == "right" and r["rx_packets"] == FRAMES, 5)
+    missed = s.stats.get("missed", 0)
+    mine = {}
+    for r in last_reading(s):
+        if r["netns"] == netns:
+            of = mine.setdefault(r["device"], [0] * 6)
+            for i, name in enumerate(("rx_bytes", "rx_packets", "tx_bytes", "tx_packets", "tx_busy", "tx_dropped")):
+                of[i] += r[name]
+    check_equal(want["left"][3], FRAMES, "frames sent according to the kernel")
+    for device, at, count, size in (("left", 3, FRAMES, len(FRAME)), ("right", 1, FRAMES, len(FRAME)),
+                                    ("lo", 3, DATAGRAMS, ON_THE_LINK), ("lo", 1, DATAGRAMS, ON_THE_LINK)):
+        got = mine.get(device, [0] * 6)
+        check(want[device][at] - missed <= got[at] <= want[device][at] == count,
+              f"{device}: packets {got[at]} of {want[device][at]}")
+        check_equal(got[at - 1], got[at] * size, f"{device}: bytes, with their headers")
+    check_equal([n for of in mine.values() for n in of[4:]], [0, 0] * len(mine), "no packet was refused")
+
+
+def case_polls():
+    """All that loopback brings is found by polls; a poll finds what its batch says."""
+    with Sonda("top", "driver.net", "polls", "--interval", "100ms", "--totals") as s:
+        datagrams()
+        s.wait_row(lambda r: r["device"] == "" and r["packets"] >= DATAGRAMS, 5)
+    rows = last_reading(s)
+    found = sum(r["packets"] for r in rows if r["device"] == "")
+    check(found >= DATAGRAMS - s.stats.get("missed", 0), f"packets found: {found}")
+    for r in rows:
+        check_equal((r["batch"]["count"], r["batch"]["sum"]), (r["polls"], r["packets"]), "batches")
+        check(r["polls"] - r["empty"] <= r["packets"], "the others found one each, or more")
+
+
+def case_squeezed():
+    """With a budget of one packet each round is squeezed. Only in a guest, which nobody else uses."""
+    if not os.path.exists("/dev/vm-scratch0"):
+        return
+    kept = open(BUDGET).read()
+    with Sonda("top", "driver.net", "cpus", "--interval", "100ms", "--totals") as s:
+        datagrams()  # each CPU's counters are known from its first round on
+        before = softnet()
+        try:
+            open(BUDGET, "w").write("1")
+            datagrams()
+        finally:
+            open(BUDGET, "w").write(kept)
+        dropped, squeezed = (now - then for now, then in zip(softnet(), before))
+        s.wait_row(lambda r: r["squeezed"] >= squeezed, 3)
+    if "not seen here" in s.stderr:
+        return
+    rows = last_reading(s)
+    got = sum(r["squeezed"] for r in rows)
+    check(squeezed >= DATAGRAMS // 2, f"the kernel counts {squeezed}")
+    check(squeezed - s.stats.get("missed", 0) - os.cpu_count() <= got <= squeezed + os.cpu_count(),
+          f"squeezed: {got} of {squeezed}")
+    check_equal(sum(r["dropped"] for r in rows), dropped, "dropped as the kernel counts")
+    check(all(r["squeezed"] <= r["softirqs"] for r in rows), "no more than there were rounds")
+
+
+if os.geteuid() != 0:
+    skip("needs root")
+case_queues()
+case_polls()
+case_squeezed()
+done()

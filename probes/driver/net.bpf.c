@@ -219,13 +219,6 @@ struct {
 
 #define SOFTIRQ_NET_RX 3
 
-static __always_inline u32 softnet_dropped(const struct softnet_data *softnet)
-{
-	if (bpf_core_field_exists(softnet->dropped.counter))
-		return softnet->dropped.counter;
-	return ((const struct softnet_data___pre610 *)softnet)->dropped;
-}
-
 OPTIONAL("rounds of receiving that ran out of time")
 SEC("?tp_btf/softirq_exit") int BPF_PROG(round_ends, unsigned int vector)
 {

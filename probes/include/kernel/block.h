@@ -140,6 +140,18 @@ static __noinline u32 request_device(struct request *rq)
 	return disk->major << 20 | disk->first_minor;
 }
 
+/* The same by any address: slower, for programs that have no typed pointer to the request. */
+static __always_inline u32 request_device_at(struct request *rq)
+{
+	struct gendisk *disk;
+
+	if (bpf_core_field_exists(struct request___pre517, rq_disk))
+		disk = BPF_CORE_READ((struct request___pre517 *)rq, rq_disk);
+	else
+		disk = BPF_CORE_READ(rq, q, disk);
+	return disk ? disk_device(disk) : 0;
+}
+
 static __always_inline struct request_queue *bio_queue(struct bio *bio)
 {
 	if (bpf_core_field_exists(struct bio, bi_bdev))

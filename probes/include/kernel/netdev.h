@@ -41,15 +41,23 @@ struct napi_struct {
 	unsigned int napi_id;
 };
 
+typedef struct {
+	int counter;
+} atomic_t___netdev;
 struct softnet_data {
 	unsigned int time_squeeze;
-	struct {
-		int counter;
-	} dropped;
-};
-/* a plain number before 6.10 */
-struct softnet_data___pre610 {
 	unsigned int dropped;
+};
+/* since 6.10 it is an atomic one, since 7.1 or so one of two, by NUMA node */
+struct softnet_data___610 {
+	atomic_t___netdev dropped;
+};
+struct numa_drop_counters {
+	atomic_t___netdev drops0;
+	atomic_t___netdev drops1;
+};
+struct softnet_data___71 {
+	struct numa_drop_counters drop_counters;
 };
 
 #pragma clang attribute pop
@@ -58,6 +66,17 @@ struct softnet_data___pre610 {
 extern const struct softnet_data softnet_data __ksym __weak;
 
 enum { NETDEV_TX_OK = 0, NETDEV_TX_BUSY = 0x10 };
+
+static __always_inline u32 softnet_dropped(const struct softnet_data *softnet)
+{
+	const struct softnet_data___71 *two = (const void *)softnet;
+
+	if (bpf_core_field_exists(two->drop_counters))
+		return two->drop_counters.drops0.counter + two->drop_counters.drops1.counter;
+	if (bpf_core_field_exists(softnet->dropped))
+		return softnet->dropped;
+	return ((const struct softnet_data___610 *)softnet)->dropped.counter;
+}
 
 /* The driver, or the limit on bytes queued, says: no more for now. */
 #define QUEUE_STOPPED 3
@@ -69,7 +88,8 @@ static __always_inline u32 netdev_netns(const struct net_device *dev)
 
 static __always_inline bool netdev_queue_stopped(const struct net_device *dev, u32 queue)
 {
-	struct netdev_queue *q = (void *)dev->_tx + queue * bpf_core_type_size(struct netdev_queue);
+	void *first = DIRECT ? dev->_tx : BPF_CORE_READ(dev, _tx);
+	struct netdev_queue *q = first + queue * bpf_core_type_size(struct netdev_queue);
 
 	if (DIRECT)
 		return direct(struct netdev_queue, q)->state & QUEUE_STOPPED;

@@ -20,10 +20,10 @@ CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu17 -fno-common $(WARN) $(CFLAGS)
 RELEASE := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 LDRELEASE := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
-LIBS := -l:libbpf.a -lelf -lz -lzstd
+LIBS := -l:libbpf.a -lelf -lz -lzstd -llzma -l:libiberty.a
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
-LAYERS := base bpf schema transport enrich filter fold sink pipeline policy enforce cmd
+LAYERS := base bpf schema transport symbols enrich filter fold sink pipeline policy enforce cmd
 SRC := src/main.c $(filter-out %_test.c %.bpf.c,$(foreach d,$(LAYERS),$(sort $(wildcard src/$(d)/*.c))))
 TESTS := $(sort $(wildcard src/*/*_test.c))
 PROBES := $(sort $(wildcard probes/*/*.bpf.c))

@@ -194,3 +194,14 @@ int maptable_read(struct maptable *t, maptable_fn *fn, void *ctx, struct err *e)
 	t->no_batches = true;
 	return read_keys(t, fn, ctx, e);
 }
+
+bool maptable_get(const struct object *o, const char *map, const void *key, size_t key_size,
+		  void *ret_value, size_t value_size)
+{
+	struct object_map told;
+	int fd = object_map_fd(o, map);
+
+	return fd >= 0 && object_map_find(o, map, &told) && !told.per_cpu &&
+	       told.key_size == key_size && told.value_size == value_size &&
+	       !bpf_map_lookup_elem(fd, key, ret_value);
+}

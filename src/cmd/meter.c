@@ -307,6 +307,7 @@ static void meter_read(struct meter *m)
 {
 	meter_accounts(m);
 	wall_refresh(&m->wall);
+	symbolise_refresh(&m->session);
 	vec_for_each(p, &m->panels) {
 		if (!m->failed)
 			meter_check(m, table_reader_read(p->reader, clock_boot_ns(), m->e));
@@ -552,6 +553,7 @@ static int meter_loop(struct meter *m, struct err *e)
 	if (m->failed)
 		return m->failed;
 	rows = rows_text(m);
+	symbolise_note(&m->session);
 	tally_note(&m->tally, &m->session, rows);
 	code = strict_code(m);
 	if (code == EXIT_OK && m->session.child.ended)

@@ -12,6 +12,7 @@
 #include "pipeline/losses.h"
 #include "pipeline/periodic.h"
 #include "pipeline/session.h"
+#include "pipeline/symbolise.h"
 #include "pipeline/tables.h"
 
 struct meter;

@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "enrich/cgroups.h"
 #include "enrich/processes.h"
+#include "enrich/stacks.h"
 #include "schema/kind.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@ struct enrich {
 	struct accounts *accounts;
 	struct processes *processes;
 	struct cgroups *cgroups;
+	struct stacks *stacks;
 	struct strbuf text; /* of the value given last that is put together */
 	vec(struct extended *) schemas;
 };
@@ -181,6 +183,7 @@ struct enrich *enrich_new(void)
 	en->accounts = accounts_new(NULL, NULL);
 	en->processes = processes_new(PROCESSES_MAX);
 	en->cgroups = cgroups_new();
+	en->stacks = stacks_new();
 	return en;
 }
 
@@ -196,6 +199,7 @@ void enrich_free(struct enrich *en)
 	accounts_free(en->accounts);
 	processes_free(en->processes);
 	cgroups_free(en->cgroups);
+	stacks_free(en->stacks);
 	strbuf_done(&en->text);
 	free(en);
 }
@@ -229,7 +233,7 @@ static bool applies(const struct derivation *d, const struct extended *x)
 static const struct schema *extend(struct enrich *en, const struct schema *base,
 				   const struct derivation *table, size_t table_len)
 {
-	auto_free struct field *extra = xcalloc(table_len, sizeof(*extra));
+	auto_free struct field *extra = xcalloc(table_len + base->field_count, sizeof(*extra));
 	struct extended *x = xnew(struct extended);
 	size_t count = 0;
 
@@ -256,6 +260,7 @@ static const struct schema *extend(struct enrich *en, const struct schema *base,
 						 .derive = d->derive,
 						 .derive_ctx = x };
 	}
+	count += stacks_fields(en->stacks, base, extra + count);
 	x->schema = schema_extend(base, extra, count);
 	vec_push(&en->schemas, x);
 	return x->schema;
@@ -280,6 +285,21 @@ const char *enrich_label_note(const struct field *label, bool *ret_replaces)
 		return notes[i].note;
 	}
 	return NULL;
+}
+
+bool enrich_has_stacks(const struct enrich *en, bool labels)
+{
+	return stacks_any(en->stacks, labels);
+}
+
+struct symbols *enrich_symbols(struct enrich *en)
+{
+	return stacks_symbols(en->stacks);
+}
+
+void enrich_kept_stacks(struct enrich *en, enrich_kept_fn *fn, void *ctx)
+{
+	stacks_kept_by(en->stacks, fn, ctx);
 }
 
 /* The bytes of a text field; "" when there is none. */

@@ -13,6 +13,7 @@
 
 struct err;
 struct enrich;
+struct symbols;
 
 /* Never NULL. */
 MUST_USE struct enrich *enrich_new(void);
@@ -27,7 +28,7 @@ MUST_USE bool enrich_of_process(const char *field);
 MUST_USE int enrich_prime(struct enrich *en, struct err *e);
 
 /* The schema with what can be added to it: to a "pid" with "start_ns" exe, args and parents, to a "uid"
- * user, to a "cgroup" unit and container. The result is en's; `base` must outlive it. */
+ * user, to a "cgroup" unit and container; stacks become names. The result is en's; `base` must outlive it. */
 MUST_USE const struct schema *enrich_schema(struct enrich *en, const struct schema *base);
 
 /* The labels of a metric table with what follows from one of them alone: to a "uid" user, to a
@@ -37,6 +38,15 @@ MUST_USE const struct schema *enrich_labels(struct enrich *en, const struct sche
 /* The derived label that says in words what `label` is, NULL: it speaks for itself. `replaces`: so well
  * that people need no number beside it. */
 MUST_USE const char *enrich_label_note(const struct field *label, bool *ret_replaces);
+
+/* Has a schema that was extended a stack: as a field, or (`labels`) as a label? Then its names come from
+ * here, and symbols are to be kept true. */
+MUST_USE bool enrich_has_stacks(const struct enrich *en, bool labels);
+/* en's: what stacks get their names from. */
+MUST_USE struct symbols *enrich_symbols(struct enrich *en);
+/* Where the stacks that labels stand for are to be had; false: there is none of that number. */
+typedef bool enrich_kept_fn(uint64_t id, struct stack_kept *ret, void *ctx);
+void enrich_kept_stacks(struct enrich *en, enrich_kept_fn *fn, void *ctx);
 
 /* Takes in a row of process.image. */
 void enrich_observe(struct enrich *en, const struct row *r);

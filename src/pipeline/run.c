@@ -15,6 +15,7 @@
 #include "pipeline/periodic.h"
 #include "pipeline/route.h"
 #include "pipeline/session.h"
+#include "pipeline/symbolise.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -108,6 +109,8 @@ static int run_drain(struct run *r)
 		return 0;
 	if (r->session)
 		wall_refresh(&r->wall); /* a recording keeps its own clock */
+	if (r->session)
+		symbolise_refresh(r->session);
 	n = r->stream->ops->drain(r->stream, DRAIN_ROWS, on_row, r, r->e);
 	run_check(r, n);
 	if (n > 0 && !r->failed)
@@ -281,6 +284,8 @@ static int run_loop(struct run *r, const struct sink_ops *sink, const char *path
 		return err;
 	run_finish(r);
 	err = run_end(r, tally);
+	if (r->session)
+		symbolise_note(r->session);
 	tally_note(tally, r->session, NULL);
 	return err;
 }

@@ -10,6 +10,7 @@
 #include "enrich/enrich.h"
 #include "pipeline/params.h"
 #include "pipeline/push.h"
+#include "pipeline/symbolise.h"
 #include "transport/live.h"
 
 #include <assert.h>
@@ -64,6 +65,7 @@ void session_done(struct session *s)
 	free(s->feed_schemas);
 	filter_free(s->where);
 	filters_done(&s->filters);
+	symbolise_stop(s);
 	enrich_free(s->enrich);
 	catalog_done(&s->catalog);
 }
@@ -327,6 +329,8 @@ int session_load(struct session *s, struct err *e)
 		err = tracker_load(s, e);
 	if (!err)
 		err = feed_load(s, e);
+	if (!err)
+		err = symbolise_start(s, e);
 	if (!err)
 		err = probes_load(s, e);
 	kernel_btf_release();

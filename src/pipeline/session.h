@@ -23,6 +23,7 @@ struct err;
 struct opt_set;
 struct opt_table;
 struct stream;
+struct symboliser;
 
 /* An event of a probe, as rows of it will come. */
 struct watched_event {
@@ -57,7 +58,8 @@ struct session {
 	const struct schema **feed_schemas;
 	struct child child;
 	struct enrich *enrich;
-	bool ready; /* session_ready() was done */
+	struct symboliser *symboliser; /* NULL: no stacks */
+	bool ready;                    /* session_ready() was done */
 };
 
 void session_init(struct session *s);

@@ -39,18 +39,9 @@ void schema_free(struct schema *s)
 	free(o);
 }
 
-static uint32_t derived_count(const struct schema *s)
-{
-	uint32_t count = 0;
-
-	for (size_t i = 0; i < s->field_count; i++)
-		count += s->fields[i].type == FIELD_DERIVED;
-	return count;
-}
-
 struct schema *schema_extend(const struct schema *base, const struct field *extra, size_t count)
 {
-	uint32_t nth = derived_count(base);
+	uint32_t nth = 0;
 	struct schema *s = owned_schema_new();
 	struct field *fields;
 
@@ -62,12 +53,17 @@ struct schema *schema_extend(const struct schema *base, const struct field *extr
 		memcpy(fields, base->fields, base->field_count * sizeof(*fields));
 	s->fields = fields;
 	for (size_t i = 0; i < count; i++) {
-		if (schema_field(s, extra[i].name))
+		const struct field *own = schema_field(s, extra[i].name);
+		size_t at = own ? (size_t)(own - fields) : s->field_count;
+
+		if (own && own->type != FIELD_STACK && own->type != FIELD_STACK_ID)
 			continue;
-		fields[s->field_count] = extra[i];
-		fields[s->field_count].type = FIELD_DERIVED;
-		fields[s->field_count].offset = nth++;
-		s->field_count++;
+		fields[at] = extra[i];
+		fields[at].type = FIELD_DERIVED;
+		s->field_count += !own;
 	}
+	for (size_t i = 0; i < s->field_count; i++)
+		if (fields[i].type == FIELD_DERIVED)
+			fields[i].offset = nth++;
 	return s;
 }

@@ -158,7 +158,7 @@ MUST_USE const struct field *schema_field(const struct schema *s, const char *na
 MUST_USE struct value row_value(const struct row *r, const struct field *f);
 
 /* `base` with `count` derived fields after its own. A name that `base` has already is left out: the
- * probe knows better. What the fields point at is borrowed, so `base` must outlive it.
+ * probe knows better; but a stack's names take the place of its addresses. What the fields point at is borrowed, so `base` must outlive it.
  * Ends with schema_free(). */
 MUST_USE struct schema *schema_extend(const struct schema *base, const struct field *extra,
 				      size_t count);

@@ -58,7 +58,7 @@ static int cpu_watch(int cpu)
 		.use_clockid = 1,
 		.clockid = CLOCK_BOOTTIME,
 		.watermark = 1,
-		.wakeup_watermark = UINT32_MAX, /* nobody waits: a timer looks */
+		.wakeup_watermark = (uint32_t)(PAGES / 4 * page_bytes()),
 	};
 
 	return (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -107,6 +107,16 @@ void mapfeed_free(struct mapfeed *f)
 	vec_done(&f->bytes);
 	vec_done(&f->records);
 	free(f);
+}
+
+unsigned mapfeed_fd_count(const struct mapfeed *f)
+{
+	return (unsigned)f->buffers.len;
+}
+
+int mapfeed_fd(const struct mapfeed *f, unsigned nth)
+{
+	return f->buffers.at[nth].fd;
 }
 
 uint64_t mapfeed_lost(const struct mapfeed *f)

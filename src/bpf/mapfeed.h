@@ -32,6 +32,10 @@ MUST_USE int mapfeed_open(struct mapfeed **ret, struct err *e);
 void mapfeed_free(struct mapfeed *f);
 AUTO_PTR(mapfeed)
 
+/* Descriptors to wait on: readable when a quarter of a buffer is full. One a CPU that is online. */
+MUST_USE unsigned mapfeed_fd_count(const struct mapfeed *f);
+MUST_USE int mapfeed_fd(const struct mapfeed *f, unsigned nth);
+
 /* Hands over what came, in order of time. */
 void mapfeed_drain(struct mapfeed *f, mapfeed_fn *fn, void *ctx);
 /* Records that found no room. */

@@ -26,7 +26,7 @@ static const struct opt meter_opts[] = {
 	{ "interval",  OPT_DURATION, offsetof(struct meter, interval_ns), "TIME",   "time between two readings (1s)", .letter = 'I', .least = 1000000, .most = 86400ULL * SECOND_NS },
 	{ "once",      OPT_BOOL,     offsetof(struct meter, once),        NULL,     "one reading, after an interval or at the end of COMMAND", .letter = '1' },
 	{ "limit",     OPT_U32,      offsetof(struct meter, limit),       "N",      "groups shown at most (0: all; text 20 or what fits the screen)", .letter = 'l' },
-	{ "output",    OPT_STR,      offsetof(struct meter, format),      "FORMAT", "text, json, csv or null", .letter = 'o' },
+	{ "output",    OPT_STR,      offsetof(struct meter, format),      "FORMAT", "text, json, csv, folded (stacks, for flame graphs) or null", .letter = 'o' },
 	{ "no-header", OPT_BOOL,     offsetof(struct meter, no_header),   NULL,     "no titles, no header lines" },
 	{ "count",     OPT_U64,      offsetof(struct meter, count),       "N",      "end after so many readings", .letter = 'n' },
 	{ "for",       OPT_DURATION, offsetof(struct meter, for_ns),      "TIME",   "end after so long (10s)", .letter = 'd' },
@@ -168,6 +168,12 @@ static void show_csv(struct meter *m, struct panel *p, struct strbuf *out)
 	reading_csv(&p->reading, !m->shown && !m->no_header, out);
 }
 
+static void show_folded(struct meter *m, struct panel *p, struct strbuf *out)
+{
+	(void)m;
+	reading_folded(&p->reading, out);
+}
+
 static void show_nothing(struct meter *m, struct panel *p, struct strbuf *out)
 {
 	(void)m, (void)p, (void)out;
@@ -177,10 +183,8 @@ static const struct meter_form {
 	const char *name;
 	void (*show)(struct meter *m, struct panel *p, struct strbuf *out);
 } forms[] = {
-	{ "text", show_text },
-	{ "json", show_json },
-	{ "csv", show_csv },
-	{ "null", show_nothing },
+	{ "text", show_text },     { "json", show_json },    { "csv", show_csv },
+	{ "folded", show_folded }, { "null", show_nothing },
 };
 
 static int form_choose(struct meter *m, struct err *e)
@@ -190,7 +194,8 @@ static int form_choose(struct meter *m, struct err *e)
 			m->form = &forms[i];
 	if (!m->form)
 		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "unknown format '%s' (expected text, json, csv or null)", m->format);
+			       "unknown format '%s' (expected text, json, csv, folded or null)",
+			       m->format);
 	return 0;
 }
 
@@ -463,8 +468,13 @@ static int meter_start(struct meter *m, struct err *e)
 		err = ends_watch(&m->ends, m->loop, child, m->for_ns, e);
 	if (!err)
 		err = session_stream(&m->session, &m->stream, e);
-	for (size_t i = 0; !err && i < m->panels.len; i++)
-		err = table_reader_open(m->panels.at[i].reader, e);
+static void show_folded(struct meter *m, struct panel *p, struct strbuf *out)
+{
+	(void)m;
+	reading_folded(&p->reading, out);
+}
+
+static void show_nothing(struct meter *m, struct panel *p, struct strbuf *out)
 	if (err)
 		return err;
 	wall_init(&m->wall);

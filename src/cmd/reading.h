@@ -38,6 +38,9 @@ void reading_bars(const struct reading *r, struct strbuf *out);
 void reading_json(const struct reading *r, struct strbuf *out);
 /* A line a group; `header`: the names of the columns first. */
 void reading_csv(const struct reading *r, bool header, struct strbuf *out);
+/* A line a group for flame graphs: other labels, then the stacks outermost first, then what the rows are
+ * sorted by. */
+void reading_folded(const struct reading *r, struct strbuf *out);
 
 /* ---- for the files behind these ---- */
 

@@ -28,8 +28,9 @@
 
 /* clang-format off */
 static const struct opt output_opts[] = {
-	{ "output",    OPT_STR,      offsetof(struct run_options, format),    "FORMAT", "text, json, csv or null", .letter = 'o' },
+	{ "output",    OPT_STR,      offsetof(struct run_options, format),    "FORMAT", "text, json, csv, folded (stacks, for flame graphs) or null", .letter = 'o' },
 	{ "fields",    OPT_LIST,     offsetof(struct run_options, fields),    "LIST",   "these fields in this order", .letter = 'f' },
+	{ "weight",    OPT_STR,      offsetof(struct run_options, weight),    "FIELD",  "-o folded: sum this field by stack, not rows" },
 	{ "no-header", OPT_BOOL,     offsetof(struct run_options, no_header), NULL,     "no header line" },
 }, end_opts[] = {
 	{ "count",     OPT_U64,      offsetof(struct run_options, count),     "N",      "end after so many rows", .letter = 'n' },
@@ -170,6 +171,8 @@ static int run_watch_stream(struct run *r, struct err *e)
 		err = loop_fd_add(r->loop, fd, EPOLLIN, on_readable, r, e);
 	if (r->stream->ops->tell_losses)
 		r->stream->ops->tell_losses(r->stream, on_loss, r);
+	if (!err && r->session)
+		err = symbolise_watch(r->session, r->loop, e);
 	r->drain_ns = DRAIN_FIRST_NS;
 	loop_timer_add(r->loop, 0, 0, on_drain_timer, r);
 	if (r->session) {
@@ -206,6 +209,7 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 		.width_cols = term_width(STDOUT_FILENO),
 		.fields = (const char *const *)r->options->fields.at,
 		.field_count = r->options->fields.len,
+		.weight = r->options->weight,
 		.wall = &r->wall,
 		.one_probe = is_of_one_probe(r),
 	};
@@ -213,7 +217,8 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 	r->router.ops = sink ?: sink_find(format);
 	if (!r->router.ops)
 		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "unknown format '%s' (expected text, json, csv or null)", format);
+			       "unknown format '%s' (expected text, json, csv, folded or null)",
+			       format);
 	return r->router.ops->open(&options, &r->router.sink, e);
 }
 

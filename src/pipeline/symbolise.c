@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "bpf/mapfeed.h"
 #include "bpf/maptable.h"
 #include "bpf/object.h"
@@ -82,6 +83,22 @@ void symbolise_refresh(struct session *s)
 {
 	if (s->symboliser && s->symboliser->feed)
 		mapfeed_drain(s->symboliser->feed, on_event, s->symboliser->symbols);
+}
+
+static void on_readable(struct loop *l, int fd, uint32_t events, void *ctx)
+{
+	(void)l, (void)fd, (void)events;
+	symbolise_refresh(ctx);
+}
+
+int symbolise_watch(struct session *s, struct loop *l, struct err *e)
+{
+	const struct mapfeed *feed = s->symboliser ? s->symboliser->feed : NULL;
+	int err = 0;
+
+	for (unsigned i = 0; feed && !err && i < mapfeed_fd_count(feed); i++)
+		err = loop_fd_add(l, mapfeed_fd(feed, i), EPOLLIN, on_readable, s, e);
+	return err;
 }
 
 void symbolise_note(const struct session *s)

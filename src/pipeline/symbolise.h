@@ -7,11 +7,14 @@
 #include "base/attr.h"
 
 struct err;
+struct loop;
 struct session;
 
 /* If the session's rows or tables have stacks: watches from now on, and takes in what is there already.
  * A kernel that doesn't tell is no failure: then /proc is asked when an address is met. */
 MUST_USE int symbolise_start(struct session *s, struct err *e);
+/* Takes in what came whenever there is much of it. Errors: of loop_fd_add(). */
+MUST_USE int symbolise_watch(struct session *s, struct loop *l, struct err *e);
 /* Takes in what came: before rows are looked at. */
 void symbolise_refresh(struct session *s);
 /* How many frames had no name, and why: a note, if there is something to say. */

@@ -4,8 +4,7 @@
  * then it is a text, frames with ';' between them, which no frame holds.
  */
 #include "schema/kinds.h"
-
-#include <string.h>
+#include "schema/stack.h"
 
 void list_text(struct strbuf *out, const struct field *f, struct value v)
 {
@@ -82,25 +81,14 @@ static void address_append(struct strbuf *out, uint64_t address)
 	strbuf_hex(out, address, 1);
 }
 
-/* The next frame of a symbolised stack; NULL: none is left. */
-static const char *frame_next(const char **at, const char *end, size_t *ret_len)
-{
-	const char *frame = *at, *stop;
-
-	if (frame >= end)
-		return NULL;
-	stop = memchr(frame, ';', (size_t)(end - frame)) ?: end;
-	*ret_len = (size_t)(stop - frame);
-	*at = stop + 1;
-	return frame;
-}
-
 void stack_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	uint64_t address;
 
 	if (v.type == VALUE_TEXT) {
-		plain_text(out, f, v);
+		struct frames frames = frames_of(v.text.s, v.text.len);
+
+		strbuf_append(out, frames.at, (size_t)(frames.end - frames.at));
 		return;
 	}
 	for (uint32_t i = 0; stack_frame(f, v, i, &address); i++) {
@@ -112,10 +100,11 @@ void stack_text(struct strbuf *out, const struct field *f, struct value v)
 
 static void frames_json(struct json *out, struct value v)
 {
-	const char *at = v.text.s, *frame;
+	struct frames frames = frames_all(v.text.s, v.text.len);
+	const char *frame;
 	size_t len;
 
-	while ((frame = frame_next(&at, v.text.s + v.text.len, &len)))
+	while (frames_next(&frames, &frame, &len))
 		json_bytes(out, frame, len);
 }
 

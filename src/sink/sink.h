@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Where rows go: text, json, csv, null, a recording. A sink knows schemas, fields and kinds, never
+ * Where rows go: text, json, csv, folded, null, a recording. A sink knows schemas, fields and kinds, never
  * probes. Output is gathered in a buffer and written by flush, which the pipeline calls at the end
  * of each batch. One thread.
  */
@@ -24,9 +24,10 @@ struct sink_options {
 	unsigned width_cols;       /* of the terminal; 0: not a terminal */
 	const char *const *fields; /* --fields: names in order; NULL: the usual ones */
 	size_t field_count;
-	struct wall *wall; /* turns a row's time into wall time; borrowed */
-	bool snapshot;     /* all rows are of one moment: text has no time unless it is asked for */
-	bool one_probe;    /* all rows are of one probe: text needs no probe column */
+	const char *weight; /* folded: the field that is summed; NULL: rows are counted */
+	struct wall *wall;  /* turns a row's time into wall time; borrowed */
+	bool snapshot;      /* all rows are of one moment: text has no time unless it is asked for */
+	bool one_probe;     /* all rows are of one probe: text needs no probe column */
 };
 
 struct sink;

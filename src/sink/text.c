@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "schema/kind.h"
+#include "schema/stack.h"
 #include "sink/columns.h"
 #include "sink/out.h"
 
@@ -21,6 +22,7 @@
 struct text_schema {
 	const struct schema *schema;
 	struct columns columns;
+	struct columns stacks; /* each in lines of its own, below the row */
 };
 
 struct text_sink {
@@ -89,6 +91,21 @@ static void text_table(struct text_sink *t, const struct columns *columns)
 		free((char *)(uintptr_t)cols[i].title);
 }
 
+static void stacks_part(struct columns *from, struct columns *stacks)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < from->at.len; i++) {
+		const struct column *c = &from->at.at[i];
+
+		if (c->field && c->field->kind->class == CLASS_STACK)
+			vec_push(&stacks->at, *c);
+		else
+			from->at.at[kept++] = *c;
+	}
+	from->at.len = kept;
+}
+
 static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
 {
 	struct text_sink *t = text_of(s);
@@ -102,6 +119,7 @@ static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
 		columns_join_ports(&columns, schema);
 	bound = vec_add(&t->schemas);
 	bound->schema = schema;
+	stacks_part(&columns, &bound->stacks);
 	bound->columns = columns;
 	if (!t->table)
 		text_table(t, &columns);
@@ -224,6 +242,21 @@ static const struct text_schema *text_schema_of(const struct text_sink *t,
 	return NULL;
 }
 
+static void row_stacks(struct text_sink *t, const struct text_schema *bound, const struct row *r)
+{
+	table_settle(t->table);
+	for (size_t i = 0; i < bound->stacks.at.len; i++) {
+		const struct column *c = &bound->stacks.at.at[i];
+		struct value v = row_value(r, c->field);
+
+		strbuf_reset(&t->cell);
+		if (v.type != VALUE_NONE)
+			value_text_form(&t->cell, c->field, v);
+		frames_lines(frames_all(strbuf_str(&t->cell), t->cell.len), c->name,
+			     t->options.width_cols, &t->out);
+	}
+}
+
 static int text_row(struct sink *s, const struct row *r, struct err *e)
 {
 	struct text_sink *t = text_of(s);
@@ -236,6 +269,8 @@ static int text_row(struct sink *s, const struct row *r, struct err *e)
 	else
 		row_words(t, bound, r);
 	table_row_end(t->table);
+	if (bound->stacks.at.len)
+		row_stacks(t, bound, r);
 	return 0;
 }
 
@@ -269,8 +304,10 @@ static void text_close(struct sink *s)
 {
 	struct text_sink *t = text_of(s);
 
-	vec_for_each(bound, &t->schemas)
+	vec_for_each(bound, &t->schemas) {
 		columns_done(&bound->columns);
+		columns_done(&bound->stacks);
+	}
 	vec_done(&t->schemas);
 	table_free(t->table);
 	strbuf_done(&t->out);

@@ -104,8 +104,8 @@ static void section_read(struct elf_image *image, Elf *elf, Elf_Scn *section, co
 			return;
 		name = elf_strptr(elf, head->sh_link, s.st_name);
 		if (symbol_rank(&s, name, &rank) && is_code(image, s.st_value))
-			symtab_add(image->symbols, s.st_value, s.st_size, name, strlen(name), "",
-				   rank);
+			symtab_add(image->symbols, s.st_value, s.st_size, name, strcspn(name, "@"),
+				   "", rank); /* without a version */
 	}
 }
 

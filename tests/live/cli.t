@@ -30,7 +30,7 @@ CASES = [
     (["trace", "fs.open", "--where", "comm == 'x"], USAGE, "not closed"),
     (["trace", "fs.open", "--where", "(err == 0"], USAGE, "')'"),
     (["trace", "fs.open: err = ="], USAGE, "value"),
-    (["trace", "fs.open", "-o", "xml"], USAGE, "text, json, csv or null"),
+    (["trace", "fs.open", "-o", "xml"], USAGE, "text, json, csv, folded or null"),
     (["trace", "fs.open", "--fields", "pdi", "-n", "1"], USAGE, "did you mean 'pid'"),
     (["trace", "fs.open", "--buffer", "3"], USAGE, "--buffer"),
     (["trace", "fs.open", "--interface", "nosuch0"], USAGE, "nosuch0"),

@@ -468,13 +468,10 @@ static int meter_start(struct meter *m, struct err *e)
 		err = ends_watch(&m->ends, m->loop, child, m->for_ns, e);
 	if (!err)
 		err = session_stream(&m->session, &m->stream, e);
-static void show_folded(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	(void)m;
-	reading_folded(&p->reading, out);
-}
-
-static void show_nothing(struct meter *m, struct panel *p, struct strbuf *out)
+	if (!err)
+		err = symbolise_watch(&m->session, m->loop, e);
+	for (size_t i = 0; !err && i < m->panels.len; i++)
+		err = table_reader_open(m->panels.at[i].reader, e);
 	if (err)
 		return err;
 	wall_init(&m->wall);

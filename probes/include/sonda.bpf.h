@@ -30,6 +30,7 @@ typedef __s32 s32;
 typedef __s64 s64;
 
 #include "abi/conf.h"
+#include "abi/param.h"
 #include "abi/record.h"
 
 #include "kernel/task.h"

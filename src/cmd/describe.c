@@ -46,7 +46,9 @@ static void schema_lines(struct strbuf *out, const char *what, const struct sche
 
 static void param_default(struct strbuf *out, const struct param *p)
 {
-	if (p->type == PARAM_CHARS && (p->initial.type != VALUE_TEXT || !p->initial.text.len))
+	if (p->type == PARAM_FILE)
+		strbuf_puts(out, "none: must be given");
+	else if (p->type == PARAM_CHARS && (p->initial.type != VALUE_TEXT || !p->initial.text.len))
 		strbuf_puts(out, "none");
 	else
 		value_text_form(out, &p->field, p->initial);

@@ -2,11 +2,13 @@
 /* Parameters of probes. */
 #include "pipeline/params.h"
 
+#include "abi/param.h"
 #include "base/err.h"
 #include "base/opt.h"
 #include "base/str.h"
 #include "bpf/object.h"
 #include "pipeline/catalog.h"
+#include "pipeline/param_file.h"
 #include "schema/kind.h"
 
 #include <errno.h>
@@ -29,6 +31,14 @@ static int param_chars(const struct param *param, const char *text, struct objec
 	return object_var_set(o, param->field.name, bytes, param->field.size, e);
 }
 
+static int param_path(const struct param *param, const char *text, struct object *o, struct err *e)
+{
+	struct param_file file;
+	int err = param_file_resolve(text, &file, e);
+
+	return err ?: object_var_set(o, param->field.name, &file, sizeof(file), e);
+}
+
 /* OPT_CALL of a parameter's row; ctx is the parameter, cfg the probe. */
 static int param_set(const struct opt *row, const char *value, void *cfg, struct err *e)
 {
@@ -42,6 +52,8 @@ static int param_set(const struct opt *row, const char *value, void *cfg, struct
 					  !str_startswith(row->name, "no-"), e);
 	if (param->type == PARAM_CHARS)
 		return param_chars(param, value, p->object, e);
+	if (param->type == PARAM_FILE)
+		return param_path(param, value, p->object, e);
 	err = value_parse(&param->field, value, &v, e);
 	if (!err)
 		err = param_range(param, v.s64, e);
@@ -70,6 +82,7 @@ static void param_row(struct opt *row, const struct param *param)
 	row->type = OPT_CALL;
 	row->metavar = is_switch                    ? NULL
 		       : param->type == PARAM_CHARS ? "TEXT"
+		       : param->type == PARAM_FILE  ? "PATH"
 		       : param->field.unit[0]       ? param->field.unit
 		       : param->type == PARAM_ENUM  ? "NAME"
 						    : "N";
@@ -92,6 +105,25 @@ struct opt *params_options(struct probe *p, struct opt_set *set)
 		    (struct opt_table){
 			    .title = p->name, .rows = rows, .count = d->param_count, .cfg = p });
 	return rows;
+}
+
+int params_ready(const struct probe *p, struct err *e)
+{
+	const struct declaration *d = p->decl;
+	static const struct param_file none;
+	struct object_var var;
+
+	for (size_t i = 0; i < d->param_count; i++) {
+		const struct param *param = &d->params[i];
+
+		if (param->type != PARAM_FILE ||
+		    !object_var_find(p->object, param->field.name, &var) ||
+		    memcmp(var.bytes, &none, sizeof(none)))
+			continue;
+		fail_as(e, EXIT_USAGE, EINVAL, "%s needs --%s PATH", p->name, param->field.name);
+		return hint(e, "%s", param->field.doc);
+	}
+	return 0;
 }
 
 void params_free(struct opt *rows)

@@ -207,8 +207,10 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 {
 	const struct declaration *d = w->probe->decl;
 	struct conf *conf = object_conf(w->probe->object);
-	int err = filters_apply(&s->filters, w->probe, e);
+	int err = params_ready(w->probe, e);
 
+	if (!err)
+		err = filters_apply(&s->filters, w->probe, e);
 	if (err)
 		return err;
 	for (size_t i = 0; i < d->event_count; i++) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "abi/param.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "base/vec.h"
@@ -62,9 +63,14 @@ static int param_name(const char *name, struct err *e)
 		       : fail(e, EINVAL, "a name of letters, digits and _, please");
 }
 
-static int param_type(struct param *p, struct err *e)
+static int param_type(struct param *p, const char *tag, struct err *e)
 {
-	if (p->field.type == FIELD_ENUM)
+	if (tag && str_eq(tag, "file") && p->field.size != sizeof(struct param_file))
+		return fail(e, EINVAL, "a file takes %zu bytes: use PARAM_FILE",
+			    sizeof(struct param_file));
+	if (tag && str_eq(tag, "file"))
+		p->type = PARAM_FILE;
+	else if (p->field.type == FIELD_ENUM)
 		p->type = PARAM_ENUM;
 	else if (p->field.type == FIELD_CHARS)
 		p->type = PARAM_CHARS;
@@ -123,7 +129,7 @@ static int param_read(struct declarer *d, const struct object_var *var, struct p
 			    "into the code: use PARAM");
 	if (param_name(var->name, e) < 0 ||
 	    declare_field(d, var->var, -1, var->type, &made.field, e) < 0 ||
-	    param_type(&made, e) < 0)
+	    param_type(&made, types_tag(d->types, var->var, -1, "param", 0), e) < 0)
 		return -e->code;
 	made.field.name = arena_strdup(d->arena, var->name);
 	if (param_initial(d, var, &made, e) < 0 ||

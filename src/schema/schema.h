@@ -100,7 +100,7 @@ struct schema {
 	size_t field_count;
 };
 
-enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS };
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS, PARAM_FILE };
 
 struct param {
 	struct field field; /* name, doc, unit, kind, size; set it with object_var_set() */

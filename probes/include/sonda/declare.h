@@ -44,6 +44,13 @@
 #define PARAM_TEXT(name, size, value, ...)                                                         \
 	const volatile char name[size] TAG("param 1") __VA_ARGS__ = value
 
+/* PARAM_FILE(file, DOC("...")): the option --file PATH, which must be given. param_file(file) is a
+ * struct param_file (abi/param.h): inode, device, and the name in its directory. */
+#define PARAM_FILE(name, ...)                                                                      \
+	const volatile char name[sizeof(struct param_file)]                                        \
+		__attribute__((aligned(8))) TAG("param file") KIND("path") __VA_ARGS__ = {}
+#define param_file(name) ((const volatile struct param_file *)name)
+
 /* EVENT(open, "One file opened") { fields }; */
 #define EVENT(name, doc) struct TAG("event " #name) DOC(doc) name
 /* ROW(task_row, "One process") { fields }; written by an iterator */

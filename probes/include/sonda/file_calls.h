@@ -203,7 +203,7 @@ struct file_call_begun {
 	u32 tid; /* 0: none */
 	u32 nr;
 	u32 is_32bit;
-	u32 pad;
+	u32 crowded; /* of a place: threads that are in the hash map because it was taken */
 };
 #define CALL_PLACES 16384
 struct {
@@ -256,8 +256,13 @@ static __always_inline void file_call_begins(const volatile struct file_call *ca
 	begun->at_ns = bpf_ktime_get_ns();
 	barrier();
 	begun->tid = tid;
-	if (is_taken && bpf_map_update_elem(&file_calls_crowded, &tid, &crowded, BPF_ANY))
+	if (!is_taken)
+		return;
+	begun = bpf_map_lookup_elem(&file_calls_begun, &place);
+	if (bpf_map_update_elem(&file_calls_crowded, &tid, &crowded, BPF_ANY))
 		count_lost(LOSS_STATE);
+	else if (begun)
+		__sync_fetch_and_add(&begun->crowded, 1);
 }
 
 /* Takes what the entry kept out; false: it was not seen. */
@@ -265,16 +270,22 @@ static __always_inline bool file_call_ends(struct file_call_begun *ret_begun)
 {
 	u32 tid = bpf_get_current_pid_tgid(), place = tid & (CALL_PLACES - 1);
 	struct file_call_begun *begun = bpf_map_lookup_elem(&file_calls_begun, &place);
+	struct file_call_begun *crowded;
 
-	if (begun && begun->tid == tid) {
+	if (!begun)
+		return false;
+	if (begun->tid == tid) {
 		*ret_begun = *begun;
 		begun->tid = 0;
 		return true;
 	}
-	begun = bpf_map_lookup_elem(&file_calls_crowded, &tid);
-	if (!begun)
+	if (!begun->crowded)
 		return false;
-	*ret_begun = *begun;
+	crowded = bpf_map_lookup_elem(&file_calls_crowded, &tid);
+	if (!crowded)
+		return false;
+	*ret_begun = *crowded;
 	bpf_map_delete_elem(&file_calls_crowded, &tid);
+	__sync_fetch_and_add(&begun->crowded, -1);
 	return true;
 }

@@ -44,6 +44,11 @@ static __always_inline bool file_is_stored(u32 mode)
 	return type == FILE_TYPE_REGULAR || type == FILE_TYPE_DIRECTORY || type == FILE_TYPE_BLOCK;
 }
 
+static __always_inline bool file_stored(struct file *file)
+{
+	return file && file_is_stored(BPF_CORE_READ(file, f_inode, i_mode));
+}
+
 static __always_inline int file_io_tell(void *ctx, struct file_io *io)
 {
 	struct file *file = io->file;
@@ -78,6 +83,10 @@ static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s6
 	io.op = call->op;
 	if (call->path != NO_ARG)
 		return path_done(ctx, call, regs, is_32bit, &io);
+	if (io.op == FILE_OP_CLOSE) { /* the file is gone; what it was the entry has looked at */
+		io.offset = -1;
+		return io.file ? io_done(ctx, &io) : 0;
+	}
 	io.offset = -1;
 	if (call->offset != NO_ARG && !is_32bit)
 		io.offset = syscall_arg(regs, call->offset, false);
@@ -180,20 +189,7 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 	NEED("tp io_uring/" submits)                                                               \
 	NEED("type io_cmd_data")
 
-#define FILE_IO_PROGRAMS                                                                           \
-	SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)           \
-	{                                                                                          \
-		const volatile struct file_call *call;                                             \
-		bool is_32bit;                                                                     \
-                                                                                                   \
-		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
-		if (!call)                                                                         \
-			return 0;                                                                  \
-		file_call_begins(call, regs, is_32bit);                                            \
-		if (call->path != NO_ARG)                                                          \
-			path_begins(call, regs, is_32bit);                                         \
-		return 0;                                                                          \
-	}                                                                                          \
+#define FILE_IO_ENDS                                                                               \
 	SEC("tp_btf/sys_exit") int BPF_PROG(call_returns, struct pt_regs *regs, long ret)          \
 	{                                                                                          \
 		return file_call_returns(ctx, regs, ret);                                          \
@@ -220,4 +216,22 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 	{                                                                                          \
 		return uring_io_ends(ctx, req);                                                    \
 	}
+
+/* FILE_IO_ENDS, and a beginning that takes all that are of files. */
+#define FILE_IO_PROGRAMS                                                                           \
+	SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)           \
+	{                                                                                          \
+		const volatile struct file_call *call;                                             \
+		bool is_32bit;                                                                     \
+                                                                                                   \
+		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
+		if (!call || (call->op == FILE_OP_CLOSE &&                                         \
+			      !file_stored(file_of_arg(regs, call->fd, is_32bit))))                \
+			return 0;                                                                  \
+		file_call_begins(call, regs, is_32bit);                                            \
+		if (call->path != NO_ARG)                                                          \
+			path_begins(call, regs, is_32bit);                                         \
+		return 0;                                                                          \
+	}                                                                                          \
+	FILE_IO_ENDS
 /* clang-format on */

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * One file watched, or all below one directory: every operation on it, by whom, with what result.
+ *
+ * The file is known by inode and device, and by its name in its directory: what takes its place (an
+ * atomic replace, a log that is rotated) is watched from then on, and what it was before as well. What
+ * is below a directory is found by walking up from the file. Operations that take a path are compared
+ * as text, with the path as the user wrote it and with what it led to.
+ */
+#define EVENT_MAX 9216 /* two whole paths and the struct */
+#include "sonda.bpf.h"
+
+#include "sonda/file_calls.h"
+
+#define FILE_IO_OPS (~(FILE_OP_BIT(NONE) | FILE_OP_BIT(STAT)))
+#include "sonda/file_io.h"
+
+PROBE(file, "fs", "Every operation on one file, or below one directory", SLOTS(64));
+FILTERS("task errors min");
+PARAM_FILE(file, DOC("the file or directory to watch; it may not exist yet"));
+
+EVENT(file_use, "An operation on the watched file")
+{
+	struct task task;
+	enum file_op op DOC("what was done");
+	s32 err KIND("errno") DOC("why it failed");
+	s64 took_ns KIND("duration") DOC("time it took");
+	u64 size_bytes KIND("bytes") DOC("bytes that were really read or written");
+	s64 offset HIDE DOC("where in the file; -1: at the file's own position, or nowhere");
+	u64 inode KIND("inode") HIDE DOC("inode; 0: not known, as the operation was on a path");
+	struct text path KIND("path") DOC("the file, or what the caller gave as its path");
+	struct text to KIND("path") DOC("the new name");
+};
+
+struct file_labels {
+	char comm[16] KIND("comm") DOC("command name of the thread");
+	enum file_op op DOC("what was done");
+	s32 err KIND("errno") DOC("why it failed");
+	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
+	u64 inode KIND("inode") HIDE DOC("inode; 0: the operation was on a path");
+	u32 pid KIND("pid") HIDE DOC("process");
+	u32 uid KIND("uid") DOC("user the thread runs as");
+};
+struct file_values {
+	u64 calls COUNTER DOC("operations");
+	u64 bytes COUNTER UNIT("bytes") DOC("bytes that were really read or written");
+	HIST_LOG2(took_ns, 36, UNIT("ns") DOC("time an operation takes"));
+};
+METRICS(uses, struct file_labels, struct file_values, 4096, "Operations on the watched file");
+
+#define WATCHED param_file(file)
+
+static __noinline bool name_watched(struct dentry_link *link)
+{
+	const volatile u64 *want = (const volatile u64 *)WATCHED->name;
+	u64 have[PARAM_FILE_NAME / 8] = {};
+	u32 len;
+
+	if (!link)
+		return false;
+	len = link->hash_len >> 32;
+	if (len != WATCHED->name_len)
+		return false;
+	if (len > PARAM_FILE_NAME - 1)
+		len = PARAM_FILE_NAME - 1;
+	barrier_var(len);
+	if (len > PARAM_FILE_NAME - 1)
+		return false;
+	bpf_probe_read_kernel(have, len, link->name);
+	for (u32 i = 0; i < PARAM_FILE_NAME / 8; i++)
+		if (have[i] != want[i])
+			return false;
+	return true;
+}
+
+struct inode_id {
+	u64 nr;
+	u32 device;
+};
+
+static __always_inline struct inode_id inode_id(struct dentry *dentry)
+{
+	struct inode_id id = {};
+	struct inode *inode;
+
+	if (DIRECT) {
+		inode = direct(struct dentry, dentry)->d_inode;
+		id.nr = inode->i_ino;
+		id.device = inode->i_sb->s_dev;
+		return id;
+	}
+	inode = BPF_CORE_READ(dentry, d_inode);
+	id.nr = BPF_CORE_READ(inode, i_ino);
+	id.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return id;
+}
+
+static __always_inline bool inode_watched(struct inode_id id)
+{
+	return id.nr == WATCHED->inode && id.device == WATCHED->device && id.nr;
+}
+
+#define DEPTH_MAX 48
+static __always_inline bool below_watched(struct dentry *dentry)
+{
+	struct dentry *parent;
+
+	for (int i = 0; i < DEPTH_MAX; i++) {
+		parent = DIRECT ? direct(struct dentry, dentry)->d_parent
+				: BPF_CORE_READ(dentry, d_parent);
+		if (!parent || parent == dentry)
+			return false;
+		if (inode_watched(inode_id(parent)))
+			return true;
+		dentry = parent;
+	}
+	return false;
+}
+
+static __noinline bool dentry_watched(struct dentry *dentry)
+{
+	struct dentry_link link = {};
+	struct inode_id id;
+
+	if (!dentry)
+		return false;
+	id = inode_id(dentry);
+	if (inode_watched(id))
+		return true;
+	if (WATCHED->is_dir)
+		return id.device == WATCHED->device && below_watched(dentry);
+	if (id.device != WATCHED->dir_device)
+		return false;
+	dentry_link(dentry, &link);
+	return inode_id(link.parent).nr == WATCHED->dir_inode && name_watched(&link);
+}
+
+static __always_inline bool file_watched(struct file *file)
+{
+	return file && dentry_watched(path_dentry(&file->f_path));
+}
+
+/* The text of `len` bytes at `at` in the slot's body is the path, or below it. */
+static __always_inline bool path_matches(struct event_slot *slot, u32 at, u32 len,
+					 const volatile char *path, u32 path_len)
+{
+	u64 from;
+
+	if (len < path_len || (len > path_len && !WATCHED->is_dir))
+		return false;
+	for (u32 i = 0; i < PARAM_FILE_PATH; i++) {
+		from = at + i;
+		barrier_var(from);
+		if (from >= EVENT_MAX)
+			return false;
+		if (i >= path_len)
+			return len == path_len || slot->body[from] == '/';
+		if (slot->body[from] != path[i])
+			return false;
+	}
+	return false;
+}
+
+/* Is the text `field` in the slot `index` a path that is watched? */
+__noinline int text_watched(u32 index, u32 field)
+{
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+	struct text *text = path_text(slot, field);
+	u32 at, len;
+
+	if (!text)
+		return 0;
+	at = text->at;
+	len = text->size & ~TEXT_CUT;
+	return path_matches(slot, at, len, WATCHED->path, WATCHED->path_len) ||
+	       path_matches(slot, at, len, WATCHED->given, WATCHED->given_len);
+}
+#define text_is_watched(e, field) \
+	text_watched(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field))
+
+static __noinline int count_use(struct file_io *io)
+{
+	struct file_labels key = {};
+	struct file_values *row;
+	struct inode *inode;
+
+	if (!io)
+		return 0;
+	inode = io->inode;
+	if (label(uses, 0))
+		bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (label(uses, 1))
+		key.op = io->op;
+	if (label(uses, 2))
+		key.err = io->ret < 0 ? io->ret : 0;
+	if (label(uses, 3))
+		key.cgroup = task_cgroup_id(current_task());
+	if (label(uses, 4) && inode)
+		key.inode = BPF_CORE_READ(inode, i_ino);
+	if (label(uses, 5))
+		key.pid = bpf_get_current_pid_tgid() >> 32;
+	if (label(uses, 6))
+		key.uid = task_uid(current_task());
+	row = row_of(uses, &key);
+	if (!row)
+		return 0;
+	add(row->calls, 1);
+	if (io->ret > 0 && (io->op == FILE_OP_READ || io->op == FILE_OP_WRITE))
+		add(row->bytes, io->ret);
+	observe(row->took_ns, io->took_ns);
+	return 0;
+}
+
+static __always_inline void describe_io(struct file_use *e, struct file_io *io)
+{
+	task_now(&e->task);
+	e->op = io->op;
+	e->err = io->ret < 0 ? io->ret : 0;
+	e->took_ns = io->took_ns;
+	e->offset = io->offset;
+	if (io->ret > 0 && (io->op == FILE_OP_READ || io->op == FILE_OP_WRITE))
+		e->size_bytes = io->ret;
+}
+
+static __noinline int tell_io(void *ctx, struct file_io *io)
+{
+	struct file_use *e = event_new(file_use);
+	struct inode *inode;
+
+	if (!e || !io)
+		return 0;
+	inode = io->inode;
+	describe_io(e, io);
+	text_path(e, path, &io->file->f_path);
+	if (inode)
+		e->inode = BPF_CORE_READ(inode, i_ino);
+	event_send(ctx, e);
+	return 0;
+}
+
+static __noinline int io_done(void *ctx, struct file_io *io)
+{
+	/* of a close the file is gone: it was looked at when it began */
+	if (!io || (io->op != FILE_OP_CLOSE && !file_watched(io->file)))
+		return 0;
+	if (!wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
+		return 0;
+	if (tables_wanted())
+		count_use(io);
+	if (events_wanted())
+		tell_io(ctx, io);
+	return 0;
+}
+
+/* Where a call on paths finds them: a descriptor and an address each. */
+struct paths_asked {
+	int dirfd, to_dirfd;
+	u64 path, to;
+};
+
+static __noinline int paths_done(void *ctx, struct file_io *io, struct paths_asked *asked)
+{
+	struct file_use *e;
+
+	if (!io || !asked)
+		return 0;
+	e = event_new(file_use);
+	if (!e)
+		return 0;
+	text_path_requested(e, path, asked->dirfd, (const char *)asked->path);
+	if (asked->to)
+		text_path_requested(e, to, asked->to_dirfd, (const char *)asked->to);
+	if (!text_is_watched(e, path) && (!asked->to || !text_is_watched(e, to))) {
+		event_release(e);
+		return 0;
+	}
+	if (!wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns)) {
+		event_release(e);
+		return 0;
+	}
+	if (tables_wanted())
+		count_use(io);
+	if (!events_wanted()) {
+		event_release(e);
+		return 0;
+	}
+	describe_io(e, io);
+	event_send(ctx, e);
+	return 0;
+}
+
+#define ARG(nth) syscall_arg(regs, nth, is_32bit)
+static __always_inline int path_done(void *ctx, const volatile struct file_call *call,
+				     struct pt_regs *regs, bool is_32bit, struct file_io *io)
+{
+	struct paths_asked asked = { .dirfd = AT_FDCWD, .to_dirfd = AT_FDCWD };
+
+	io->offset = -1;
+	if (io->op == FILE_OP_OPEN && io->ret >= 0) {
+		io->file = file_of_fd(io->ret);
+		return file_io_tell(ctx, io);
+	}
+	if (call->fd != NO_ARG)
+		asked.dirfd = ARG(call->fd);
+	if (call->fd2 != NO_ARG)
+		asked.to_dirfd = ARG(call->fd2);
+	asked.path = ARG(call->path);
+	asked.to = call->path2 == NO_ARG ? 0 : ARG(call->path2);
+	return paths_done(ctx, io, &asked);
+}
+#undef ARG
+
+static __always_inline bool call_watched(const volatile struct file_call *call,
+					 const struct pt_regs *regs, bool is_32bit)
+{
+	if (call->path != NO_ARG)
+		return true;
+	if (file_watched(file_of_arg(regs, call->fd, is_32bit)))
+		return true;
+	return call->fd2 != NO_ARG && file_watched(file_of_arg(regs, call->fd2, is_32bit));
+}
+
+SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
+{
+	const volatile struct file_call *call;
+	bool is_32bit;
+
+	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
+	if (call && call_watched(call, regs, is_32bit))
+		file_call_begins(call, regs, is_32bit);
+	return 0;
+}
+
+FILE_IO_ENDS

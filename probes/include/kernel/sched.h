@@ -41,6 +41,8 @@ struct task_struct___sched {
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct task_group *sched_task_group;
+	u64 utime;
+	u64 stime;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	bool throttled; /* since 6.18 tasks are throttled one by one, when they return to user mode */

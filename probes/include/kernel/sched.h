@@ -22,6 +22,7 @@ struct cfs_rq {
 };
 
 struct sched_entity {
+	unsigned char sched_delayed; /* since 6.12: it sleeps, but has still to be taken off its queue */
 	u64 sum_exec_runtime;
 	struct cfs_rq *cfs_rq; /* where it is queued, of its group and CPU */
 };
@@ -38,6 +39,7 @@ struct task_struct___sched {
 	int pid;
 	int tgid;
 	unsigned int __state;
+	int on_rq;
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct task_group *sched_task_group;
@@ -45,6 +47,7 @@ struct task_struct___sched {
 	u64 stime;
 	unsigned long nvcsw;
 	unsigned long nivcsw;
+	unsigned int in_iowait : 1;
 	bool throttled; /* since 6.18 tasks are throttled one by one, when they return to user mode */
 };
 /* task_struct.state was renamed in 5.14 (2f064a59a11f) */
@@ -54,10 +57,34 @@ struct task_struct___state {
 
 #pragma clang attribute pop
 
+#define TASK_INTERRUPTIBLE   0x0001
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_STOPPED         0x0004
+#define TASK_TRACED          0x0008
+#define TASK_DEAD            0x0080
+#define TASK_WAKING          0x0200
+#define TASK_NOLOAD          0x0400
+#define TASK_RTLOCK_WAIT     0x1000 /* on real-time kernels; before 5.16 another state had it */
+
 /* 0: it runs or could. Of a pointer that may be read by plain loads. */
 static __always_inline u32 task_state(const struct task_struct *task)
 {
 	if (bpf_core_field_exists(((struct task_struct___sched *)task)->__state))
 		return ((const struct task_struct___sched *)task)->__state;
 	return ((const struct task_struct___state *)task)->state;
+}
+
+static __always_inline bool task_in_iowait(const struct task_struct *task)
+{
+	return BPF_CORE_READ_BITFIELD((struct task_struct___sched *)task, in_iowait);
+}
+
+/* Is it still in a run queue, not asleep? */
+static __always_inline bool task_is_queued(const struct task_struct *task)
+{
+	const struct task_struct___sched *t = (void *)task;
+
+	if (!t->on_rq)
+		return false;
+	return !bpf_core_field_exists(t->se.sched_delayed) || !t->se.sched_delayed;
 }

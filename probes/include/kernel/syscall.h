@@ -38,6 +38,10 @@ struct thread_info {
 	unsigned long flags;
 	u32 status;
 } __attribute__((preserve_access_index));
+struct task_struct___stack {
+	unsigned int flags;
+	void *stack;
+} __attribute__((preserve_access_index));
 struct task_struct___thread_info {
 	struct thread_info thread_info;
 } __attribute__((preserve_access_index));
@@ -89,6 +93,34 @@ static __always_inline u64 syscall_arg(const struct pt_regs *regs, u32 nth, bool
 	       : nth == 3 ? regs->r10
 	       : nth == 4 ? regs->r8
 			  : regs->r9;
+}
+
+/* The call that a task is in, which need not run; -1: in none. `task`: as a tp_btf program was given
+ * it, or current_task(). */
+static __always_inline s32 task_call(struct task_struct *task)
+{
+	struct task_struct___stack *t = (void *)task;
+	struct pt_regs *regs;
+	long nr = -1;
+
+	if (BPF_CORE_READ(t, flags) & 0x00200000 /* PF_KTHREAD */)
+		return -1;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+		regs = (void *)bpf_task_pt_regs(task);
+		nr = regs->orig_rax;
+	} else { /* before 5.15: what the helper does */
+		regs = (struct pt_regs *)(BPF_CORE_READ(t, stack) + 16384) - 1;
+		bpf_probe_read_kernel(&nr, sizeof(nr), &regs->orig_rax);
+	}
+	return nr < 0 ? -1 : nr & ~SYSCALL_NR_X32;
+}
+
+/* The same of the current task. */
+static __always_inline s32 current_call(void)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return task_call(bpf_get_current_task_btf());
+	return task_call(current_task());
 }
 
 #endif

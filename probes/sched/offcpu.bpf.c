@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Off-CPU time: how long threads slept or were blocked, in which call, where in the kernel, and who
+ * woke them. Told when the thread is woken: then its state is still there to be read, and the current
+ * task is who wakes it. Waiting for a CPU afterwards is not part of it: that is sched.runq.
+ */
+#define STACKS_KEPT 4096
+#include "sonda.bpf.h"
+#include "kernel/sched.h"
+#include "kernel/signal.h"
+#include "kernel/syscall.h"
+#include "sonda/stack.h"
+
+PROBE(offcpu, "sched", "Off-CPU time: how long threads were blocked, in what, and who woke them");
+FILTERS("task min=10ms");
+
+enum block_reason {
+	BLOCK_REASON_SLEEP,
+	BLOCK_REASON_IO,
+	BLOCK_REASON_UNINTERRUPTIBLE,
+	BLOCK_REASON_STOPPED,
+	BLOCK_REASON_TRACED,
+	BLOCK_REASON_IDLE,
+	BLOCK_REASON_LOCK,
+};
+#define REASON_DOC                                                                                 \
+	"sleep: until something happens, signals wake it; io: a device; uninterruptible: something " \
+	"else that signals don't end (D); stopped, traced: job control, a debugger; idle: kernel "  \
+	"thread without work; lock: of a real-time kernel"
+#define WAKER_DOC                                                                                  \
+	"process that woke it; 0: an interrupt, a timer or a device. One that came while a process " \
+	"was in a system call can't be told from it"
+#define CALL_DOC "system call it was in; -1: none (a page fault, a kernel thread)"
+
+EVENT(offcpu, "A thread that was blocked has been woken") {
+	struct task task;
+	u64 took_ns KIND("duration") DOC("time it was off the CPU until it was woken");
+	enum block_reason reason DOC(REASON_DOC);
+	s32 call KIND("syscall") DOC(CALL_DOC);
+	u32 waker_pid KIND("pid") DOC(WAKER_DOC);
+	char waker[16] KIND("comm") DOC("command name of the thread that woke it");
+	struct stack kstack KIND("kstack") HIDE DOC("where in the kernel it was blocked");
+};
+
+struct offcpu_labels {
+	char comm[16] KIND("comm") DOC("command name of the thread");
+	enum block_reason reason DOC(REASON_DOC);
+	s32 call KIND("syscall") DOC(CALL_DOC);
+	u32 pid KIND("pid") HIDE DOC("its process");
+	u32 waker_pid KIND("pid") HIDE DOC(WAKER_DOC);
+	char waker[16] KIND("comm") HIDE DOC("command name of the thread that woke it");
+	u64 cgroup KIND("cgroup") HIDE DOC("its cgroup v2");
+	struct stack_id kstack KIND("kstack") HIDE DOC("where in the kernel it was blocked");
+};
+struct offcpu_values {
+	u64 blocked_ns COUNTER UNIT("ns") DOC("time blocked, of all threads together");
+	u64 blocks COUNTER DOC("times blocked");
+	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time it was off the CPU until it was woken"));
+};
+METRICS(offcpu, struct offcpu_labels, struct offcpu_values, 4096, "Off-CPU time");
+
+/*
+ * Threads that are blocked or have been: an entry stays until its thread ends, so that blocking
+ * changes nothing in the table but the entry. Preallocated: memory can't be asked for while the
+ * scheduler's locks are held.
+ */
+struct blocked {
+	u64 since_ns; /* 0: it is not */
+	u32 state;
+	u32 in_io;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, u32);
+	__type(value, struct blocked);
+} blocked SEC(".maps");
+
+/* 5.10 doesn't tell tracing programs the stack of a task that sleeps. */
+#define HAS_TASK_STACK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
+
+static __always_inline u32 reason_of(u32 state, bool in_io)
+{
+	if (in_io)
+		return BLOCK_REASON_IO;
+	if (state & TASK_NOLOAD)
+		return BLOCK_REASON_IDLE;
+	if (state & TASK_STOPPED)
+		return BLOCK_REASON_STOPPED;
+	if (state & TASK_TRACED)
+		return BLOCK_REASON_TRACED;
+	if (state & TASK_RTLOCK_WAIT)
+		return BLOCK_REASON_LOCK;
+	return state & TASK_UNINTERRUPTIBLE ? BLOCK_REASON_UNINTERRUPTIBLE : BLOCK_REASON_SLEEP;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
+{
+	struct blocked first = {}, *b;
+	u32 tid = task->pid, state = task_state(task);
+
+	/* not one that is woken at this very moment */
+	if (!tid || preempted || !state || state & TASK_WAKING)
+		return 0;
+	if (state & TASK_DEAD) {
+		bpf_map_delete_elem(&blocked, &tid);
+		return 0;
+	}
+	b = bpf_map_lookup_elem(&blocked, &tid);
+	if (!b) {
+		if (bpf_map_update_elem(&blocked, &tid, &first, BPF_ANY))
+			count_lost(LOSS_STATE);
+		b = bpf_map_lookup_elem(&blocked, &tid);
+		if (!b)
+			return 0;
+	}
+	b->state = state;
+	b->in_io = task_in_iowait(task);
+	b->since_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+struct waker {
+	u32 pid;
+	char comm[16];
+};
+
+/* Who wakes: the current task, unless it is in no call and can only have been interrupted. */
+static __always_inline void waker_now(struct waker *waker)
+{
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
+
+	if (!pid || (current_call() < 0 &&
+		     !(BPF_CORE_READ(current_task(), flags) & PF_KTHREAD))) {
+		__builtin_memcpy(waker->comm, "[interrupt]", sizeof("[interrupt]"));
+		return;
+	}
+	waker->pid = pid;
+	bpf_get_current_comm(waker->comm, sizeof(waker->comm));
+}
+
+static __always_inline void count_block(struct task_struct *task, u64 took_ns, u32 reason)
+{
+	struct offcpu_labels key = {};
+	struct offcpu_values *row;
+	struct waker waker = {};
+
+	if (label(offcpu, 0))
+		__builtin_memcpy(key.comm, task->comm, sizeof(key.comm));
+	if (label(offcpu, 1))
+		key.reason = reason;
+	if (label(offcpu, 2))
+		key.call = task_call(task);
+	if (label(offcpu, 3))
+		key.pid = task->tgid;
+	if (label(offcpu, 4) || label(offcpu, 5))
+		waker_now(&waker);
+	if (label(offcpu, 4))
+		key.waker_pid = waker.pid;
+	if (label(offcpu, 5))
+		__builtin_memcpy(key.waker, waker.comm, sizeof(key.waker));
+	if (label(offcpu, 6))
+		key.cgroup = task->cgroups->dfl_cgrp->kn->id;
+	if (label(offcpu, 7) && HAS_TASK_STACK)
+		key.kstack = stack_id_task(task);
+	row = row_of(offcpu, &key);
+	if (!row)
+		return;
+	add(row->blocked_ns, took_ns);
+	add(row->blocks, 1);
+	observe(row->took_ns, took_ns);
+}
+
+static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 took_ns, u32 reason)
+{
+	struct offcpu *e = event_new(offcpu);
+	struct waker waker = {};
+
+	if (!e)
+		return;
+	task_fill(&e->task, task);
+	e->took_ns = took_ns;
+	e->reason = reason;
+	e->call = task_call(task);
+	waker_now(&waker);
+	e->waker_pid = waker.pid;
+	__builtin_memcpy(e->waker, waker.comm, sizeof(e->waker));
+	if (HAS_TASK_STACK)
+		stack_task(e, kstack, task);
+	event_send(ctx, e);
+}
+
+SEC("tp_btf/sched_waking") int BPF_PROG(wakes, struct task_struct *task)
+{
+	u32 tid = task->pid, reason;
+	struct blocked *b;
+	u64 took_ns;
+
+	b = bpf_map_lookup_elem(&blocked, &tid);
+	/* woken again, or before it was gone */
+	if (!b || !b->since_ns || task_is_queued(task))
+		return 0;
+	took_ns = bpf_ktime_get_ns() - b->since_ns;
+	b->since_ns = 0;
+	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
+		return 0;
+	if (!notable(0, took_ns))
+		return 0;
+	reason = reason_of(b->state, b->in_io);
+	if (tables_wanted())
+		count_block(task, took_ns, reason);
+	if (events_wanted())
+		tell_block(ctx, task, took_ns, reason);
+	return 0;
+}

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""sched.offcpu: how long threads were blocked, in which call and state, and who woke them.
+
+Truth: naps of known length, the workload's own clock around its blocking calls, and who wrote to whom.
+"""
+
+import os
+import signal
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+from workers import *
+
+NAPS, NAP_S = (10, 0.01) if IN_GUEST else (50, 0.01)
+
+
+def ns_of(rows):
+    return sum(r["took_ns"] for r in rows)
+
+
+def stopped(worker):
+    """Job control: from SIGSTOP to SIGCONT."""
+    os.kill(worker.pid, signal.SIGSTOP)
+    while open(f"/proc/{worker.pid}/stat").read().rsplit(")", 1)[1].split()[0] != "T":
+        os.sched_yield()
+    began = time.monotonic_ns()
+    time.sleep(0.05)
+    least = time.monotonic_ns() - began
+    os.kill(worker.pid, signal.SIGCONT)
+    return least
+
+
+with Workers(2) as ws:
+    napper, other = ws
+    with Sonda("trace", "sched.offcpu", "--pid", pids(ws), "--min", "0") as s, \
+            Sonda("top", "sched.offcpu", "--by", "pid,call,reason", "--pid", pids(ws), "--interval", "1h") as table, \
+            Sonda("trace", "sched.offcpu", "--pid", napper.pid) as slow:
+        began = time.monotonic_ns()
+        for _ in range(NAPS):
+            together([napper], "nap", NAP_S)
+        least = stopped(other)
+        together([other], "burn", 0.001)
+        for w in ws:  # the last wait of each ends, so that everything before it has been told
+            together([w], "burn", 0.001)
+        s.wait_row(lambda r: r["pid"] == other.pid and r["reason"] == "stopped")
+        whole = time.monotonic_ns() - began
+
+missed = s.stats.get("missed", 0)
+mine = [r for r in s.rows if r["pid"] == napper.pid]
+slept = [r for r in mine if r["call"] == "clock_nanosleep"]
+check(NAPS - missed <= len(slept) <= NAPS, f"{len(slept)} rows for {NAPS} naps")
+check(all(r["took_ns"] >= NAP_S * 1e9 * 0.98 for r in slept), f"none shorter: {[r['took_ns'] for r in slept]}")
+check(ns_of(mine) <= whole, "all together not longer than it took")
+check({r["reason"] for r in slept} == {"sleep"}, "asleep")
+check(sum(r["waker_pid"] == 0 for r in slept) >= len(slept) * 0.5, "mostly the timer's interrupt is seen as such")
+orders = [r for r in mine if r["call"] == "read"]
+check(len(orders) >= NAPS - missed, f"{len(orders)} waits for orders")
+check({r["waker_pid"] for r in orders[1:]} <= {os.getpid(), 0}, "woken by who gave the order")
+halt = [r for r in s.rows if r["reason"] == "stopped"]
+check(missed or (len(halt) == 1 and halt[0]["pid"] == other.pid and halt[0]["took_ns"] >= least),
+      f"stopped for {least} ns: {halt}")
+check(missed or halt[0]["waker_pid"] == os.getpid(), "continued by who sent SIGCONT")
+if os.uname().release >= "5.15" or not os.uname().release.startswith("5."):
+    check(all(any("nanosleep" in f for f in r["kstack"]) for r in slept), f"where it slept: {slept[0]['kstack']}")
+check(all(r["took_ns"] >= 10_000_000 for r in slow.rows) and len(slow.rows) >= NAPS * 0.9 - missed,
+      "10 ms unless --min says otherwise")
+check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
+check_equal(s.stats["lost"], missed, "nothing lost")
+rows = {(r["pid"], r["call"], r["reason"]): r for r in table.rows}
+row = rows[napper.pid, "clock_nanosleep", "sleep"]
+check(abs(row["blocks"] - len(slept)) <= missed, "the table counts the same")
+check(missed or abs(row["blocked_ns"] - ns_of(slept)) < 0.02 * ns_of(slept), "and as long")
+done()

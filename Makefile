@@ -33,7 +33,9 @@ FUZZERS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 # probes/fs/open.bpf.c -> $(BUILD)/probes/fs.open.bpf.o
 probe_object = $(BUILD)/probes/$(subst /,.,$(patsubst probes/%.bpf.c,%,$(1))).bpf.o
 PROBE_OBJ := $(foreach p,$(PROBES),$(call probe_object,$(p)))
-TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o) $(BUILD)/test-probes/target
+# tests/data/chain.c: its code at fixed addresses, anywhere, without names, with those of libraries only
+CHAINS := static pie stripped dynamic
+TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o) $(BUILD)/test-probes/target $(CHAINS:%=$(BUILD)/test-probes/chain-%)
 OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
 SAN_OBJ := $(SRC:%.c=$(BUILD)/san/%.o)
 UNIT := $(TESTS:src/%.c=$(BUILD)/unit/%)
@@ -123,6 +125,15 @@ $(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
 $(BUILD)/test-probes/target: tests/data/target.c
 	@mkdir -p $(@D)
 	$(call say,LINK)$(CC) $(CFLAGS_ALL) -static -o $@ $<
+
+# Programs with known stacks.
+chain_static := -static -no-pie -fno-pie
+chain_pie := -static-pie -fPIE
+chain_stripped := -static -no-pie -fno-pie -s
+chain_dynamic := -pie -fPIE -rdynamic -s
+$(BUILD)/test-probes/chain-%: tests/data/chain.c
+	@mkdir -p $(@D)
+	$(call say,LINK)$(CC) $(CFLAGS_ALL) -O1 -fno-omit-frame-pointer -fno-optimize-sibling-calls $(chain_$*) -o $@ $<
 
 # --- unit tests: address and undefined-behaviour sanitizers ---
 

@@ -75,6 +75,10 @@ static void append_without_offset(struct strbuf *out, const char *frame, size_t 
 		end = library;
 	len = (size_t)(end - frame);
 
+	if (begins_with(frame, len, "0x")) {
+		strbuf_puts(out, "[unknown]");
+		return;
+	}
 	if (!plus || plus == frame) {
 		strbuf_append(out, frame, len);
 		return;

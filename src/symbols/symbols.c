@@ -81,12 +81,21 @@ static void name_append(struct strbuf *out, const struct frame *f, const char *n
 		strbuf_appendf(out, " [%s]", module);
 }
 
+/* Addresses without a name would make a group, or a tower of a flame graph, each. */
+static void unknown_append(struct strbuf *out, const struct frame *f)
+{
+	if (f->offsets)
+		address_append(out, f->address);
+	else
+		strbuf_puts(out, "[unknown]");
+}
+
 static bool kernel_frame(struct symbols *s, const struct frame *f, struct strbuf *out)
 {
 	struct symbol found;
 
 	if (!kernel_symbols_find(s->kernel, f->inside, &found)) {
-		address_append(out, f->address);
+		unknown_append(out, f);
 		return false;
 	}
 	name_append(out, f, found.name, f->address - found.start, found.module);
@@ -124,7 +133,7 @@ static bool user_frame(struct symbols *s, const struct frame *f, struct strbuf *
 	if (file && (file->what == FILE_JIT || file->unreadable) && jit_frame(s, f, out))
 		return true;
 	if (!file || !file->name[0] || file->what == FILE_JIT) {
-		address_append(out, f->address);
+		unknown_append(out, f);
 		return false;
 	}
 	strbuf_puts(out, file->name);

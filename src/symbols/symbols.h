@@ -34,7 +34,7 @@ struct stack_told {
 };
 
 /* Appends the frames' names, innermost first, with ';' between them: "read_page+0x1c [xfs]" (`offsets`) or
- * "read_page [xfs]"; what has no name is "libc.so.6+0x2a1b0" or "0x7f12a0", and is counted. */
+ * "read_page [xfs]"; what has no name is "libc.so.6+0x2a1b0" or "0x7f12a0" ("libc.so.6", "[unknown]"), and is counted. */
 void symbols_stack(struct symbols *s, const struct stack_told *stack, bool offsets,
 		   struct strbuf *out);
 

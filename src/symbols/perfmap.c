@@ -38,7 +38,6 @@ void perfmap_free(struct perfmap *m)
 	free(m);
 }
 
-/* A later line for the same address is the truth: the code was made anew. */
 struct symtab *perfmap_parse(const char *text, size_t len)
 {
 	struct symtab *t = symtab_new();
@@ -46,6 +45,7 @@ struct symtab *perfmap_parse(const char *text, size_t len)
 	struct symbol_line l;
 	size_t line_len;
 
+	symtab_later_wins(t);
 	while (line_next(&at, text + len, &line, &line_len))
 		if (perfmap_line_parse(line, line_len, &l))
 			symtab_add(t, l.start, l.size, l.name, l.name_len, "", 0);

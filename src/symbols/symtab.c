@@ -24,7 +24,7 @@ struct symtab {
 	vec(struct entry) entries;
 	struct strbuf names;
 	struct strlist modules; /* from 1 */
-	bool finished;
+	bool finished, later_wins;
 };
 
 struct symtab *symtab_new(void)
@@ -86,6 +86,11 @@ static int by_start(const void *a, const void *b)
 	return x->name < y->name ? -1 : x->name > y->name;
 }
 
+void symtab_later_wins(struct symtab *t)
+{
+	t->later_wins = true;
+}
+
 void symtab_finish(struct symtab *t)
 {
 	size_t kept = 0;
@@ -95,6 +100,8 @@ void symtab_finish(struct symtab *t)
 	for (size_t i = 0; i < t->entries.len; i++)
 		if (!kept || t->entries.at[kept - 1].start != t->entries.at[i].start)
 			t->entries.at[kept++] = t->entries.at[i];
+		else if (t->later_wins)
+			t->entries.at[kept - 1] = t->entries.at[i];
 	t->entries.len = kept;
 }
 

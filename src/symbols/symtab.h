@@ -29,6 +29,8 @@ AUTO_PTR(symtab)
  * kept. `module` may be "". */
 void symtab_add(struct symtab *t, uint64_t start, uint64_t size, const char *name, size_t len,
 		const char *module, unsigned rank);
+/* Of several at one address the one added last is kept: what was there before has gone. */
+void symtab_later_wins(struct symtab *t);
 /* Sorts; after it nothing is added any more. */
 void symtab_finish(struct symtab *t);
 

@@ -8,8 +8,8 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct rq {
-	u64 clock;              /* ns; set when the scheduler was entered */
-	u64 clock_pelt;         /* the same without what a slower CPU didn't get done */
+	u64 clock;      /* ns; set when the scheduler was entered */
+	u64 clock_pelt; /* the same without what a slower CPU didn't get done */
 	unsigned long lost_idle_time;
 	u64 prev_steal_time_rq; /* ns that the hypervisor took, so far */
 };
@@ -21,25 +21,41 @@ struct cfs_rq {
 	u64 throttled_clock_pelt_time; /* how long it was throttled, of all times that are over */
 };
 
+/* A group's share of CPU time: `quota` in each `period`. */
+struct cfs_bandwidth {
+	s64 period; /* ns */
+	u64 quota;  /* ns; NO_QUOTA */
+	int nr_periods;
+	int nr_throttled;   /* periods in which it was used up on some CPU */
+	u64 throttled_time; /* ns, of all CPUs together */
+};
+
+struct task_group {
+	struct cgroup_subsys_state css;
+	struct task_group *parent;
+	struct cfs_bandwidth cfs_bandwidth;
+};
+
 struct sched_entity {
-	unsigned char sched_delayed; /* since 6.12: it sleeps, but has still to be taken off its queue */
+	unsigned char
+		sched_delayed; /* since 6.12: it sleeps, but has still to be taken off its queue */
 	u64 sum_exec_runtime;
 	struct cfs_rq *cfs_rq; /* where it is queued, of its group and CPU */
 };
 
 /* Kept whenever the kernel has CONFIG_SCHED_INFO, which everybody's has (/proc/PID/schedstat). */
 struct sched_info {
-	unsigned long pcount;             /* times it got a CPU */
-	unsigned long long run_delay;     /* ns it waited for one; a wait is added when it is over */
-	unsigned long long last_arrival;  /* rq clock when it got one last */
-	unsigned long long last_queued;   /* rq clock since when it waits in this queue; 0: doesn't */
+	unsigned long pcount;            /* times it got a CPU */
+	unsigned long long run_delay;    /* ns it waited for one; a wait is added when it is over */
+	unsigned long long last_arrival; /* rq clock when it got one last */
+	unsigned long long last_queued; /* rq clock since when it waits in this queue; 0: doesn't */
 };
 
 struct task_struct___sched {
 	int pid;
 	int tgid;
 	unsigned int __state;
-	int on_rq;
+	unsigned int on_rq; /* u8 in 7.x */
 	struct sched_entity se;
 	struct sched_info sched_info;
 	struct task_group *sched_task_group;
@@ -56,6 +72,8 @@ struct task_struct___state {
 };
 
 #pragma clang attribute pop
+
+#define NO_QUOTA (~0ull)
 
 #define TASK_INTERRUPTIBLE   0x0001
 #define TASK_UNINTERRUPTIBLE 0x0002

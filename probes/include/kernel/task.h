@@ -20,6 +20,13 @@ struct cgroup {
 	struct kernfs_node *kn;
 	int level;
 };
+/* hierarchy 0 is cgroup v2 */
+struct cgroup_root {
+	int hierarchy_id;
+};
+struct cgroup___root {
+	struct cgroup_root *root;
+};
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
 	struct cgroup_subsys_state *parent;
@@ -111,6 +118,14 @@ static __always_inline void comm_now(char comm[16])
 	} else {
 		bpf_get_current_comm(comm, 16);
 	}
+}
+
+/* Its id if it is a cgroup of version 2, else 0: ids of different hierarchies are the same. */
+static __always_inline u64 cgroup_v2_id(struct cgroup *cg)
+{
+	struct cgroup___root *c = (void *)cg;
+
+	return BPF_CORE_READ(c, root, hierarchy_id) ? 0 : BPF_CORE_READ(cg, kn, id);
 }
 
 /* When the process (not the thread) began, CLOCK_BOOTTIME. */

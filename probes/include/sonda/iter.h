@@ -16,6 +16,7 @@
 struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
+	u64 session_id; /* of the walk: each has another */
 };
 /* each is called once more at the end, with NULL */
 struct bpf_iter__task {

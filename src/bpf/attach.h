@@ -24,6 +24,7 @@ struct attach_spec {
 	unsigned ifindex;    /* 0: none */
 	int map_fd;          /* whose elements an iterator is given; -1: none */
 	const char *also;    /* "a b": tracepoints besides `rest`; "" */
+	bool each;           /* all of the targets, each with its place as cookie */
 };
 
 /* Everything that is attached; closed in the reverse order. Zero-initialised is ready. */
@@ -65,7 +66,7 @@ void method_refuse(const struct method *m, const struct err *why);
 /* The nth word of `list`, or of `rest` when the list is empty; false at the end. */
 MUST_USE bool spec_target(const struct attach_spec *spec, unsigned nth, char *word, size_t size);
 
-/* The nth word of a list; false at the end. */
+/* The nth word of a list, which spaces or commas part; false at the end. */
 MUST_USE bool list_word(const char *list, unsigned nth, char *word, size_t size);
 
 /* Rows of the table, by the file they are in. */

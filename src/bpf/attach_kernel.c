@@ -101,34 +101,55 @@ int attach_iter(const struct attach_spec *spec, struct links *links, struct err 
 	return 0;
 }
 
-/* "function" or "function+0x10": the first of the targets that is there. */
+static int kprobe_refused(const struct attach_spec *spec, unsigned nth, const char *name,
+			  struct err *e)
+{
+	int code = errno;
+
+	if (code == ENOENT || code == EADDRNOTAVAIL)
+		return fail_as(e, spec->each ? EXIT_USAGE : EXIT_KERNEL, ENOENT,
+			       "function %s: not in this kernel, or it can't be probed", name);
+	if (nth && code == EOPNOTSUPP)
+		return fail_as(e, EXIT_KERNEL, EINVAL,
+			       "this kernel can't tell several functions apart (it takes 5.15)");
+	return fail(e, code, "kprobe %s: %s", name, strerror(code));
+}
+
+/* "function" or "function+0x10" */
+static int kprobe_one(const struct attach_spec *spec, unsigned nth, char *name, bool is_return,
+		      struct links *links, struct err *e)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts, .retprobe = is_return,
+		    .bpf_cookie = spec->each ? nth : 0);
+	char *plus = strchr(name, '+');
+	struct bpf_link *link;
+
+	opts.offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
+	if (plus)
+		*plus = '\0';
+	link = bpf_program__attach_kprobe_opts(spec->program, name, &opts);
+	if (!link)
+		return kprobe_refused(spec, nth, name, e);
+	links_add(links, link);
+	return 0;
+}
+
+/* The first of the targets that is there, or each. */
 static int kprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
 		      struct err *e)
 {
-	LIBBPF_OPTS(bpf_kprobe_opts, opts, .retprobe = is_return);
-	char name[TARGET_MAX], *plus;
-	struct bpf_link *link;
+	char name[TARGET_MAX];
+	int err;
 
-	fail(e, EINVAL, "kprobe: no function is named");
+	if (spec->each && !*spec->targets)
+		return 0; /* as for uprobes */
+	err = fail(e, EINVAL, "kprobe: no function is named");
 	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
-		plus = strchr(name, '+');
-		opts.offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
-		if (plus)
-			*plus = '\0';
-		link = bpf_program__attach_kprobe_opts(spec->program, name, &opts);
-		if (link) {
-			links_add(links, link);
-			return 0;
-		}
-		if (errno == ENOENT || errno == EADDRNOTAVAIL)
-			fail_as(e, EXIT_KERNEL, ENOENT,
-				"function %s: not in this kernel, or it "
-				"can't be probed",
-				name);
-		else
-			fail(e, errno, "kprobe %s: %s", name, strerror(errno));
+		err = kprobe_one(spec, i, name, is_return, links, e);
+		if (!err != spec->each)
+			break;
 	}
-	return -e->code;
+	return err;
 }
 
 int attach_kprobe(const struct attach_spec *spec, struct links *links, struct err *e)

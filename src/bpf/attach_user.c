@@ -32,33 +32,63 @@ static bool target_split(char *text, char **parts, unsigned count)
 	return true;
 }
 
-/* "BINARY:FUNCTION", "BINARY:FUNCTION+0x10": the first of the targets that is there. */
-static int uprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
-		      struct err *e)
+static int user_refused(const struct attach_spec *spec, unsigned nth, const char *what,
+			const char *binary, struct err *e)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = is_return);
-	char target[TARGET_MAX], *part[2], *plus;
+	int code = errno;
+
+	if (code == ENOENT && spec->each)
+		return fail_as(e, EXIT_USAGE, code, "%s of %s: not found", what, binary);
+	if (nth && code == EOPNOTSUPP)
+		return fail_as(e, EXIT_KERNEL, EINVAL,
+			       "this kernel can't tell several functions apart (it takes 5.15)");
+	return fail(e, code, "%s of %s: %s", what, binary,
+		    code == ENOENT ? "not found" : strerror(code));
+}
+
+/* "BINARY:FUNCTION", "BINARY:FUNCTION+0x10", "BINARY:0x1130". */
+static int uprobe_one(const struct attach_spec *spec, unsigned nth, char *target, bool is_return,
+		      struct links *links, struct err *e)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = is_return,
+		    .bpf_cookie = spec->each ? nth : 0);
+	char *part[2], *plus;
 	struct bpf_link *link;
 	size_t offset;
 
-	fail(e, EINVAL, "uprobe: no BINARY:FUNCTION is named");
-	for (unsigned i = 0; spec_target(spec, i, target, sizeof(target)); i++) {
-		if (!target_split(target, part, 2))
-			return fail(e, EINVAL, "uprobe '%s': not BINARY:FUNCTION", target);
-		plus = strchr(part[1], '+');
-		offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
-		if (plus)
-			*plus = '\0';
+	if (!target_split(target, part, 2))
+		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' is not BINARY:FUNCTION", target);
+	plus = strchr(part[1], '+');
+	offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
+	if (plus)
+		*plus = '\0';
+	if (str_startswith(part[1], "0x"))
+		offset = strtoul(part[1], NULL, 16);
+	else
 		opts.func_name = part[1];
-		link = bpf_program__attach_uprobe_opts(spec->program, -1, part[0], offset, &opts);
-		if (link) {
-			links_add(links, link);
-			return 0;
-		}
-		fail(e, errno, "function %s of %s: %s", part[1], part[0],
-		     errno == ENOENT ? "not found" : strerror(errno));
+	link = bpf_program__attach_uprobe_opts(spec->program, -1, part[0], offset, &opts);
+	if (!link)
+		return user_refused(spec, nth, part[1], part[0], e);
+	links_add(links, link);
+	return 0;
+}
+
+/* The first of the targets that is there, or each. */
+static int uprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
+		      struct err *e)
+{
+	char target[TARGET_MAX];
+	int err;
+
+	if (spec->each && !*spec->targets)
+		return 0; /* the probe REQUIRES them; only `check` goes without */
+	err = fail(e, EINVAL, "uprobe: no BINARY:FUNCTION is named");
+	for (unsigned i = 0; spec_target(spec, i, target, sizeof(target)); i++) {
+		err = uprobe_one(spec, i, target, is_return, links, e);
+		if (!err != spec->each)
+			break;
 	}
-	return -e->code;
+	return err;
 }
 
 int attach_uprobe(const struct attach_spec *spec, struct links *links, struct err *e)
@@ -72,19 +102,37 @@ int attach_uretprobe(const struct attach_spec *spec, struct links *links, struct
 }
 
 /* "BINARY:PROVIDER:NAME" */
-int attach_usdt(const struct attach_spec *spec, struct links *links, struct err *e)
+static int usdt_one(const struct attach_spec *spec, unsigned nth, char *target, struct links *links,
+		    struct err *e)
 {
-	char target[TARGET_MAX], *part[3];
+	LIBBPF_OPTS(bpf_usdt_opts, opts, .usdt_cookie = nth);
 	struct bpf_link *link;
+	char *part[3];
 
-	if (!spec_target(spec, 0, target, sizeof(target)) || !target_split(target, part, 3))
-		return fail(e, EINVAL, "usdt '%s': not BINARY:PROVIDER:NAME", target);
-	link = bpf_program__attach_usdt(spec->program, -1, part[0], part[1], part[2], NULL);
+	if (!target_split(target, part, 3))
+		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' is not BINARY:PROVIDER:NAME", target);
+	link = bpf_program__attach_usdt(spec->program, -1, part[0], part[1], part[2], &opts);
 	if (!link)
-		return fail(e, errno, "usdt %s:%s of %s: %s", part[1], part[2], part[0],
-			    errno == ENOENT ? "not found" : strerror(errno));
+		return user_refused(spec, 0, part[2], part[0], e);
 	links_add(links, link);
 	return 0;
+}
+
+/* The first of the targets, or each. */
+int attach_usdt(const struct attach_spec *spec, struct links *links, struct err *e)
+{
+	char target[TARGET_MAX];
+	int err;
+
+	if (spec->each && !*spec->targets)
+		return 0;
+	err = fail(e, EINVAL, "usdt: no BINARY:PROVIDER:NAME is named");
+	for (unsigned i = 0; spec_target(spec, i, target, sizeof(target)); i++) {
+		err = usdt_one(spec, i, target, links, e);
+		if (!err != spec->each)
+			break;
+	}
+	return err;
 }
 
 /* clang-format off */

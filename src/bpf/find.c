@@ -43,6 +43,13 @@ int find_function(const struct attach_spec *spec, struct err *e)
 {
 	char name[TARGET_MAX];
 
+	/* to be named by a parameter; `check` and `list` have none, and any function will do */
+	if (!*spec->targets && !*spec->rest)
+		return bpf_program__set_attach_target(spec->program, 0, "vfs_read")
+			       ? fail(e, ENOENT, "no function is named")
+			       : 0;
+	if (spec->each && spec_target(spec, 1, name, sizeof(name)))
+		return fail_as(e, EXIT_KERNEL, ENOTSUP, "a trampoline is for one function");
 	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
 		if (!kernel_has_func(name))
 			continue;

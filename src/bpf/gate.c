@@ -16,6 +16,9 @@
 #include "bpf/kernel.h"
 #include "bpf/mounts.h"
 
+/* As sonda/attach.h has them. */
+enum { TARGETS_MAX = 16, TARGET_NAME = 48 };
+
 enum { NEED_MAX = 256 };
 
 static bool has_lsm(const char *name)
@@ -201,10 +204,41 @@ char *program_targets(const struct object *o, const struct program_part *p)
 	return strbuf_take(&out);
 }
 
+/* "malloc" of "libc.so.6:malloc", "python:line" of "/usr/bin/python3:python:line". */
+static const char *target_short(const char *target)
+{
+	const char *slash = strrchr(target, '/'), *colon = strchr(slash ? slash : target, ':');
+
+	return colon ? colon + 1 : target;
+}
+
+int target_names_set(struct object *o, struct err *e)
+{
+	char target[512], names[TARGETS_MAX][TARGET_NAME] = { 0 };
+	struct object_var var;
+	unsigned i;
+
+	if (!object_var_find(o, "sonda_target_names", &var) || var.size != sizeof(names))
+		return 0;
+	vec_for_each(p, &o->programs) {
+		auto_free char *targets = p->each ? program_targets(o, p) : NULL;
+
+		for (i = 0; targets && list_word(targets, i, target, sizeof(target)); i++) {
+			if (i == TARGETS_MAX)
+				return fail_as(e, EXIT_USAGE, E2BIG, "more than %d functions: '%s'",
+					       TARGETS_MAX, targets);
+			str_copy(names[i], sizeof(names[i]), target_short(target));
+		}
+	}
+	return object_var_set(o, var.name, names, sizeof(names), e);
+}
+
 int program_gate(struct object *o, struct program_part *p, unsigned ifindex, struct err *e)
 {
 	auto_free char *targets = program_targets(o, p);
-	const struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also };
+	const struct attach_spec spec = {
+		p->handle, p->rest, targets, ifindex, -1, p->also, p->each
+	};
 	const char *need;
 
 	if (!p->method)

@@ -412,7 +412,7 @@ static bool is_methods_fault(int code)
 static int program_attach(struct object *o, struct program_part *p, unsigned ifindex)
 {
 	auto_free char *targets = program_targets(o, p);
-	struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also };
+	struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also, p->each };
 	struct err why = { 0 };
 
 	if (p->over)
@@ -438,7 +438,7 @@ static int attach_all(struct object *o, const struct load_options *options, stru
 			p->told.state = PROGRAM_USED;
 			continue;
 		}
-		if (geteuid() && is_final(&p->why)) {
+		if (p->why.exit_class == EXIT_USAGE || (geteuid() && is_final(&p->why))) {
 			*e = p->why;
 			return denied(e);
 		}
@@ -490,7 +490,7 @@ int object_load(struct object *o, const struct load_options *options, struct err
 
 	if (o->loaded)
 		return fail(e, EBUSY, "the probe is already loaded");
-	if (object_trim(o, e) < 0)
+	if (target_names_set(o, e) < 0 || object_trim(o, e) < 0)
 		return -e->code;
 	for (int i = 0; code == AGAIN && i < ATTEMPTS_MAX; i++) {
 		code = i ? object_reopen(o, e) : 0;

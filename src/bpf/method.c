@@ -215,8 +215,8 @@ bool list_word(const char *list, unsigned nth, char *word, size_t size)
 	size_t len;
 
 	for (;; list += len) {
-		list += strspn(list, " ");
-		len = strcspn(list, " ");
+		list += strspn(list, " ,");
+		len = strcspn(list, " ,");
 		if (!len)
 			return false;
 		if (!nth--)

@@ -19,6 +19,7 @@ struct program_part {
 	unsigned slot;               /* index */
 	const char *over;            /* OVER: the map an iterator goes through; NULL: none */
 	const char *also;            /* ALSO: further tracepoints; "" */
+	bool each;                   /* EACH: attached to all of its targets */
 	bool runs_by_hand;           /* EVERY, and not an iterator: never attached */
 	struct err why;              /* code 0: not refused */
 	struct bpf_program *handle;
@@ -70,3 +71,5 @@ MUST_USE int program_gate(struct object *o, struct program_part *p, unsigned ifi
 			  struct err *e);
 /* TARGETS with "@name" replaced by the text parameter of that name; free() it. */
 MUST_USE char *program_targets(const struct object *o, const struct program_part *p);
+/* Tells the probe the names of what a program with EACH goes to. Errors: EXIT_USAGE (too many). */
+MUST_USE int target_names_set(struct object *o, struct err *e);

@@ -66,7 +66,12 @@ static void params_lines(struct strbuf *out, const struct declaration *d)
 
 		for (char *c = name; *c; c++)
 			*c = *c == '_' ? '-' : *c;
-		strbuf_appendf(out, "    %-18s %s (default ", name, p->field.doc);
+		strbuf_appendf(out, "    %-18s %s (", name, p->field.doc);
+		if (p->required) {
+			strbuf_appendf(out, "%s, must be given)\n", p->required);
+			continue;
+		}
+		strbuf_puts(out, "default ");
 		param_default(out, p);
 		if (p->has_range)
 			strbuf_appendf(out, ", %lld to %lld", (long long)p->low,

@@ -81,6 +81,7 @@ static void param_row(struct opt *row, const struct param *param)
 	row->name = param_option_name(param->field.name, is_switch && param->initial.boolean);
 	row->type = OPT_CALL;
 	row->metavar = is_switch                    ? NULL
+		       : param->required            ? param->required
 		       : param->type == PARAM_CHARS ? "TEXT"
 		       : param->type == PARAM_FILE  ? "PATH"
 		       : param->field.unit[0]       ? param->field.unit
@@ -107,20 +108,32 @@ struct opt *params_options(struct probe *p, struct opt_set *set)
 	return rows;
 }
 
-int params_ready(const struct probe *p, struct err *e)
+/* What must be given for this parameter and hasn't been; NULL: nothing. */
+static const char *param_lacks(const struct probe *p, const struct param *param)
 {
-	const struct declaration *d = p->decl;
 	static const struct param_file none;
 	struct object_var var;
 
+	if (!object_var_find(p->object, param->field.name, &var))
+		return NULL;
+	if (param->type == PARAM_FILE)
+		return memcmp(var.bytes, &none, sizeof(none)) ? NULL : "PATH";
+	return *(const char *)var.bytes ? NULL : param->required;
+}
+
+int params_ready(const struct probe *p, struct err *e)
+{
+	const struct declaration *d = p->decl;
+
 	for (size_t i = 0; i < d->param_count; i++) {
 		const struct param *param = &d->params[i];
+		const char *expected = param_lacks(p, param);
+		auto_free char *option = NULL;
 
-		if (param->type != PARAM_FILE ||
-		    !object_var_find(p->object, param->field.name, &var) ||
-		    memcmp(var.bytes, &none, sizeof(none)))
+		if (!expected)
 			continue;
-		fail_as(e, EXIT_USAGE, EINVAL, "%s needs --%s PATH", p->name, param->field.name);
+		option = param_option_name(param->field.name, false);
+		fail_as(e, EXIT_USAGE, EINVAL, "%s needs --%s %s", p->name, option, expected);
 		return hint(e, "%s", param->field.doc);
 	}
 	return 0;

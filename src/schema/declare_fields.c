@@ -21,8 +21,8 @@ typedef vec(struct field) fields;
 /* Keys of the JSON object around every row. */
 static const char *const taken_names[] = { "time", "probe" };
 
-static const char *const member_tags[] = { "doc", "kind", "unit", "hide",  "flags",
-					   "key", "as",   "hist", "range", "param" };
+static const char *const member_tags[] = { "doc", "kind", "unit",  "hide",  "flags",   "key",
+					   "as",  "hist", "range", "param", "required" };
 static const char *const units[] = { "ns",    "us",      "ms",      "s",  "bytes",
 				     "pages", "sectors", "percent", "hz", "512B" };
 

@@ -135,6 +135,12 @@ static int param_read(struct declarer *d, const struct object_var *var, struct p
 	if (param_initial(d, var, &made, e) < 0 ||
 	    param_range(types_tag(d->types, var->var, -1, "range", 0), &made, e) < 0)
 		return -e->code;
+	made.required = types_tag(d->types, var->var, -1, "required", 0);
+	if (made.required) {
+		if (made.type != PARAM_CHARS)
+			return fail(e, EINVAL, "REQUIRED is for a text");
+		made.required = arena_strdup(d->arena, made.required);
+	}
 	*p = made;
 	return 0;
 }

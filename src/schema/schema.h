@@ -108,6 +108,7 @@ struct param {
 	bool has_range;
 	int64_t low, high;
 	struct value initial; /* the default */
+	const char *required; /* of a text: what is expected, if it must be given; NULL */
 };
 
 struct metric_table {

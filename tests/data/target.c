@@ -3,9 +3,11 @@
  * What live tests watch: a function, a mark, and a system call that carries numbers.
  *
  *	target work N		calls work(0) ... work(N - 1), each with the mark sonda:step
+ *	target calls N	recurse(N), jumps over three calls of hop(), then measure("one") ... measure("three")
  *	target say		for each line of input, NUMBER and up to three arguments: prctl(2) with them, in
  *				a child of its own if the line begins with 'f'; answers with a line
  */
+#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,51 @@ static int work_often(int count)
 	return sum < 0;
 }
 
+int recurse(int n);
+int hop(int n);
+int measure(const char *text);
+
+static jmp_buf back;
+
+/* The sum of the numbers up to n; keeps its frame until the inner call is over. */
+__attribute__((noinline)) int recurse(int n)
+{
+	volatile int sum = n;
+
+	if (n)
+		sum += recurse(n - 1);
+	return sum;
+}
+
+__attribute__((noinline)) int hop(int n)
+{
+	volatile int kept = n;
+
+	if (n)
+		return hop(n - 1) + kept;
+	if (!kept)
+		longjmp(back, 1);
+	return 0;
+}
+
+/* Its length, or -1 of one with an e. */
+__attribute__((noinline)) int measure(const char *text)
+{
+	return strchr(text, 'e') ? -1 : (int)strlen(text);
+}
+
+static int call_all(int depth)
+{
+	static const char *const texts[] = { "one", "two", "three" };
+	int sum = recurse(depth);
+
+	if (!setjmp(back))
+		sum += hop(2);
+	for (int i = 0; i < 3; i++)
+		sum += measure(texts[i]);
+	return sum < 0;
+}
+
 static void say(const char *line)
 {
 	unsigned long a[5] = { 0 };
@@ -74,6 +121,8 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "work"))
 		return work_often(atoi(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "calls"))
+		return call_all(atoi(argv[2]));
 	while (fgets(line, sizeof(line), stdin)) {
 		say_line(line);
 		puts("said");

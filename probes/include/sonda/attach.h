@@ -18,6 +18,29 @@
 /* Functions to try in order, where the section names none: SEC("?fentry") TARGETS("a b") */
 #define TARGETS(list) TAG("targets " list)
 
+/* With TARGETS: attached to each of them, not to the first that is there; all or nothing. What it was
+ * attached to is told by target_here(ctx), the place in the list from 0, and target_name(to, here). */
+#define EACH TAG("each 1")
+
+#define TARGETS_MAX 16
+#define TARGET_NAME 48 /* bytes, with a NUL */
+
+/* For a probe with EACH: the names in the list, which the loader writes here. */
+#define TARGET_NAMES const volatile char sonda_target_names[TARGETS_MAX][TARGET_NAME] = {}
+#define target_name(to, here)                                                                      \
+	bpf_probe_read_kernel(to, TARGET_NAME,                                                     \
+			      (void *)sonda_target_names[(here) & (TARGETS_MAX - 1)])
+
+/* Before 5.15 there are no cookies: then only one can be in the list. */
+enum bpf_func_id___cookie { BPF_FUNC_get_attach_cookie___cookie = 174 };
+static __always_inline u32 target_here(void *ctx)
+{
+	if (!bpf_core_enum_value_exists(enum bpf_func_id___cookie,
+					BPF_FUNC_get_attach_cookie___cookie))
+		return 0;
+	return bpf_get_attach_cookie(ctx);
+}
+
 /* On SEC("tp/..."): further tracepoints with the same arguments, "syscalls/sys_exit_execveat ...", that
  * the same program is attached to: verified once. They stand or fall together. */
 #define ALSO(list) TAG("also " list)

@@ -41,6 +41,8 @@
 /* PARAM(u32, depth, 4, DOC("levels shown") RANGE(1, 16)): the option --depth. T may be bool, an
  * integer, an enum (its names are the choices) or a char array. */
 #define PARAM(T, name, value, ...) const volatile T name TAG("param 1") __VA_ARGS__ = value
+/* A PARAM_TEXT may be REQUIRED("BINARY:FUNCTION"), which says what is expected. */
+#define REQUIRED(expected) TAG("required " expected)
 #define PARAM_TEXT(name, size, value, ...)                                                         \
 	const volatile char name[size] TAG("param 1") __VA_ARGS__ = value
 

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Calls of functions under way, by thread: what a return needs to know of its beginning. Nested calls
+ * are kept apart, also of one function by itself, and where longjmp(3) went over some of them.
+ *
+ *	f = frame_push(here, sp);	at the entry, if it is wanted; NULL: counted as lost
+ *	f = frame_pop(here, sp);	at the return; NULL: the entry was not wanted, or is lost
+ *	...
+ *	frame_done();			when what `f` points to has been used
+ *
+ * `sp` is the stack pointer, by which frames that were jumped over are known; 0 where there is none.
+ * FRAME_TEXT bytes of text can be kept with each (defined before this file is included).
+ */
+#pragma once
+
+#ifndef FRAME_TEXT
+#define FRAME_TEXT 8
+#endif
+#define FRAMES_DEEP    8
+#define FRAMES_THREADS 4096
+#define FRAME_ARGS     6
+
+/* Bytes by which the stack pointer of a function's first instruction is below that of its return. */
+#if defined(__TARGET_ARCH_x86)
+#define FRAME_PUSHED 8
+#else
+#define FRAME_PUSHED 0
+#endif
+
+struct frame {
+	u64 began_ns;
+	u64 sp;
+	u64 args[FRAME_ARGS];
+	u32 target;
+	u32 pad;
+	char text[FRAME_TEXT];
+};
+struct frames {
+	u32 depth; /* deeper ones than FRAMES_DEEP are counted, but not kept */
+	u32 pad;
+	struct frame at[FRAMES_DEEP];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, FRAMES_THREADS);
+	__type(key, u32); /* thread */
+	__type(value, struct frames);
+} sonda_frames SEC(".maps");
+
+static const struct frames frames_none;
+
+static __always_inline struct frame *frame_push(u32 target, u64 sp)
+{
+	u32 tid = bpf_get_current_pid_tgid(), depth;
+	struct frames *frames = bpf_map_lookup_elem(&sonda_frames, &tid);
+	struct frame *f;
+
+	if (!frames) {
+		bpf_map_update_elem(&sonda_frames, &tid, &frames_none, BPF_NOEXIST);
+		frames = bpf_map_lookup_elem(&sonda_frames, &tid);
+	}
+	if (!frames) {
+		count_lost(LOSS_STATE);
+		return NULL;
+	}
+	depth = frames->depth++;
+	if (depth >= FRAMES_DEEP) {
+		count_lost(LOSS_STATE);
+		return NULL;
+	}
+	f = &frames->at[depth & (FRAMES_DEEP - 1)];
+	f->target = target;
+	f->sp = sp;
+	return f;
+}
+
+/* Frames of calls that will never return: deeper on the stack than the one that does. */
+static __always_inline void frames_unwind(struct frames *frames, u64 sp)
+{
+	for (int i = 0; i < FRAMES_DEEP; i++) {
+		u32 top = frames->depth - 1;
+
+		if (top >= FRAMES_DEEP ||
+		    frames->at[top & (FRAMES_DEEP - 1)].sp + FRAME_PUSHED >= sp)
+			break;
+		frames->depth = top;
+	}
+}
+
+static __always_inline struct frame *frame_pop(u32 target, u64 sp)
+{
+	u32 tid = bpf_get_current_pid_tgid(), depth;
+	struct frames *frames = bpf_map_lookup_elem(&sonda_frames, &tid);
+	struct frame *f;
+
+	if (!frames || !frames->depth)
+		return NULL;
+	if (sp)
+		frames_unwind(frames, sp);
+	depth = frames->depth - 1;
+	if (depth >= FRAMES_DEEP) { /* one that was not kept */
+		frames->depth = depth;
+		return NULL;
+	}
+	f = &frames->at[depth & (FRAMES_DEEP - 1)];
+	if (f->target != target || (sp && f->sp + FRAME_PUSHED != sp))
+		return NULL; /* another's: this one's entry was not wanted */
+	frames->depth = depth;
+	return f;
+}
+
+static __always_inline void frame_done(void)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct frames *frames = bpf_map_lookup_elem(&sonda_frames, &tid);
+
+	if (frames && !frames->depth)
+		bpf_map_delete_elem(&sonda_frames, &tid);
+}

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""kernel.call against what a process knows that it did: vfs_read() and vfs_write() of known sizes, by a
+trampoline and by kprobes; where the kernel has neither it says so."""
+
+import os
+
+from sondatest import *
+
+SIZES = [1, 10, 100, 1000, 4096]
+
+
+def workload():
+    with open("/dev/zero", "rb", buffering=0) as source, open("/dev/null", "wb", buffering=0) as sink:
+        for size in SIZES:
+            sink.write(source.read(size))
+
+
+r = run_sonda("trace", "kernel.call", "--function", "vfs_read", "--", "true")
+if r.code == 4:
+    check("kprobe" in r.stderr and "fentry" in r.stderr, f"each alternative says why: {r.stderr!r}")
+    done()
+
+me = "--pid", os.getpid()
+with Sonda("trace", "kernel.call", "--function", "vfs_read", *me) as s:
+    workload()
+got = [(row["args"][2], row["result"]) for row in s.rows if row["function"] == "vfs_read"]
+check_told([pair for pair in got if pair in [(n, n) for n in SIZES]], [(n, n) for n in SIZES], s.stats, "reads")
+check(all(any("read" in f for f in row["kstack"]) for row in s.rows), f"who called it: {s.rows[:1]}")
+check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
+
+r = run_sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", "--", "true")
+if r.code == 4:
+    check("can't tell several functions apart" in r.stderr, f"5.10 says why: {r.stderr!r}")
+else:
+    with Sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", *me) as s:
+        workload()
+    got = [(row["function"], row["result"]) for row in s.rows]
+    want = [(f, n) for n in SIZES for f in ("vfs_read", "vfs_write")]
+    check_told([g for g in got if g in want], want, s.stats, "two functions by kprobes")
+
+r = run_sonda("top", "kernel.call", "--function", "vfs_write", "--by", "function,comm", "--once", "--", "dd", "if=/dev/zero",
+              "of=/dev/null", "bs=1", "count=500", "status=none")
+calls = sum(row["calls"] for row in r.rows if row.get("comm") == "dd")
+check(500 <= calls + r.stats.get("missed", 0) and calls <= 510, f"counted in the kernel: {calls}")
+
+r = run_sonda("trace", "kernel.call", "--function", "no_such_function", "--", "true")
+check_equal((r.code, "no_such_function" in r.stderr), (2, True), f"a name that isn't there: {r.stderr!r}")
+done()

@@ -11,23 +11,37 @@
 #include "schema/kind.h"
 #include "sink/columns.h"
 
-/* Behind the title of the column sorted by. */
-static const char *sorted_mark(const struct reading *r)
-{
-	if (r->ascii)
-		return r->order.reverse ? "^" : "*";
-	return r->order.reverse ? "\u25b2" : "\u25bc";
-}
+enum { LABEL_COLS = 16, NUMBER_COLS = 8, GAP_COLS = 2 };
+
+/* What a column says of its field. */
+enum form { FORM_LABEL, FORM_RATE, FORM_TOTAL, FORM_P50, FORM_P99, FORM_MAX, FORM_COUNT };
 
 static const struct {
-	const char *suffix;
-	double fraction;
-} shown_percentiles[] = { { "-P50", 0.5 }, { "-P99", 0.99 }, { "-MAX", 1 } };
+	const char *suffix; /* of the title */
+	double fraction;    /* of a percentile */
+	/* On a terminal that is too narrow for all, forms go in this order; 0: stays. */
+	unsigned goes;
+} forms[FORM_COUNT] = {
+	[FORM_LABEL] = { "", 0, 0 },      [FORM_RATE] = { "/S", 0, 0 },
+	[FORM_TOTAL] = { "", 0, 3 },      [FORM_P50] = { "-P50", 0.5, 2 },
+	[FORM_P99] = { "-P99", 0.99, 0 }, [FORM_MAX] = { "-MAX", 1, 1 },
+};
+enum { GOES_LAST = 3 };
 
-enum { SORTED_PERCENTILE = 1 };
+struct shown {
+	const struct field *field;
+	enum form form;
+	size_t nth; /* of the labels, values or histograms */
+	bool sorted;
+	char *title;
+	unsigned cols; /* usual width, for what fits */
+};
 
-struct columns_made {
-	vec(struct table_col) at;
+struct ranking {
+	const struct reading *r;
+	vec(struct shown) columns;
+	struct table *table;
+	struct strbuf cell;
 };
 
 /* Is it the nth column of that sort that the rows are sorted by? */
@@ -43,29 +57,42 @@ static bool is_shown(const struct reading *r, enum fold_what what, size_t nth,
 	return !(f->flags & FIELD_HIDE) || is_sorted(r, what, nth);
 }
 
-static void column_add(struct columns_made *c, const struct field *f, const char *suffix,
-		       bool is_label, const char *mark)
+/* Behind the title of the column sorted by. */
+static const char *sorted_mark(const struct reading *r)
 {
-	auto_free char *title = columns_title(f->name, f);
-	struct table_col *col = vec_add(&c->at);
-	bool right = !is_label || f->kind->right_aligned;
-
-	col->title = xasprintf("%s%s%s", title, suffix, mark);
-	col->align = right ? TABLE_RIGHT : TABLE_LEFT;
-	col->min_cols = is_label && !right ? min(f->kind->min_cols, 16u) : 0;
+	if (r->ascii)
+		return r->order.reverse ? "^" : "*";
+	return r->order.reverse ? "\u25b2" : "\u25bc";
 }
 
-static struct table *ranking_table(const struct reading *r, struct strbuf *out)
+static bool is_left(const struct shown *s)
 {
+	return s->form == FORM_LABEL && !s->field->kind->right_aligned;
+}
+
+static void column_add(struct ranking *k, const struct field *f, enum form form, size_t nth,
+		       bool sorted)
+{
+	auto_free char *name = columns_title(f->name, f);
+	struct shown *s = vec_add(&k->columns);
+
+	s->field = f;
+	s->form = form;
+	s->nth = nth;
+	s->sorted = sorted;
+	s->title = xasprintf("%s%s%s", name, forms[form].suffix, sorted ? sorted_mark(k->r) : "");
+	s->cols = max(utf8_width(s->title, strlen(s->title)),
+		      is_left(s) ? LABEL_COLS : (unsigned)NUMBER_COLS);
+}
+
+static void columns_list(struct ranking *k)
+{
+	const struct reading *r = k->r;
 	const struct fold_columns *c = fold_columns(r->fold);
-	struct columns_made made = { 0 };
-	const char *mark = sorted_mark(r);
-	struct table *t;
 
 	for (size_t i = 0; i < c->label_count; i++)
 		if (!reading_is_told(c, c->labels[i]))
-			column_add(&made, c->labels[i], "", true,
-				   is_sorted(r, FOLD_LABEL, i) ? mark : "");
+			column_add(k, c->labels[i], FORM_LABEL, i, is_sorted(r, FOLD_LABEL, i));
 	for (size_t i = 0; i < c->value_count; i++) {
 		bool sorted = is_sorted(r, FOLD_VALUE, i);
 		bool rate = !(c->values[i]->flags & FIELD_GAUGE);
@@ -73,31 +100,80 @@ static struct table *ranking_table(const struct reading *r, struct strbuf *out)
 		if (!is_shown(r, FOLD_VALUE, i, c->values[i]))
 			continue;
 		if (rate)
-			column_add(&made, c->values[i], "/S", false,
-				   sorted && !r->order.by_total ? mark : "");
-		column_add(&made, c->values[i], "", false,
-			   sorted && (r->order.by_total || !rate) ? mark : "");
+			column_add(k, c->values[i], FORM_RATE, i, sorted && !r->order.by_total);
+		column_add(k, c->values[i], FORM_TOTAL, i, sorted && (r->order.by_total || !rate));
 	}
-	for (size_t i = 0; i < c->hist_count; i++) {
-		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
-			continue;
-		for (size_t k = 0; k < ARRAY_LEN(shown_percentiles); k++)
-			column_add(&made, c->hists[i], shown_percentiles[k].suffix, false,
-				   k == SORTED_PERCENTILE && is_sorted(r, FOLD_HIST, i) ? mark
-											: "");
+	for (size_t i = 0; i < c->hist_count; i++)
+		for (enum form form = FORM_P50; form <= FORM_MAX; form++)
+			if (is_shown(r, FOLD_HIST, i, c->hists[i]))
+				column_add(k, c->hists[i], form, i,
+					   form == FORM_P99 && is_sorted(r, FOLD_HIST, i));
+}
+
+static bool columns_fit(const struct ranking *k)
+{
+	unsigned cols = 0;
+
+	vec_for_each(s, &k->columns)
+		cols += s->cols + GAP_COLS;
+	return !k->r->width_cols || cols <= k->r->width_cols + GAP_COLS;
+}
+
+/* Gauges have nothing but their total; what is sorted by stays. */
+static bool may_go(const struct shown *s, unsigned goes)
+{
+	bool gauge = s->form == FORM_TOTAL && s->field->flags & FIELD_GAUGE;
+
+	return forms[s->form].goes == goes && !s->sorted && !gauge;
+}
+
+static void columns_narrow(struct ranking *k)
+{
+	for (unsigned goes = 1; goes <= GOES_LAST && !columns_fit(k); goes++) {
+		size_t kept = 0;
+
+		for (size_t i = 0; i < k->columns.len; i++) {
+			if (may_go(&k->columns.at[i], goes))
+				free(k->columns.at[i].title);
+			else
+				k->columns.at[kept++] = k->columns.at[i];
+		}
+		k->columns.len = kept;
 	}
-	if (!made.at.len) /* grouped by nothing, and no values */
-		vec_add(&made.at)->title = xstrdup("");
-	t = table_new(made.at.at, made.at.len,
-		      (struct table_style){ .width_cols = r->width_cols,
-					    .settle_rows = 100000,
-					    .colour = r->colour,
-					    .no_header = r->no_header },
-		      out);
-	vec_for_each(col, &made.at)
-		free((char *)(uintptr_t)col->title);
-	vec_done(&made.at);
-	return t;
+}
+
+static void ranking_begin(struct ranking *k, struct strbuf *out)
+{
+	vec(struct table_col) cols = { 0 };
+
+	columns_list(k);
+	columns_narrow(k);
+	vec_for_each(s, &k->columns) {
+		struct table_col *col = vec_add(&cols);
+
+		col->title = s->title;
+		col->align = is_left(s) ? TABLE_LEFT : TABLE_RIGHT;
+		col->min_cols =
+			is_left(s) ? min(s->field->kind->min_cols, (unsigned)LABEL_COLS) : 0;
+	}
+	if (!cols.len) /* grouped by nothing, and no values */
+		vec_add(&cols)->title = "";
+	k->table = table_new(cols.at, cols.len,
+			     (struct table_style){ .width_cols = k->r->width_cols,
+						   .settle_rows = 100000,
+						   .colour = k->r->colour,
+						   .no_header = k->r->no_header },
+			     out);
+	vec_done(&cols);
+}
+
+static void ranking_end(struct ranking *k)
+{
+	vec_for_each(s, &k->columns)
+		free(s->title);
+	vec_done(&k->columns);
+	table_free(k->table);
+	strbuf_done(&k->cell);
 }
 
 /* So many in the interval, for a second: "12.5k", "1.2 MiB", "340 ms". */
@@ -120,76 +196,66 @@ static void rate_form(const struct field *f, uint64_t delta, uint64_t interval_n
 	}
 }
 
-static void cell_form(struct table *t, struct strbuf *cell, enum term_style style)
+/* Forms the cell and says in which style. */
+static enum term_style value_form(struct ranking *k, const struct shown *s,
+				  const struct fold_row *row)
 {
-	table_cell(t, style, strbuf_str(cell), cell->len);
-	strbuf_reset(cell);
+	const struct reading *r = k->r;
+	uint64_t added;
+
+	if (s->form == FORM_RATE) {
+		added = (r->whole ? row->totals : row->deltas)[s->nth];
+		rate_form(s->field, added, reading_span_ns(r), &k->cell);
+		return added ? TERM_BOLD : TERM_DIM;
+	}
+	if (s->form == FORM_TOTAL)
+		value_text_form(&k->cell, s->field, value_u64(row->totals[s->nth]));
+	else
+		reading_percentile(r, s->field, reading_slots(r, row, s->nth),
+				   forms[s->form].fraction, &k->cell);
+	return TERM_PLAIN;
 }
 
-static void ranking_labels(const struct reading *r, const struct fold_row *row, const char *name,
-			   struct table *t, struct strbuf *cell)
+static enum term_style label_form(struct ranking *k, const struct shown *s,
+				  const struct fold_row *row)
 {
-	const struct fold_columns *c = fold_columns(r->fold);
-
-	for (size_t i = 0; i < c->label_count; i++) {
-		if (reading_is_told(c, c->labels[i]))
-			continue;
-		if (name)
-			strbuf_puts(cell, name);
-		else
-			reading_label(c, row, i, cell);
-		cell_form(t, cell,
-			  name || row->labels[i].type == VALUE_NONE ? TERM_DIM : TERM_PLAIN);
-		name = name ? "" : NULL;
-	}
+	reading_label(fold_columns(k->r->fold), row, s->nth, &k->cell);
+	return row->labels[s->nth].type == VALUE_NONE ? TERM_DIM : TERM_PLAIN;
 }
 
-/* `name`: of a row that is no group: "other", "total"; else NULL. */
-static void ranking_row(const struct reading *r, const struct fold_row *row, const char *name,
-			struct table *t, struct strbuf *cell)
+/* `name`: in the first column of a row that is no group: "other", "total"; else NULL. */
+static void ranking_row(struct ranking *k, const struct fold_row *row, const char *name)
 {
-	const struct fold_columns *c = fold_columns(r->fold);
-	const uint64_t *added = r->whole ? row->totals : row->deltas;
+	vec_for_each(s, &k->columns) {
+		enum term_style style = TERM_DIM;
 
-	ranking_labels(r, row, name, t, cell);
-	for (size_t i = 0; i < c->value_count; i++) {
-		const struct field *f = c->values[i];
-
-		if (!is_shown(r, FOLD_VALUE, i, f))
-			continue;
-		if (!(f->flags & FIELD_GAUGE)) {
-			rate_form(f, added[i], reading_span_ns(r), cell);
-			cell_form(t, cell, added[i] ? TERM_BOLD : TERM_DIM);
-		}
-		value_text_form(cell, f, value_u64(row->totals[i]));
-		cell_form(t, cell, TERM_PLAIN);
+		strbuf_reset(&k->cell);
+		if (s->form != FORM_LABEL)
+			style = value_form(k, s, row);
+		else if (!name)
+			style = label_form(k, s, row);
+		else if (s == k->columns.at)
+			strbuf_puts(&k->cell, name);
+		table_cell(k->table, style, strbuf_str(&k->cell), k->cell.len);
 	}
-	for (size_t i = 0; i < c->hist_count; i++) {
-		if (!is_shown(r, FOLD_HIST, i, c->hists[i]))
-			continue;
-		for (size_t k = 0; k < ARRAY_LEN(shown_percentiles); k++) {
-			reading_percentile(r, c->hists[i], reading_slots(r, row, i),
-					   shown_percentiles[k].fraction, cell);
-			cell_form(t, cell, TERM_PLAIN);
-		}
-	}
-	table_row_end(t);
+	table_row_end(k->table);
 }
 
 void reading_ranking(const struct reading *r, struct strbuf *out)
 {
-	auto_done(strbuf) cell = { 0 };
-	auto_ptr(table) t = ranking_table(r, out);
+	struct ranking k = { .r = r };
 	size_t count, left_out;
 	const struct fold_row *rows = fold_sorted(r->fold, &r->order, &count, &left_out);
 
+	ranking_begin(&k, out);
 	if (!r->no_header)
 		reading_title(r, out);
 	for (size_t i = 0; i < count; i++)
-		ranking_row(r, &rows[i], rows[i].is_other ? "other" : NULL, t, &cell);
+		ranking_row(&k, &rows[i], rows[i].is_other ? "other" : NULL);
 	if (count > 1 && fold_columns(r->fold)->label_count)
-		ranking_row(r, fold_total(r->fold, &r->order), "total", t, &cell);
-	table_settle(t);
+		ranking_row(&k, fold_total(r->fold, &r->order), "total");
+	table_settle(k.table);
+	ranking_end(&k);
 	if (left_out)
 		strbuf_appendf(out, "... %zu more (--limit)\n", left_out);
 }

@@ -295,3 +295,25 @@ TEST(ascii)
 	CHECK_HAS(strbuf_str(&out), "<=256 ns");
 	CHECK_HAS(strbuf_str(&out), "########################################\n");
 }
+
+/* Where not all fits, the most telling columns stay. */
+TEST(narrow)
+{
+	static const char *const by[] = { "comm" };
+	auto_ptr(fold) f = fold_make(by, 1);
+	auto_done(strbuf) out = { 0 };
+	struct wall wall;
+	struct reading r = reading_of(f, &wall);
+
+	read_twice(f);
+	r.width_cols = 80;
+	reading_ranking(&r, &out);
+	CHECK_HAS(strbuf_str(&out),
+		  "COMM             OPENS/S\u25bc  OPENS  BYTES/S    BYTES  LEVEL  TOOK-P99\n");
+	strbuf_reset(&out);
+	r.width_cols = 60;
+	r.order.by_total = true; /* what is sorted by stays */
+	reading_ranking(&r, &out);
+	CHECK_HAS(strbuf_str(&out),
+		  "COMM             OPENS/S  OPENS\u25bc  BYTES/S  LEVEL  TOOK-P99\n");
+}

@@ -125,7 +125,9 @@ def terminal():
     t.wait("\033[H", 2)
     t.press("q")
     t.ends(0)
-    check(max(map(len, re.sub(r"\033\[[^A-Za-z]*[A-Za-z]", "", t.out).split("\r\n"))) <= 100, "no line is wider")
+    lines = re.sub(r"\033\[[^A-Za-z]*[A-Za-z]", "", t.out).split("\r\n")
+    check(max(len(line) for line in lines if not line.startswith("sonda: ")) <= 100, "no line is wider")
+    check(lines[-4:] and any("OPENS/S" in line and len(line) <= 60 for line in lines), "the narrow screen is drawn")
     for sig in signal.SIGINT, signal.SIGTERM:
         t = Terminal(*args)
         t.wait("OPENS/S▼")

@@ -29,6 +29,7 @@ static const struct topic topics[] = {
 	  "pid,ppid,user,state,threads,fds,rss_bytes,swap_bytes,cpu_ns,start_ns,unit,comm,args" },
 	{ "file", "fs.handle", NULL },
 	{ "socket", "net.socket", NULL },
+	{ "bpf", "kernel.bpf", NULL },
 };
 
 struct show {
@@ -304,8 +305,8 @@ static int show_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_show = {
 	.name = "show",
-	.synopsis = "[process|file|socket|PROBE] [FILTERS] [OPTIONS]",
-	.help = "snapshots: processes, open files, sockets",
+	.synopsis = "[process|file|socket|bpf|PROBE] [FILTERS] [OPTIONS]",
+	.help = "snapshots: processes, open files, sockets, BPF programs",
 	.text = "Shows what is now: the rows of the probe's iterators, once, in the same formats as events and\n"
 		"with the same conditions and fields. Without a word it lists what can be shown. Where the kernel\n"
 		"has no iterators, or they are not permitted, /proc is read instead and stderr says what that\n"
@@ -315,6 +316,7 @@ const struct command command_show = {
 		"sonda show file --where 'deleted == true' --sort size\twho holds deleted files\n"
 		"sonda show file --where \"path ~ '/var/log/**'\"\twho has a log open\n"
 		"sonda show socket --where 'state == listen'\twho listens where\n"
+		"sonda show bpf --sort memory\twhose BPF maps and programs take memory\n"
 		"sonda show socket --where 'retransmits > 0' --sort rtt -o json\tbad connections\n",
 	.cfg_size = sizeof(struct show),
 	.init = show_init,

@@ -61,6 +61,23 @@ static bool shows_processes(const struct watch *w, bool record)
 	       (record || (!str_eq(format, "text") && !str_eq(format, "null")));
 }
 
+/* Probes that only tell what is, or only count, have nothing to watch. */
+static int events_check(const struct session *s, struct err *e)
+{
+	vec_for_each(w, &s->probes) {
+		const struct declaration *d = w->probe->decl;
+
+		if (d->event_count)
+			continue;
+		fail_as(e, EXIT_USAGE, EINVAL, "%s has no events", d->name);
+		return hint(e,
+			    d->row_count ? "sonda show %s shows its snapshots"
+					 : "sonda top %s shows its tables",
+			    d->name);
+	}
+	return 0;
+}
+
 int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_ops *sink,
 	      const char *path, struct err *e)
 {
@@ -69,7 +86,8 @@ int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_op
 
 	if (rest->has_dashes && !rest->after_count)
 		return fail_as(e, EXIT_USAGE, EINVAL, "a COMMAND is expected after --");
-	if (rest->has_dashes)
+	err = events_check(&w->session, e);
+	if (!err && rest->has_dashes)
 		err = session_command(&w->session, rest->after, e);
 	w->session.wants_processes = shows_processes(w, sink != NULL);
 	if (!err)

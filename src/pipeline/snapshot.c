@@ -83,7 +83,7 @@ int snapshot_load(struct snapshot *s, struct err *e)
 	const struct proc_source *proc = proc_source_find(name);
 	int err;
 
-	if (proc && proc_is_forced()) {
+	if (proc && (proc->always || proc_is_forced())) {
 		s->proc = proc;
 		return 0;
 	}

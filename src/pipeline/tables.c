@@ -39,7 +39,10 @@ int tables_find(const struct declaration *d, const char *name, const struct metr
 
 	if (!d->table_count) {
 		fail_as(e, EXIT_USAGE, EINVAL, "%s has no metric tables", d->name);
-		return hint(e, "sonda trace %s shows its events", d->name);
+		return hint(e,
+			    d->event_count ? "sonda trace %s shows its events"
+					   : "sonda show %s shows its snapshots",
+			    d->name);
 	}
 	for (size_t i = 0; i < d->table_count; i++)
 		if (!name || str_eq(d->tables[i].name, name)) {

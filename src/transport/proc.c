@@ -15,8 +15,8 @@
 
 #define PF_KTHREAD 0x00200000
 
-static const struct proc_source *const sources[] = { &proc_processes, &proc_handles,
-						     &proc_sockets };
+static const struct proc_source *const sources[] = { &proc_processes, &proc_handles, &proc_sockets,
+						     &proc_bpf };
 
 const struct proc_source *proc_source_find(const char *probe)
 {

@@ -19,6 +19,7 @@ typedef int proc_fn(const void *bytes, uint32_t size, void *ctx);
 struct proc_source {
 	const char *probe;   /* "process.list" */
 	const char *without; /* what it can't tell */
+	bool always;         /* it tells all there is: the probe has no iterators */
 	/* Errors: of reading /proc; what `fn` returned. */
 	int (*read)(const struct schema *schema, proc_fn *fn, void *ctx, struct err *e);
 };
@@ -28,4 +29,4 @@ MUST_USE const struct proc_source *proc_source_find(const char *probe);
 /* The environment (SONDA_SNAPSHOT=proc) asks for /proc even where iterators would run. */
 MUST_USE bool proc_is_forced(void);
 
-extern const struct proc_source proc_processes, proc_handles, proc_sockets;
+extern const struct proc_source proc_processes, proc_handles, proc_sockets, proc_bpf;

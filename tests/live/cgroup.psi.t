@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""cgroup.psi: pressure of each cgroup.
+
+Truth: the cgroup's cpu.pressure and /proc/pressure/cpu.
+"""
+
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+from workers import *
+
+
+def totals(path):
+    """{"some": ns, "full": ns} of a file of pressure. Reading it brings the kernel's totals up to date."""
+    return {m[1]: 1000 * int(m[2]) for m in re.finditer(r"(some|full) .*total=(\d+)", open(path).read())}
+
+
+try:
+    totals("/proc/pressure/cpu")
+except OSError as e:
+    skip(f"pressure is not on in this kernel: {e}")
+
+with Group() as group, Workers(4) as ws:
+    file = f"{group.path}/cpu.pressure"
+    cgroup = os.stat(group.path).st_ino
+    root = os.stat(group.root).st_ino
+    for w in ws:
+        group.add(w.pid)
+    with Sonda("trace", "cgroup.psi", "--percent", "20") as s, \
+            Sonda("top", "cgroup.psi", "--interval", "1h") as table:
+        before, machine = totals(file), totals("/proc/pressure/cpu")
+        rose = lambda r: r["cgroup"] == cgroup and r["resource"] == "cpu" and r["change"] == "rose"
+        # until it is told: the kernel takes its time, two seconds, and sonda one
+        begin(ws, "burn", 60, cpu=0)
+        seen = s.wait_row(rose, timeout=30)
+        for w in ws:
+            os.kill(w.pid, 19)
+        truth = {k: n - before[k] for k, n in totals(file).items()}
+        whole = totals("/proc/pressure/cpu")["some"] - machine["some"]
+        fell = s.wait_row(lambda r: rose(dict(r, change="rose")) and r["change"] == "fell", timeout=20)
+check(seen and seen["some_percent"] >= 20, f"it rises: {seen}")
+check(fell and fell["some_percent"] < 20, f"it falls: {fell}")
+check(all((r["some_percent"] >= 20) == (r["change"] == "rose") for r in s.rows), "above and below")
+rows = {(r["cgroup"], r["resource"]): r for r in table.rows}
+row = rows[cgroup, "cpu"]
+check(truth["some"] > 100e6, f"four on one CPU wait: {truth}")
+check(0.95 * truth["some"] <= row["some_ns"] <= 1.05 * truth["some"] + 50e6,
+      f"{row['some_ns']} ns, cpu.pressure says {truth['some']}")
+if "full" in truth:
+    check(abs(row["full_ns"] - truth["full"]) <= 0.05 * truth["full"] + 50e6, f"{row['full_ns']}, {truth['full']}")
+if (root, "cpu") in rows:
+    check(rows[root, "cpu"]["some_ns"] >= 0.9 * whole, f"the machine: {rows[root, 'cpu']['some_ns']}, {whole}")
+done()

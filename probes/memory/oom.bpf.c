@@ -207,22 +207,16 @@ static __noinline int count_kill(struct task_struct *task, enum oom_why why, u64
 	return 0;
 }
 
-static __always_inline u64 resident_bytes(struct mm_struct *mm)
-{
-	return mm_bytes(mm, MM_COUNTER_ANON, true) + mm_bytes(mm, MM_COUNTER_FILE, true) +
-	       mm_bytes(mm, MM_COUNTER_SHMEM, true);
-}
-
 static __always_inline void describe_victim(struct oom *e, struct task_struct *task,
 					    struct mm_struct *mm)
 {
 	struct signal_struct___oom *signal = (void *)task_signal(task);
 
-	e->anon_bytes = mm_bytes(mm, MM_COUNTER_ANON, true);
-	e->file_bytes = mm_bytes(mm, MM_COUNTER_FILE, true);
-	e->shmem_bytes = mm_bytes(mm, MM_COUNTER_SHMEM, true);
+	e->anon_bytes = mm_counter_bytes(mm, MM_COUNTER_ANON, true);
+	e->file_bytes = mm_counter_bytes(mm, MM_COUNTER_FILE, true);
+	e->shmem_bytes = mm_counter_bytes(mm, MM_COUNTER_SHMEM, true);
 	e->rss_bytes = e->anon_bytes + e->file_bytes + e->shmem_bytes;
-	e->swap_bytes = mm_bytes(mm, MM_COUNTER_SWAP, true);
+	e->swap_bytes = mm_counter_bytes(mm, MM_COUNTER_SWAP, true);
 	e->pgtables_bytes = mm_pgtables_bytes(mm);
 	e->virtual_bytes = mm_virtual_bytes(mm);
 	e->oom_score_adj = BPF_CORE_READ(signal, oom_score_adj);
@@ -247,7 +241,7 @@ SEC("tp_btf/mark_victim") NEED("tpargs mark_victim 2")
 int BPF_PROG(victim_marked, struct task_struct *task)
 {
 	u32 thread = bpf_get_current_pid_tgid(), pid = BPF_CORE_READ(task, tgid);
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct mm_struct *mm = task->mm;
 	struct decision *told = bpf_map_lookup_elem(&decisions, &thread);
 	struct decision d = { .order = -1 };
 	struct victim victim = {};
@@ -260,7 +254,10 @@ int BPF_PROG(victim_marked, struct task_struct *task)
 	else
 		conclude(task, &d);
 	if (tables_wanted())
-		count_kill(task, d.why, resident_bytes(mm));
+		count_kill(task, d.why,
+			   mm_counter_bytes(mm, MM_COUNTER_ANON, true) +
+				   mm_counter_bytes(mm, MM_COUNTER_FILE, true) +
+				   mm_counter_bytes(mm, MM_COUNTER_SHMEM, true));
 	if (!events_wanted())
 		return 0;
 	victim.at_ns = bpf_ktime_get_ns();

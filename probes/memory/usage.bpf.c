@@ -193,10 +193,16 @@ static __noinline int tell_process(void *ctx, struct task_struct *task, struct k
 	return 0;
 }
 
-static __noinline struct known *known_of(u32 pid, struct task_struct *task, u64 bytes)
+static __always_inline bool values_same(const struct usage_values *a, const struct usage_values *b)
+{
+	return a->anon_bytes == b->anon_bytes && a->file_bytes == b->file_bytes &&
+	       a->shmem_bytes == b->shmem_bytes && a->swap_bytes == b->swap_bytes &&
+	       a->processes == b->processes;
+}
+
+static __noinline struct known *known_of(u32 pid, u64 start_ns, u64 bytes)
 {
 	struct known *k = bpf_map_lookup_elem(&known, &pid);
-	u64 start_ns = task_start_ns(task);
 
 	if (k && k->start_ns == start_ns)
 		return k;
@@ -224,22 +230,26 @@ AT_START EVERY(1000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
 	mm = task->mm;
 	if (!mm || task->tgid == sonda_conf.self || (sonda_conf.sets_on && !task_in_filters(task)))
 		return 0;
-	now.anon_bytes = mm_bytes(mm, MM_COUNTER_ANON, exact);
-	now.file_bytes = mm_bytes(mm, MM_COUNTER_FILE, exact);
-	now.shmem_bytes = mm_bytes(mm, MM_COUNTER_SHMEM, exact);
-	now.swap_bytes = mm_bytes(mm, MM_COUNTER_SWAP, exact);
+	now.anon_bytes = mm_counter_bytes(mm, MM_COUNTER_ANON, exact);
+	now.file_bytes = mm_counter_bytes(mm, MM_COUNTER_FILE, exact);
+	now.shmem_bytes = mm_counter_bytes(mm, MM_COUNTER_SHMEM, exact);
+	now.swap_bytes = mm_counter_bytes(mm, MM_COUNTER_SWAP, exact);
 	now.rss_bytes = now.anon_bytes + now.file_bytes + now.shmem_bytes;
-	k = known_of(task->tgid, task, footprint(&now));
+	k = known_of(task->tgid, task->start_boottime, footprint(&now));
 	if (!k)
 		return 0;
 	if (footprint(&now) > k->first_bytes)
 		now.growth_bytes = footprint(&now) - k->first_bytes;
 	if (k->gave.processes && footprint(&now) > footprint(&k->gave))
 		now.grown_bytes = footprint(&now) - footprint(&k->gave);
+	if (values_same(&now, &k->gave)) /* most rest */
+		return 0;
 	if (events_wanted())
 		tell_process(ctx, task, k, &now);
 	if (tables_wanted())
 		count_process(task, k, &now);
+	else
+		k->gave = now;
 	return 0;
 }
 

@@ -106,35 +106,38 @@ __noinline s64 mm_pages_of_cpus(u64 counters, u32 first)
 	return sum;
 }
 
-/* A counter, roughly; `exact` adds up what CPUs have of it, where it is spread over them. */
-static __noinline u64 mm_pages(struct mm_struct *mm, enum mm_counter nth, bool exact)
+/* All that CPUs have of the counter `nth`. */
+static __noinline s64 mm_pages_of_all_cpus(struct mm_struct *mm, u32 nth)
 {
 	struct mm_struct___counters *counters = (void *)mm;
 	struct percpu_counter *spread;
-	s64 pages;
+	s64 sum = 0;
 	u64 shares;
 
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		struct mm_struct___pre62 *old = (void *)mm;
-
-		bpf_probe_read_kernel(&pages, sizeof(pages),
-				      (void *)old + bpf_core_field_offset(old->rss_stat) +
-					      nth * sizeof(pages));
-	} else {
-		spread = (void *)counters + bpf_core_field_offset(counters->rss_stat) +
-			 nth * bpf_core_type_size(struct percpu_counter);
-		pages = BPF_CORE_READ(spread, count);
-		shares = (u64)BPF_CORE_READ(spread, counters);
-		for (u32 i = 0; exact && i < MM_ROUNDS && percpu_offset(i * MM_CPUS); i++)
-			pages += mm_pages_of_cpus(shares, i * MM_CPUS);
-	}
-	return pages > 0 ? pages : 0;
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		return 0;
+	spread = (void *)counters + bpf_core_field_offset(counters->rss_stat) +
+		 nth * bpf_core_type_size(struct percpu_counter);
+	shares = (u64)BPF_CORE_READ(spread, counters);
+	for (u32 i = 0; i < MM_ROUNDS && percpu_offset(i * MM_CPUS); i++)
+		sum += mm_pages_of_cpus(shares, i * MM_CPUS);
+	return sum;
 }
 
-static __always_inline u64 mm_bytes(struct mm_struct *mm, enum mm_counter nth, bool exact)
-{
-	return mm_pages(mm, nth, exact) * page_size();
-}
+/* A counter less what CPUs have of it. Only for an mm that the verifier knows to be one, as a member of
+ * the task that a tp_btf or iterator program is given: then it is a plain load. */
+#define mm_pages_handed_in(mm, nth)                                                \
+	(bpf_core_type_exists(struct mm_rss_stat)                                  \
+		 ? ((struct mm_struct___pre62 *)(mm))->rss_stat.count[nth].counter \
+		 : ((struct mm_struct___counters *)(mm))->rss_stat[nth].count)
+
+#define mm_counter_bytes(mm, nth, exact)                          \
+	({                                                        \
+		s64 counted = mm_pages_handed_in(mm, nth);        \
+		if (exact)                                        \
+			counted += mm_pages_of_all_cpus(mm, nth); \
+		(u64)(counted > 0 ? counted : 0) * page_size();   \
+	})
 
 static __always_inline u64 mm_pgtables_bytes(struct mm_struct *mm)
 {

@@ -194,7 +194,7 @@ static int samples_add(const struct attach_spec *spec, struct perf_event_attr *a
 	return links->len > before ? 0 : fail(e, ENODEV, "no CPU to sample");
 }
 
-/* "EVENT:HZ", "cpu-clock:99": so many samples a second on each CPU. */
+/* "EVENT:HZ", "cpu-clock:99": so many samples a second on each CPU. "EVENT:each": every single one. */
 int attach_perf_event(const struct attach_spec *spec, struct links *links, struct err *e)
 {
 	struct perf_event_attr attr = { .size = sizeof(attr), .freq = 1 };
@@ -205,6 +205,11 @@ int attach_perf_event(const struct attach_spec *spec, struct links *links, struc
 	if (!target_split(target, part, 2) || sampler_find(part[0], &attr) < 0)
 		return fail(e, EINVAL, "perf_event '%s': not EVENT:HZ, such as cpu-clock:99",
 			    target);
+	if (str_eq(part[1], "each")) {
+		attr.freq = 0;
+		attr.sample_period = 1;
+		return samples_add(spec, &attr, part[0], links, e);
+	}
 	attr.sample_freq = strtoull(part[1], NULL, 10);
 	if (!attr.sample_freq)
 		return fail(e, EINVAL, "perf_event: '%s' samples a second", part[1]);

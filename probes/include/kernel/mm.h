@@ -124,19 +124,30 @@ static __noinline s64 mm_pages_of_all_cpus(struct mm_struct *mm, u32 nth)
 	return sum;
 }
 
-/* A counter less what CPUs have of it. Only for an mm that the verifier knows to be one, as a member of
- * the task that a tp_btf or iterator program is given: then it is a plain load. */
-#define mm_pages_handed_in(mm, nth)                                                \
-	(bpf_core_type_exists(struct mm_rss_stat)                                  \
-		 ? ((struct mm_struct___pre62 *)(mm))->rss_stat.count[nth].counter \
-		 : ((struct mm_struct___counters *)(mm))->rss_stat[nth].count)
+/* 5.10 refuses plain loads of it. */
+static __always_inline s64 mm_pages_pre62(struct mm_struct *mm, u32 nth)
+{
+	struct mm_struct___pre62 *old = (void *)mm;
+	s64 pages = 0;
 
-#define mm_counter_bytes(mm, nth, exact)                          \
-	({                                                        \
-		s64 counted = mm_pages_handed_in(mm, nth);        \
-		if (exact)                                        \
-			counted += mm_pages_of_all_cpus(mm, nth); \
-		(u64)(counted > 0 ? counted : 0) * page_size();   \
+	bpf_probe_read_kernel(&pages, sizeof(pages),
+			      (void *)old + bpf_core_field_offset(old->rss_stat) +
+				      nth * sizeof(pages));
+	return pages;
+}
+
+/* A counter, roughly; `exact`: with what CPUs have of it. Only for an mm that the verifier knows to be
+ * one, as a member of the task that a tp_btf or iterator program is given: then it is a plain load. */
+#define mm_counter_bytes(mm, nth, exact)                                                      \
+	({                                                                                    \
+		s64 counted;                                                                  \
+		if (bpf_core_type_exists(struct mm_rss_stat))                                 \
+			counted = mm_pages_pre62(mm, nth);                                    \
+		else                                                                          \
+			counted = ((struct mm_struct___counters *)(mm))->rss_stat[nth].count; \
+		if (exact)                                                                    \
+			counted += mm_pages_of_all_cpus(mm, nth);                             \
+		(u64)(counted > 0 ? counted : 0) * page_size();                               \
 	})
 
 static __always_inline u64 mm_pgtables_bytes(struct mm_struct *mm)

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The page cache: what is asked of it, what had to be brought in, what was dropped, what became dirty.
+ * All in whole pages, so that a file that is read for the first time has as much added as was asked,
+ * and nothing the second time: what was found there is what was asked less what was added.
+ */
+#include "sonda.bpf.h"
+
+#include "sonda/dirtied.h"
+#include "sonda/file_name.h"
+
+PROBE(cache, "memory", "The page cache: asked of it, brought in, dropped, made dirty, by process and file");
+FILTERS("task");
+
+struct cache_labels {
+	char comm[16] KIND("comm") DOC("command name of the thread; of dropped pages, the one that dropped them");
+	char path[FILE_NAME_MAX] KIND("path")
+		DOC("file; [device]: what the file system itself keeps on it; empty: deleted");
+	u64 inode KIND("inode") HIDE DOC("inode of the file");
+	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
+	u32 pid KIND("pid") HIDE DOC("process");
+	u32 device KIND("device") HIDE DOC("device of the file system");
+};
+struct cache_values {
+	u64 asked_bytes COUNTER UNIT("bytes")
+		DOC("pages that reads, and faults of mappings that found no page mapped, asked for");
+	u64 added_bytes COUNTER UNIT("bytes")
+		DOC("pages brought in: read from the disk, also ahead, or new for a write");
+	u64 dropped_bytes COUNTER UNIT("bytes") DOC("pages that left: for want of memory, or with the file");
+	u64 dirtied_bytes COUNTER UNIT("bytes") DOC("clean pages that a write changed");
+};
+METRICS_PERCPU(cache, struct cache_labels, struct cache_values, 8192, "Page cache");
+
+enum cache_what { CACHE_ASKED, CACHE_ADDED, CACHE_DROPPED, CACHE_DIRTIED, CACHE_COUNT };
+
+/* A block device's own pages hold the metadata of its file system. */
+static __always_inline bool is_metadata(struct inode *inode)
+{
+	return inode_type(inode) == FILE_TYPE_BLOCK;
+}
+
+static __noinline int count_pages(struct inode *inode, struct file_name *name, enum cache_what what,
+				  u64 bytes)
+{
+	struct cache_labels key = {};
+	u64 *row;
+
+	if (!inode)
+		return 0;
+	if (label(cache, 0))
+		bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (label(cache, 1) && is_metadata(inode))
+		__builtin_memcpy(key.path, "[device]", 8);
+	if (label(cache, 1))
+		file_name_label(key.path, name);
+	if (label(cache, 2))
+		key.inode = BPF_CORE_READ(inode, i_ino);
+	if (label(cache, 3))
+		key.cgroup = task_cgroup_id(current_task());
+	if (label(cache, 4))
+		key.pid = bpf_get_current_pid_tgid() >> 32;
+	if (label(cache, 5))
+		key.device = is_metadata(inode) ? BPF_CORE_READ(inode, i_rdev)
+						: BPF_CORE_READ(inode, i_sb, s_dev);
+	row = row_of(cache, &key);
+	if (row && what < CACHE_COUNT)
+		add(row[what], bytes);
+	return 0;
+}
+
+static __noinline int pages_counted(struct inode *inode, enum cache_what what, u64 bytes)
+{
+	struct file_name *name = NULL;
+
+	if (!inode || !bytes || !tables_wanted() || !wanted())
+		return 0;
+	if (label(cache, 1) && !is_metadata(inode))
+		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	return count_pages(inode, name, what, bytes);
+}
+
+static __noinline int page_dirtied(struct inode *inode, u64 bytes)
+{
+	return pages_counted(inode, CACHE_DIRTIED, bytes);
+}
+DIRTIED()
+
+#define FOLIO NEED("type folio")
+
+ALT(added, 1) FOLIO SEC("?tp_btf/mm_filemap_add_to_page_cache")
+int BPF_PROG(folio_added, struct folio *folio)
+{
+	return pages_counted(folio->mapping->host, CACHE_ADDED, folio_bytes(folio));
+}
+
+ALT(added, 1) SEC("?tp_btf/mm_filemap_delete_from_page_cache")
+int BPF_PROG(folio_dropped, struct folio *folio)
+{
+	return pages_counted(folio->mapping->host, CACHE_DROPPED, folio_bytes(folio));
+}
+
+/* folios came in 5.16 */
+ALT(added, 2) SEC("?tp_btf/mm_filemap_add_to_page_cache")
+int BPF_PROG(page_added_pre516, struct page *page)
+{
+	return pages_counted(page_inode(page), CACHE_ADDED, page_size());
+}
+
+ALT(added, 2) SEC("?tp_btf/mm_filemap_delete_from_page_cache")
+int BPF_PROG(page_dropped_pre516, struct page *page)
+{
+	return pages_counted(page_inode(page), CACHE_DROPPED, page_size());
+}
+
+/* What a thread last asked for: a large read asks in several steps, each time for all that is left. */
+struct asked {
+	u64 mapping;
+	u64 first;
+	u64 last;
+	u64 thread;
+};
+#define ASKED_PLACES 16384
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, ASKED_PLACES);
+	__type(key, u32);
+	__type(value, struct asked);
+} asked_last SEC(".maps");
+
+static __noinline bool asked_before(struct address_space *mapping, u64 first, u64 last)
+{
+	u64 thread = bpf_get_current_pid_tgid();
+	u32 place = thread & (ASKED_PLACES - 1);
+	struct asked *a = bpf_map_lookup_elem(&asked_last, &place);
+	bool before;
+
+	if (!a)
+		return false;
+	before = a->thread == thread && a->mapping == (u64)mapping && a->last == last &&
+		 first > a->first && first <= last;
+	a->thread = thread;
+	a->mapping = (u64)mapping;
+	a->first = first;
+	a->last = last;
+	return before;
+}
+
+/* The pages from `first` to `last` were asked for, as far as the file goes. */
+static __noinline int pages_asked(struct address_space *mapping, u64 first, u64 last)
+{
+	struct inode *inode = BPF_CORE_READ(mapping, host);
+	u64 pages = (BPF_CORE_READ(inode, i_size) + page_size() - 1) / page_size();
+
+	if (asked_before(mapping, first, last) || first >= pages)
+		return 0;
+	if (last >= pages)
+		last = pages - 1;
+	return pages_counted(inode, CACHE_ASKED, (last - first + 1) * page_size());
+}
+
+#define ASKED(rank)                                                                                \
+	ALT(asked, rank)                                                                           \
+	OPTIONAL("what was asked of the cache: only what was brought in, dropped and made dirty")
+
+ASKED(1) SEC("?tp_btf/mm_filemap_get_pages")
+int BPF_PROG(read_asks, struct address_space *mapping, u64 first, u64 last)
+{
+	return pages_asked(mapping, first, last);
+}
+
+ASKED(1) SEC("?tp_btf/mm_filemap_fault")
+int BPF_PROG(fault_asks, struct address_space *mapping, u64 page)
+{
+	return pages_counted(mapping->host, CACHE_ASKED, page_size());
+}
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct file___mapping {
+	struct address_space *f_mapping;
+};
+struct kiocb {
+	struct file___mapping *ki_filp;
+	s64 ki_pos;
+};
+struct iov_iter {
+	u64 count;
+};
+#pragma clang attribute pop
+
+static __noinline int read_begins(struct kiocb *call, struct iov_iter *to)
+{
+	u64 at = BPF_CORE_READ(call, ki_pos), size = BPF_CORE_READ(to, count);
+
+	if (!size)
+		return 0;
+	return pages_asked(BPF_CORE_READ(call, ki_filp, f_mapping), at / page_size(),
+			   (at + size - 1) / page_size());
+}
+
+/* Before these tracepoints: the function that looks pages up for a read, or for a whole one. */
+#define READERS TARGETS("filemap_get_pages generic_file_buffered_read")
+
+ASKED(2) READERS SEC("?fentry")
+int BPF_PROG(read_fentry, struct kiocb *call, struct iov_iter *to)
+{
+	return read_begins(call, to);
+}
+
+ASKED(3) READERS SEC("?kprobe")
+int BPF_KPROBE(read_kprobe, struct kiocb *call, struct iov_iter *to)
+{
+	return read_begins(call, to);
+}

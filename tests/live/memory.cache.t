@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""memory.cache, to the page: a file read cold, warm, in small and large pieces; written; dropped. The
+truth: how many pages the file has, and that the test knows which of them are in the cache."""
+
+import tempfile
+
+from memorytest import *
+
+SCRATCH = "/dev/vm-scratch0"
+SIZE = 4 * MIB
+
+if os.geteuid() != 0:
+    skip("needs root")
+listed = run_sonda("check", "memory.cache", json_output=False).stdout
+ASKS = bool(re.search(r"^ *loads +read_", listed, re.M))
+
+
+@contextlib.contextmanager
+def file_on_disk():
+    """A file of SIZE bytes on a file system with a disk: the machine's, or one made on the guest's."""
+    directory = "/var/tmp"
+    if os.path.exists(SCRATCH):
+        directory = tempfile.mkdtemp()
+        subprocess.run(["mkfs.ext4", "-q", "-F", os.path.realpath(SCRATCH)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["mount", "-t", "ext4", SCRATCH, directory], check=True)
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory) as file:
+            file.write(os.urandom(SIZE))
+            file.flush()
+            os.fsync(file.fileno())
+            yield file
+    finally:
+        if directory != "/var/tmp":
+            subprocess.run(["umount", directory], check=True)
+            os.rmdir(directory)
+
+
+def forget(fd):
+    os.fsync(fd)
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read_all(fd, piece):
+    for at in range(0, SIZE, piece):
+        check_equal(len(os.pread(fd, piece, at)), piece, "a piece")
+    os.pread(fd, piece, SIZE)  # the end
+
+
+def counted(file, work):
+    """What the table has of the file after `work`."""
+    os.fsync(file.fileno())
+    end = f"{file.name}.end"  # another file's row says that all before has been counted
+    with Sonda("top", "memory.cache", "--by", "path,comm,pid", "--pid", os.getpid(), "--interval", "20ms") as s:
+        work()
+        with open(end, "wb") as f:
+            f.write(b"x")
+        s.wait_row(lambda r: r["path"] == end and r["dirtied_bytes"] == PAGE)
+    os.unlink(end)
+    rows = [r for r in s.rows if r["path"] == file.name]
+    check(s.stats["lost"] == s.stats.get("missed", 0), "nothing lost")
+    if not rows:
+        return 0, 0, 0, 0
+    return tuple(rows[-1][f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied"))
+
+
+def case_reads(file):
+    fd = os.open(file.name, os.O_RDONLY)
+    asked = SIZE if ASKS else 0
+    for piece in (PAGE, 64 * 1024, MIB):
+        forget(fd)
+        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, SIZE, 0, 0), f"cold, in pieces of {piece}")
+        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, 0, 0, 0), f"warm, in pieces of {piece}")
+    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5)), (min(asked, PAGE), 0, 0, 0), "the last page")
+    check_equal(counted(file, lambda: forget(fd)), (0, 0, SIZE, 0), "dropped")
+    os.close(fd)
+
+
+def case_writes(file):
+    fd = os.open(file.name, os.O_RDWR)
+    forget(fd)
+    block = os.urandom(SIZE)
+    check_equal(counted(file, lambda: os.pwrite(fd, block, 0)), (0, SIZE, 0, SIZE), "pages new for a write")
+    os.fsync(fd)
+    asked, added, dropped, dirtied = counted(file, lambda: os.pwrite(fd, block[:PAGE], 0))
+    check_equal((asked, added, dropped), (0, 0, 0), "a page that is there")
+    check(PAGE <= dirtied <= SIZE and dirtied % PAGE == 0, f"and what belongs together with it: {dirtied}")
+    os.close(fd)
+
+
+with file_on_disk() as file:
+    case_reads(file)
+    case_writes(file)
+done()

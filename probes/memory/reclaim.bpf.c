@@ -42,7 +42,7 @@ struct stall_labels {
 	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the process");
 };
 struct stall_values {
-	u64 took_ns_total COUNTER UNIT("ns") DOC("time in it");
+	u64 waited_ns COUNTER UNIT("ns") DOC("time spent in it");
 	u64 stalls COUNTER DOC("how often");
 	u64 reclaimed_bytes COUNTER UNIT("bytes") DOC("freed");
 	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time each took"));
@@ -98,7 +98,7 @@ static __noinline int count_stall(enum reclaim_kind kind, u64 took_ns, u64 bytes
 	row = row_of(stalls, &key);
 	if (!row)
 		return 0;
-	add(row->took_ns_total, took_ns);
+	add(row->waited_ns, took_ns);
 	add(row->stalls, 1);
 	add(row->reclaimed_bytes, bytes);
 	observe(row->took_ns, took_ns);

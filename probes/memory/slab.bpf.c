@@ -142,29 +142,36 @@ int BPF_PROG(cache_free, unsigned long site, void *object, struct kmem_cache *ca
 	return object ? freed(cache->name, cache->size) : 0;
 }
 
-SEC("tp_btf/kmalloc")
+ALLOC(1) SEC("?tp_btf/kmalloc")
 int BPF_PROG(kmalloc_alloc, unsigned long site, void *object, u64 asked, u64 size)
 {
 	return object ? allocated(ctx, kmalloc, size) : 0;
 }
 
-/* Before 6.1 the tracepoints tell sizes and no cache, and frees not even that. */
+/* Before 6.1 the tracepoints tell sizes and no cache, and frees not even that. 5.10 has no look at the
+ * object either: an allocation that failed counts as well. */
 ALLOC(2) SEC("?tp_btf/kmem_cache_alloc")
 int BPF_PROG(cache_alloc_pre61, unsigned long site, void *object, u64 asked, u64 size)
 {
-	return object ? allocated(ctx, NULL, size) : 0;
+	return allocated(ctx, NULL, size);
 }
 
 ALLOC(2) SEC("?tp_btf/kmem_cache_alloc_node")
 int BPF_PROG(cache_alloc_node_pre61, unsigned long site, void *object, u64 asked, u64 size)
 {
-	return object ? allocated(ctx, NULL, size) : 0;
+	return allocated(ctx, NULL, size);
+}
+
+ALLOC(2) SEC("?tp_btf/kmalloc")
+int BPF_PROG(kmalloc_pre61, unsigned long site, void *object, u64 asked, u64 size)
+{
+	return allocated(ctx, kmalloc, size);
 }
 
 ALLOC(2) SEC("?tp_btf/kmalloc_node")
 int BPF_PROG(kmalloc_node_pre61, unsigned long site, void *object, u64 asked, u64 size)
 {
-	return object ? allocated(ctx, kmalloc, size) : 0;
+	return allocated(ctx, kmalloc, size);
 }
 
 /* --- caches --- */

@@ -313,7 +313,7 @@ const struct command command_show = {
 		"leaves out.",
 	.examples =
 		"sonda show process --sort rss --count 10\twhat takes the most memory\n"
-		"sonda show file --where 'deleted == true' --sort size\twho holds deleted files\n"
+		"sonda show file --where deleted --sort size\twho holds deleted files\n"
 		"sonda show file --where \"path ~ '/var/log/**'\"\twho has a log open\n"
 		"sonda show socket --where 'state == listen'\twho listens where\n"
 		"sonda show bpf --sort memory\twhose BPF maps and programs take memory\n"

@@ -15,9 +15,11 @@
 #include "sink/out.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <sys/socket.h>
 
-#define SETTLE_ROWS 1 /* a person waits for the first row */
+#define SETTLE_ROWS 1        /* a person waits for the first row */
+#define ALL_ROWS    UINT_MAX /* nobody waits for a part of a snapshot */
 
 struct text_schema {
 	const struct schema *schema;
@@ -74,7 +76,7 @@ static void text_table(struct text_sink *t, const struct columns *columns)
 		{ .title = "WHAT" },
 	};
 	struct table_style style = { .width_cols = t->options.width_cols,
-				     .settle_rows = SETTLE_ROWS,
+				     .settle_rows = t->options.snapshot ? ALL_ROWS : SETTLE_ROWS,
 				     .colour = t->options.colour,
 				     .no_header = t->options.no_header };
 	auto_free struct table_col *cols = NULL;

@@ -123,4 +123,15 @@ static __always_inline s32 current_call(void)
 	return task_call(current_task());
 }
 
+/* All of them. */
+static __always_inline void syscall_args(u64 args[6], const struct pt_regs *regs, bool is_32bit)
+{
+	args[0] = is_32bit ? (u32)regs->rbx : regs->rdi;
+	args[1] = is_32bit ? (u32)regs->rcx : regs->rsi;
+	args[2] = is_32bit ? (u32)regs->rdx : regs->rdx;
+	args[3] = is_32bit ? (u32)regs->rsi : regs->r10;
+	args[4] = is_32bit ? (u32)regs->rdi : regs->r8;
+	args[5] = is_32bit ? (u32)regs->rbp : regs->r9;
+}
+
 #endif

@@ -117,7 +117,9 @@ static __always_inline bool call_never_returns(long nr)
 
 static __always_inline s32 call_error(long nr, long ret)
 {
-	return nr != -1 && ret < 0 && ret > -ERESTARTSYS ? ret : 0;
+	if (ret >= 0 || ret < -4095 || nr == -1)
+		return 0;
+	return ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK ? 0 : ret;
 }
 
 /* Is the call that returns wanted? Counts it when not. */

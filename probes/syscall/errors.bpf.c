@@ -15,7 +15,8 @@ FILTERS("task");
 PARAM(bool, routine, false,
       DOC("also mere answers: EAGAIN, EINPROGRESS, a futex's ETIMEDOUT, an ioctl's ENOTTY"));
 
-EVENT(errors, "A system call failed") {
+EVENT(errors, "A system call failed")
+{
 	struct task task;
 	u32 syscall KIND("syscall") DOC("which call");
 	s32 err KIND("errno") DOC("why it failed");

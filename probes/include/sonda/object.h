@@ -85,7 +85,7 @@ static __always_inline u32 zeros_of_v6(u64 high, u64 low, u32 *ret_len)
 	return best;
 }
 
-/* "[2001:db8::1]", as RFC 5952 has it; the halves in the machine's order. */
+/* "[2001:db8::1]:", as RFC 5952 has it; the halves in the machine's order. */
 __noinline int put_v6(u32 index, u64 high, u64 low)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
@@ -107,6 +107,7 @@ __noinline int put_v6(u32 index, u64 high, u64 low)
 		put_number(index, word_of_v6(high, low, i), 16);
 	}
 	put_char(slot, ']');
+	put_char(slot, ':');
 	return 0;
 }
 
@@ -124,8 +125,6 @@ static __noinline int put_end(struct event_slot *slot, const struct ip *ip, u32 
 			put_char(slot, i < 3 ? '.' : ':');
 		}
 	}
-	if (ip->family == AF_INET6)
-		put_char(slot, ':');
 	return put_number(slot->index, port, 10);
 }
 

@@ -63,7 +63,7 @@ static __always_inline int call_ends(long nr, long ret)
 
 	if (!call_leaves(&call, nr, ret) || !notable(call.err, call.took_ns < 0 ? 0 : call.took_ns))
 		return 0;
-	row = call_row(call.nr);
+	row = call_row(call_number(call.nr));
 	if (!row)
 		return 0;
 	add(row->calls, 1);

@@ -67,14 +67,20 @@ static __always_inline long syscall_nr(const struct pt_regs *regs)
 	return regs->orig_rax & ~SYSCALL_NR_X32;
 }
 
-/* Is the current call a 32-bit one? Then its number is of another table: x86_32's. */
-static __always_inline bool syscall_is_32bit(void)
+/* Is the task's call a 32-bit one? Then its number is of another table: x86_32's. */
+static __always_inline bool task_syscall_is_32bit(struct task_struct *of)
 {
-	struct task_struct___thread_info *task = (void *)current_task();
+	struct task_struct___thread_info *task = (void *)of;
 
 	if (DIRECT)
 		return direct(struct task_struct___thread_info, task)->thread_info.status & 2;
 	return BPF_CORE_READ(task, thread_info.status) & 2 /* TS_COMPAT */;
+}
+
+/* The current call? */
+static __always_inline bool syscall_is_32bit(void)
+{
+	return task_syscall_is_32bit(current_task());
 }
 
 /* No array: 5.10 can't index one on the stack by what it doesn't know. */
@@ -95,23 +101,27 @@ static __always_inline u64 syscall_arg(const struct pt_regs *regs, u32 nth, bool
 			  : regs->r9;
 }
 
+/* The registers with which a task came into the kernel: at the top of its stack. From 5.15 on a helper
+ * tells where; before, nothing lay above them. `task`: as a tp_btf program was given it. */
+#define THREAD_SIZE 16384
+static __always_inline const struct pt_regs *task_regs(struct task_struct *task)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return (const struct pt_regs *)bpf_task_pt_regs(task);
+	return (const struct pt_regs *)(BPF_CORE_READ((struct task_struct___stack *)task, stack) +
+					THREAD_SIZE) - 1;
+}
+
 /* The call that a task is in, which need not run; -1: in none. `task`: as a tp_btf program was given
  * it, or current_task(). */
 static __always_inline s32 task_call(struct task_struct *task)
 {
 	struct task_struct___stack *t = (void *)task;
-	struct pt_regs *regs;
 	long nr = -1;
 
 	if (BPF_CORE_READ(t, flags) & 0x00200000 /* PF_KTHREAD */)
 		return -1;
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
-		regs = (void *)bpf_task_pt_regs(task);
-		nr = regs->orig_rax;
-	} else { /* before 5.15: what the helper does */
-		regs = (struct pt_regs *)(BPF_CORE_READ(t, stack) + 16384) - 1;
-		bpf_probe_read_kernel(&nr, sizeof(nr), &regs->orig_rax);
-	}
+	bpf_probe_read_kernel(&nr, sizeof(nr), &task_regs(task)->orig_rax);
 	return nr < 0 ? -1 : nr & ~SYSCALL_NR_X32;
 }
 
@@ -126,12 +136,25 @@ static __always_inline s32 current_call(void)
 /* All of them. */
 static __always_inline void syscall_args(u64 args[6], const struct pt_regs *regs, bool is_32bit)
 {
-	args[0] = is_32bit ? (u32)regs->rbx : regs->rdi;
-	args[1] = is_32bit ? (u32)regs->rcx : regs->rsi;
-	args[2] = is_32bit ? (u32)regs->rdx : regs->rdx;
-	args[3] = is_32bit ? (u32)regs->rsi : regs->r10;
-	args[4] = is_32bit ? (u32)regs->rdi : regs->r8;
-	args[5] = is_32bit ? (u32)regs->rbp : regs->r9;
+	for (int nth = 0; nth < 6; nth++)
+		args[nth] = syscall_arg(regs, nth, is_32bit);
+}
+
+/* Those of another task, without room for all registers on the stack. */
+static __always_inline void task_syscall_args(u64 args[6], struct task_struct *task, bool is_32bit)
+{
+	const struct pt_regs *regs = task_regs(task);
+
+#define READ(n, reg, reg32)                                                                     \
+	bpf_probe_read_kernel(&args[n], sizeof(args[n]), is_32bit ? &regs->reg32 : &regs->reg); \
+	args[n] = is_32bit ? (u32)args[n] : args[n];
+	READ(0, rdi, rbx)
+	READ(1, rsi, rcx)
+	READ(2, rdx, rdx)
+	READ(3, r10, rsi)
+	READ(4, r8, rdi)
+	READ(5, r9, rbp)
+#undef READ
 }
 
 #endif

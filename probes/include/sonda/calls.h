@@ -27,6 +27,7 @@ struct call_place {
 	u64 began; /* time, below the upper bits of the thread's id; 0: nothing */
 	u64 nr;
 };
+#define CALL_LATE       (1ull << 48) /* in `nr`: who came first to look found it under way */
 #define CALL_PLACE_BITS 16
 #define CALL_TIME_BITS  58
 #define CALL_TIME       ((1ull << CALL_TIME_BITS) - 1)
@@ -41,9 +42,10 @@ struct {
 
 /* A call that is over. */
 struct call {
-	u32 nr;      /* as KIND("syscall") has it */
-	s32 err;     /* 0 or negative; a call that a signal interrupted has not failed */
+	long nr;     /* call_number() makes a KIND("syscall") of it */
 	s64 took_ns; /* -1: the entry was not seen */
+	s32 err;     /* 0 or negative; a call that a signal interrupted has not failed */
+	bool late;   /* it had begun before it was looked at first: it took longer */
 };
 
 /* From here on numbers stand for no call. Whoever tries them all shall not fill a table. */
@@ -55,12 +57,17 @@ struct call {
 #define ERESTARTSYS           512
 #define ERESTART_RESTARTBLOCK 516
 
-static __always_inline u32 call_number(long nr)
+/* A task's call, and the current one's. */
+static __always_inline u32 call_number_of(struct task_struct *task, long nr)
 {
 	nr &= ~SYSCALL_NR_X32;
 	if ((unsigned long)nr >= SYSCALL_NR_MAX)
 		return SYSCALL_UNKNOWN;
-	return nr | (syscall_is_32bit() ? SYSCALL_32BIT : 0);
+	return nr | (task_syscall_is_32bit(task) ? SYSCALL_32BIT : 0);
+}
+static __always_inline u32 call_number(long nr)
+{
+	return call_number_of(current_task(), nr);
 }
 
 static __always_inline struct call_place *call_place_of(u32 tid, u64 *ret_who)
@@ -92,14 +99,13 @@ static __always_inline void call_enters(long nr)
 }
 
 /* Is it the new process or thread that returns? It has not called. */
-static __always_inline bool call_is_birth(u32 nr, long ret)
+static __always_inline bool call_is_birth(long nr, long ret)
 {
 	if (ret)
 		return false;
-	if (nr & SYSCALL_32BIT) {
-		nr &= ~SYSCALL_32BIT;
+	nr &= ~SYSCALL_NR_X32;
+	if (syscall_is_32bit())
 		return nr == 2 || nr == 120 || nr == 190 || nr == __NR_clone3;
-	}
 #ifdef __NR_fork
 	if (nr == __NR_fork || nr == __NR_vfork)
 		return true;
@@ -125,29 +131,29 @@ static __always_inline s32 call_error(long nr, long ret)
 /* Is the call that returns wanted? Counts it when not. */
 static __always_inline bool call_leaves(struct call *call, long nr, long ret)
 {
-	u64 who, began, was, now;
+	u64 who, began;
+	long was;
 	struct call_place *place = call_place_of(bpf_get_current_pid_tgid(), &who);
 
 	if (!place)
 		return false;
 	began = place->began;
+	call->nr = nr;
 	call->err = call_error(nr, ret);
 	call->took_ns = -1;
-	if (!began || (began ^ who) >> CALL_TIME_BITS) {
-		call->nr = call_number(nr);
-		return !call_is_birth(call->nr, ret) && wanted();
-	}
-	was = place->nr;
+	call->late = false;
+	if (!began || (began ^ who) >> CALL_TIME_BITS)
+		return !call_is_birth(nr, ret) && wanted();
+	was = place->nr & ~CALL_LATE;
+	call->late = place->nr & CALL_LATE;
 	place->began = 0;
 	if ((began & CALL_TIME) == CALL_REFUSED) {
 		count_filtered();
 		return false;
 	}
-	now = call_clock();
 	if (nr == -1)
-		nr = was; /* rt_sigreturn */
-	call->nr = call_number(nr);
-	if (nr == was)
-		call->took_ns = now - (began & CALL_TIME);
+		call->nr = was; /* rt_sigreturn */
+	if (call->nr == was)
+		call->took_ns = call_clock() - (began & CALL_TIME);
 	return true;
 }

@@ -17,6 +17,7 @@ struct seq_file;
 struct bpf_iter_meta {
 	struct seq_file *seq;
 	u64 session_id; /* of the walk: each has another */
+	u64 seq_num; /* of the element, from 0 */
 };
 /* each is called once more at the end, with NULL */
 struct bpf_iter__task {

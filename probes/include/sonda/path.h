@@ -19,13 +19,13 @@
 
 /* Directories and mounts on the way up. What is dear to check is in global functions: the verifier
  * checks each once, however often it is called, and 5.10 lets them take only numbers. */
-#define PATH_ROUNDS 32
+#define PATH_ROUNDS      32
 #define PATH_ROUND_STEPS 16
-#define PATH_NAME_MAX 255
+#define PATH_NAME_MAX    255
 
 /* The area, TEXT_MAX bytes; a name at its last byte still lies in the slot. */
 #define PATH_AREA(slot, at) (&(slot)->body[EVENT_MAX - PATH_NAME_MAX - 1 + (at)])
-#define PATH_MARK "..."
+#define PATH_MARK           "..."
 
 /* The walk's state lies behind the area: to the verifier, what is read from there is always unknown,
  * so the ways through one step meet again and many steps are cheap to check. */
@@ -164,8 +164,8 @@ static __noinline int path_nameless(struct event_slot *slot, struct dentry *dent
 		path_put_number(slot->index, BPF_CORE_READ(inode, i_ino));
 		if (magic == 0x6e736673)
 			return path_ns(slot, inode);
-		return magic == 0x50495045 ? path_put_text(slot, "pipe:[") :
-					     path_put_text(slot, "socket:[");
+		return magic == 0x50495045 ? path_put_text(slot, "pipe:[")
+					   : path_put_text(slot, "socket:[");
 	}
 	if (!BPF_CORE_READ(dentry, d_op, d_dname))
 		return -ENOENT; /* opened by handle, and not yet found in any directory */
@@ -285,23 +285,23 @@ static __always_inline int slot_path_at(struct event_slot *slot, u32 field, stru
 	return slot_path_walk(slot->index, field, join);
 }
 
-static __always_inline int slot_path(struct event_slot *slot, u32 field, struct path *path, u32 join)
+static __always_inline int slot_path(struct event_slot *slot, u32 field, struct path *path,
+				     u32 join)
 {
 	struct vfsmount *mnt = path_mount(path);
 
 	return slot_path_at(slot, field, path_dentry(path), mnt ? mount_of(mnt) : NULL, join);
 }
 
-#define text_path_at(e, field, dentry, mount)                                                      \
-	slot_path_at(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), dentry, mount,     \
+#define text_path_at(e, field, dentry, mount)                                                  \
+	slot_path_at(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), dentry, mount, \
 		     false)
-#define text_path(e, field, path)                                                                  \
+#define text_path(e, field, path) \
 	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
 
-/* The current process's open files, if its table reaches to `fd`. */
-static __always_inline struct file **files_below(u32 fd)
+/* The task's open files, if its table reaches to `fd`. */
+static __always_inline struct file **files_below(struct task_struct *task, u32 fd)
 {
-	struct task_struct *task = current_task();
 	struct fdtable *table;
 
 	if (DIRECT) {
@@ -312,15 +312,21 @@ static __always_inline struct file **files_below(u32 fd)
 	return fd < BPF_CORE_READ(table, max_fds) ? BPF_CORE_READ(table, fd) : NULL;
 }
 
-/* The current process's open file `fd`, or NULL. */
-static __noinline struct file *file_of_fd(u32 fd)
+/* The task's open file `fd`, or NULL. */
+static __noinline struct file *file_of_task(struct task_struct *task, u32 fd)
 {
-	struct file **files = files_below(fd), *file = NULL;
+	struct file **files = files_below(task, fd), *file = NULL;
 
 	if (!files)
 		return NULL;
 	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
 	return file;
+}
+
+/* The current process's open file `fd`, or NULL. */
+static __always_inline struct file *file_of_fd(u32 fd)
+{
+	return file_of_task(current_task(), fd);
 }
 
 /* Where the current process begins to look for `name`; NULL if `dirfd` is not open. */
@@ -373,6 +379,6 @@ __noinline int slot_path_requested(u32 index, u32 field, int dirfd, u64 name)
 	return n;
 }
 
-#define text_path_requested(e, field, dirfd, name)                                                 \
-	slot_path_requested(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field),      \
+#define text_path_requested(e, field, dirfd, name)                                            \
+	slot_path_requested(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), \
 			    dirfd, (u64)(name))

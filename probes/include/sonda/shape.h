@@ -11,9 +11,10 @@
 
 enum call_waits_for {
 	CALL_WAITS_FOR_NOTHING, /* it works: on a disk, on memory, on the kernel's own locks */
-	CALL_WAITS_FOR_DATA,    /* from a socket, pipe, terminal or device */
-	CALL_WAITS_FOR_ROOM,    /* in one of them, so for whoever reads at the other end */
+	CALL_WAITS_FOR_DATA,    /* from a socket */
+	CALL_WAITS_FOR_ROOM,    /* in a socket: for the other end to read */
 	CALL_WAITS_FOR_PEER,    /* to answer */
+	CALL_WAITS_FOR_PIPE,    /* a pipe, terminal or device: for another program, for somebody */
 	CALL_WAITS_FOR_LOCK,
 	CALL_WAITS_FOR_EVENT,
 	CALL_WAITS_FOR_TIME,
@@ -22,7 +23,7 @@ enum call_waits_for {
 
 /* Arguments count from 1; 0: it has none such. */
 struct call_shape {
-	u8 waits_for; /* enum call_waits_for; data and room only where the file is not on a disk */
+	u8 waits_for; /* enum call_waits_for; data and room only where it is a socket */
 	u8 fd;
 	u8 dirfd; /* where `path` begins; none: in the working directory */
 	u8 path;
@@ -86,7 +87,7 @@ const volatile struct call_shape call_shapes[CALL_SHAPES] = {
 	OF_PATH_AT(__NR_fanotify_mark, 4),
 #ifdef __NR_open /* newer machines have only the calls above */
 	WAITS_ON(__NR_epoll_wait, EVENT), WAITS(__NR_poll, EVENT), WAITS(__NR_select, EVENT),
-	WAITS(__NR_pause, EVENT), OF_FD(__NR_dup2), OF_FD(__NR_getdents),
+	WAITS(__NR_pause, EVENT), WAITS(__NR_vfork, CHILD), OF_FD(__NR_dup2), OF_FD(__NR_getdents),
 	OF_PATH(__NR_open), OF_PATH(__NR_creat), OF_PATH(__NR_stat), OF_PATH(__NR_lstat),
 	OF_PATH(__NR_access), OF_PATH(__NR_mkdir), OF_PATH(__NR_rmdir), OF_PATH(__NR_unlink),
 	OF_PATH(__NR_rename), OF_PATH(__NR_link), OF_PATH(__NR_readlink), OF_PATH(__NR_chmod),
@@ -123,7 +124,9 @@ static __always_inline enum call_waits_for call_waits_for(const struct call_shap
 	if (!file)
 		return CALL_WAITS_FOR_NOTHING;
 	type = inode_type(BPF_CORE_READ(file, f_inode));
+	if (type == FILE_TYPE_SOCKET)
+		return shape->waits_for;
 	return type == FILE_TYPE_REGULAR || type == FILE_TYPE_DIRECTORY || type == FILE_TYPE_BLOCK
 		       ? CALL_WAITS_FOR_NOTHING
-		       : shape->waits_for;
+		       : CALL_WAITS_FOR_PIPE;
 }

@@ -76,6 +76,7 @@ static const struct kind kinds[] = {
 	NAME("syscall", 10, syscall, "name of a system call, else its number"),
 	NAME("signal", 7, signal, "signal, \"SIGTERM\"; \"none\" for 0"),
 	NAME("capability", 12, capability, "capability, \"CAP_SYS_ADMIN\""),
+	NAME("capabilities", 12, capabilities, "capabilities, \"CAP_CHOWN|CAP_KILL\", \"all\", \"none\""),
 	NAME("exit_status", 6, exit_status,
 	     "how a process ended: \"exit 1\", \"killed by SIGSEGV, core dumped\""),
 	ROW("bool", 5, "", CLASS_BOOL, 1u << FIELD_INT, false, plain_text, plain_json, bool_parse,

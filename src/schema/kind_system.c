@@ -52,6 +52,18 @@ static const struct names capabilities = {
 	.enum_name = "", .prefix = "", .at = capability_rows, .count = ARRAY_LEN(capability_rows)
 };
 
+static const struct names_row capability_bit_rows[] = {
+#define X(name) { 1ull << NUMBER_OF_##name, "CAP_" #name },
+	CAPABILITIES(X)
+#undef X
+};
+static const struct names capability_bits = { .enum_name = "",
+					      .prefix = "",
+					      .at = capability_bit_rows,
+					      .count = ARRAY_LEN(capability_bit_rows) };
+#define CAPABILITIES_BUT 8 /* so many missing are told instead of those that are there */
+#define CAPABILITIES_ALL ((1ull << ARRAY_LEN(capability_bit_rows)) - 1)
+
 static void name_or_number(struct strbuf *out, const char *name, struct value v)
 {
 	if (name)
@@ -145,6 +157,39 @@ void capability_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	(void)f;
 	name_or_number(out, names_get(&capabilities, v.u64), v);
+}
+
+void capabilities_text(struct strbuf *out, const struct field *f, struct value v)
+{
+	uint64_t missing = CAPABILITIES_ALL & ~v.u64;
+
+	(void)f;
+	if (!v.u64) {
+		strbuf_puts(out, "none");
+	} else if (v.u64 == CAPABILITIES_ALL) {
+		strbuf_puts(out, "all");
+	} else if (__builtin_popcountll(missing) <= CAPABILITIES_BUT) {
+		strbuf_puts(out, "all but ");
+		flags_text(out, &capability_bits, missing);
+	} else {
+		flags_text(out, &capability_bits, v.u64);
+	}
+}
+
+/* "none", "all", "all but CAP_BPF", "CAP_CHOWN|CAP_KILL" or a number. */
+int capabilities_parse(const struct field *f, const char *text, struct value *ret_value,
+		       struct err *e)
+{
+	const char *missing = str_after(text, "all but ");
+	uint64_t bits = 0;
+
+	if (str_eq(text, "all"))
+		bits = CAPABILITIES_ALL;
+	else if (!str_eq(text, "none") && flags_parse(&capability_bits, "capability",
+						      missing ? missing : text, &bits, e) < 0)
+		return -e->code;
+	*ret_value = value_of_field(f, missing ? CAPABILITIES_ALL & ~bits : bits);
+	return 0;
 }
 
 static int parse_name(const struct names *n, const char *what, const struct field *f,

@@ -39,9 +39,11 @@ MUST_USE int names_parse(const struct names *n, const char *what, const char *te
 			 uint64_t *ret_value, struct err *e);
 
 /* kind_system.c */
-kind_text_fn errno_text, signal_text, syscall_text, capability_text, exit_status_text;
+kind_text_fn errno_text, signal_text, syscall_text, capability_text, capabilities_text,
+	exit_status_text;
 kind_json_fn errno_json;
-kind_parse_fn errno_parse, signal_parse, syscall_parse, capability_parse, exit_status_parse;
+kind_parse_fn errno_parse, signal_parse, syscall_parse, capability_parse, capabilities_parse,
+	exit_status_parse;
 
 /* kind_file.c */
 kind_text_fn open_flags_text, mode_text, device_text;

@@ -163,7 +163,7 @@ ENTRY(change, commit_creds, committed, const struct cred *new)
 
 	credentials_read(&c.old, BPF_CORE_READ(current_task(), real_cred));
 	credentials_read(&c.new, new);
-	c.call = call_number(current_syscall_nr());
+	c.call = call_number(current_call());
 	return changes(ctx, &c);
 }
 

@@ -7,6 +7,7 @@
 #define EVENT_MAX 8192 /* a whole path, a stack and the struct */
 #include "sonda.bpf.h"
 
+#include "kernel/sched.h"
 #include "sonda/call_object.h"
 #include "sonda/calls.h"
 #include "sonda/iter.h"
@@ -170,9 +171,11 @@ static __always_inline u32 hanging_stage(u64 began, u64 now)
 /* A task found asleep in a call that nobody saw begin: from now on its time is known. */
 static __always_inline void call_found(struct task_struct *task, struct call_place *place, u64 who)
 {
-	long nr = task_syscall_nr(task);
+	long nr = task_call(task);
 
-	if (nr < 0 || !task_sleeps(task) || (sonda_conf.sets_on && !task_in_filters(task)))
+	if (nr < 0 || !(task_state(task) & (TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE)))
+		return;
+	if (sonda_conf.sets_on && !task_in_filters(task))
 		return;
 	place->nr = nr | CALL_LATE;
 	place->began = who | call_clock();

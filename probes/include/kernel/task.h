@@ -67,13 +67,6 @@ struct task_struct {
 	int exit_code;
 	char comm[16];
 };
-struct task_struct___state {
-	unsigned int __state;
-};
-/* __state was state, a long, before 5.14 (commit 2f064a59a11f) */
-struct task_struct___old_state {
-	long state;
-};
 /* start_boottime was real_start_time before 5.5 */
 struct task_struct___pre55 {
 	u64 real_start_time;
@@ -84,19 +77,6 @@ struct task_struct___pre55 {
 static __always_inline struct task_struct *current_task(void)
 {
 	return (struct task_struct *)bpf_get_current_task();
-}
-
-/* Does it sleep, until something happens? It does not while it runs, waits for a CPU, or is stopped. */
-static __always_inline bool task_sleeps(struct task_struct *task)
-{
-	const struct task_struct___state *t = (void *)task;
-	long state;
-
-	if (bpf_core_field_exists(t->__state))
-		state = BPF_CORE_READ(t, __state);
-	else
-		state = BPF_CORE_READ((struct task_struct___old_state *)task, state);
-	return state & 3; /* TASK_INTERRUPTIBLE, TASK_UNINTERRUPTIBLE */
 }
 
 static __always_inline u32 task_uid(struct task_struct *task)

@@ -300,7 +300,7 @@ static __always_inline int slot_path(struct event_slot *slot, u32 field, struct 
 	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
 
 /* The task's open files, if its table reaches to `fd`. */
-static __always_inline struct file **files_below(struct task_struct *task, u32 fd)
+static __always_inline struct file **files_of(struct task_struct *task, u32 fd)
 {
 	struct fdtable *table;
 
@@ -312,10 +312,16 @@ static __always_inline struct file **files_below(struct task_struct *task, u32 f
 	return fd < BPF_CORE_READ(table, max_fds) ? BPF_CORE_READ(table, fd) : NULL;
 }
 
+/* The current process's. */
+static __always_inline struct file **files_below(u32 fd)
+{
+	return files_of(current_task(), fd);
+}
+
 /* The task's open file `fd`, or NULL. */
 static __noinline struct file *file_of_task(struct task_struct *task, u32 fd)
 {
-	struct file **files = files_below(task, fd), *file = NULL;
+	struct file **files = files_of(task, fd), *file = NULL;
 
 	if (!files)
 		return NULL;

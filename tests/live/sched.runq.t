@@ -6,9 +6,11 @@ Truth: /proc/PID/schedstat (time waited and times run, to the nanosecond), cpu.s
 a quota, the number of threads made.
 """
 
+import itertools
 import os
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sondatest import *
@@ -95,8 +97,11 @@ def moved():
     with Workers(4) as ws:
         with Counted(ws, "--pid", pids(ws)) as c:
             begin(ws, "burn", 0.2, cpu=0)
-            for i in range(100):
+            for i in itertools.count():
+                if all(w.is_done() for w in ws):
+                    break
                 os.sched_setaffinity(ws[i % 4].pid, {(i // 4) % 2})
+                time.sleep(0.0005)
             finish(ws)
         c.compare("moved about", exactly=False)  # the clocks of two CPUs
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """memory.cache, to the page: a file read cold, warm, in small and large pieces; written; dropped. The
-truth: how many pages the file has, and that the test knows which of them are in the cache."""
+truth: how many pages the file has, and mincore(2), which tells those in the cache."""
 
+import ctypes
 import tempfile
 
 from memorytest import *
@@ -34,6 +35,20 @@ def file_on_disk():
         if directory != "/var/tmp":
             subprocess.run(["umount", directory], check=True)
             os.rmdir(directory)
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+
+
+def cached(fd):
+    """How many bytes of the file are in the page cache now: others may drop what was read."""
+    address = libc.mmap(None, SIZE, mmap.PROT_READ, mmap.MAP_SHARED, fd, 0)
+    pages = (ctypes.c_ubyte * (SIZE // PAGE))()
+    check_equal(libc.mincore(ctypes.c_void_p(address), ctypes.c_size_t(SIZE), pages), 0, "mincore")
+    libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(SIZE))
+    return sum(page & 1 for page in pages) * PAGE
 
 
 def forget(fd):
@@ -68,10 +83,13 @@ def case_reads(file):
     asked = SIZE if ASKS else 0
     for piece in (PAGE, 64 * 1024, MIB):
         forget(fd)
+        check_equal(cached(fd), 0, "nothing is cached")
         check_equal(counted(file, lambda: read_all(fd, piece)), (asked, SIZE, 0, 0), f"cold, in pieces of {piece}")
-        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, 0, 0, 0), f"warm, in pieces of {piece}")
-    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5)), (min(asked, PAGE), 0, 0, 0), "the last page")
-    check_equal(counted(file, lambda: forget(fd)), (0, 0, SIZE, 0), "dropped")
+        there = cached(fd)
+        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, SIZE - there, 0, 0), f"warm, in pieces of {piece}")
+    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5))[0], min(asked, PAGE), "the last page")
+    there = cached(fd)
+    check_equal(counted(file, lambda: forget(fd)), (0, 0, there, 0), "dropped")
     os.close(fd)
 
 

@@ -62,10 +62,10 @@ def read_all(fd, piece):
 
 
 def counted(file, work):
-    """What the table has of the file after `work`."""
+    """What the table has of the file after `work`: asked, added, dropped, dirtied, by whomever."""
     os.fsync(file.fileno())
     end = f"{file.name}.end"  # another file's row says that all before has been counted
-    with Sonda("top", "memory.cache", "--by", "path,comm,pid", "--pid", os.getpid(), "--interval", "20ms") as s:
+    with Sonda("top", "memory.cache", "--by", "path", "--interval", "20ms") as s:
         work()
         with open(end, "wb") as f:
             f.write(b"x")
@@ -78,18 +78,24 @@ def counted(file, work):
     return tuple(rows[-1][f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied"))
 
 
+def check_read(got, missing, what):
+    """All was asked for and what was missing was added; others on the machine may have dropped some."""
+    asked, added, dropped, dirtied = got
+    check_equal((asked, added - dropped, dirtied), (SIZE if ASKS else 0, missing, 0), f"{what} ({dropped} dropped)")
+
+
 def case_reads(file):
     fd = os.open(file.name, os.O_RDONLY)
-    asked = SIZE if ASKS else 0
     for piece in (PAGE, 64 * 1024, MIB):
         forget(fd)
         check_equal(cached(fd), 0, "nothing is cached")
-        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, SIZE, 0, 0), f"cold, in pieces of {piece}")
+        check_read(counted(file, lambda: read_all(fd, piece)), SIZE, f"cold, in pieces of {piece}")
         there = cached(fd)
-        check_equal(counted(file, lambda: read_all(fd, piece)), (asked, SIZE - there, 0, 0), f"warm, in pieces of {piece}")
-    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5))[0], min(asked, PAGE), "the last page")
-    there = cached(fd)
-    check_equal(counted(file, lambda: forget(fd)), (0, 0, there, 0), "dropped")
+        check_read(counted(file, lambda: read_all(fd, piece)), SIZE - there, f"warm, in pieces of {piece}")
+    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5))[0], PAGE if ASKS else 0, "the last page")
+    forget(fd)
+    _, added, dropped, _ = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
+    check(dropped == added >= SIZE, f"what was added is dropped: {added}, {dropped}")
     os.close(fd)
 
 

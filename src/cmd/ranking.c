@@ -209,7 +209,7 @@ static enum term_style value_form(struct ranking *k, const struct shown *s,
 		return added ? TERM_BOLD : TERM_DIM;
 	}
 	if (s->form == FORM_TOTAL)
-		value_text_form(&k->cell, s->field, value_u64(row->totals[s->nth]));
+		value_text_form(&k->cell, s->field, reading_value(s->field, row->totals[s->nth]));
 	else
 		reading_percentile(r, s->field, reading_slots(r, row, s->nth),
 				   forms[s->form].fraction, &k->cell);

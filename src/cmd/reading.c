@@ -200,7 +200,10 @@ static void json_group(const struct reading *r, const struct fold_row *row, stru
 	}
 	for (size_t i = 0; i < c->value_count; i++) {
 		json_key(j, c->values[i]->name);
-		json_u64(j, row->totals[i]);
+		if (c->values[i]->is_signed)
+			json_s64(j, (int64_t)row->totals[i]);
+		else
+			json_u64(j, row->totals[i]);
 		if (c->values[i]->flags & FIELD_GAUGE)
 			continue;
 		json_key_delta(j, c->values[i]->name);
@@ -279,7 +282,12 @@ static void csv_group(const struct reading *r, const struct fold_row *row, struc
 			csv_value(out, &scratch, c->labels[i], row->labels[i]);
 	}
 	for (size_t i = 0; i < c->value_count; i++) {
-		csv_number(out, row->totals[i]);
+		if (c->values[i]->is_signed) {
+			strbuf_putc(out, ',');
+			strbuf_s64(out, (int64_t)row->totals[i]);
+		} else {
+			csv_number(out, row->totals[i]);
+		}
 		if (!(c->values[i]->flags & FIELD_GAUGE))
 			csv_number(out, row->deltas[i]);
 	}

@@ -27,6 +27,12 @@ struct reading {
 		*filter; /* only groups with this in a label's text, in upper or lower case; NULL */
 };
 
+/* A counter's or gauge's word as the value that it is: levels may be below zero. */
+static inline struct value reading_value(const struct field *f, uint64_t word)
+{
+	return f->is_signed ? value_s64((int64_t)word) : value_u64(word);
+}
+
 /* Narrows the order to what the filter lets pass. */
 void reading_narrow(struct reading *r);
 

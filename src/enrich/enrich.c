@@ -164,6 +164,7 @@ static const struct derivation label_derivations[] = {
 	{ "container",   "str",  "container of its cgroup, 12 digits or name", derive_container, false, { offsetof(struct extended, cgroup) } },
 	{ "cgroup_path", "path", "path of its cgroup",            derive_cgroup_path, false, { offsetof(struct extended, cgroup) } },
 	{ "comm",        "comm", "command name of the process, when it was first seen", derive_comm_now, false, { offsetof(struct extended, pid) } },
+	{ "pid_comm",    "comm", "command name of the process pid, when it was first seen", derive_comm_now, false, { offsetof(struct extended, pid) } },
 	{ "exe",         "path", "program of the process, when it was first seen", derive_exe_now, false, { offsetof(struct extended, pid) } },
 };
 static const struct {
@@ -172,7 +173,7 @@ static const struct {
 } notes[] = {
 	{ "uid", "user", true },
 	{ "cgroup", "cgroup_path", true },
-	{ "pid", "comm", false },
+	{ "pid", "pid_comm", false },
 };
 /* clang-format on */
 

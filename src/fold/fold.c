@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "schema/kind.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -315,6 +316,15 @@ static void group_add_hist(struct fold *f, struct group *g, size_t nth, const st
 	}
 }
 
+/* Levels add up (memory in use), shares don't: of several the greatest counts. */
+static void value_merge(const struct field *f, uint64_t *to, uint64_t n)
+{
+	if (f->flags & FIELD_GAUGE && str_eq(f->kind->name, "percent"))
+		*to = max(*to, n);
+	else
+		*to += n;
+}
+
 void fold_add(struct fold *f, const void *key, const void *value)
 {
 	struct row labels = { .schema = f->labels, .bytes = key, .size = f->labels->size };
@@ -325,7 +335,8 @@ void fold_add(struct fold *f, const void *key, const void *value)
 	labels.at_ns = values.at_ns = f->at_ns;
 	g = group_of(f, &labels);
 	for (size_t i = 0; i < f->columns.value_count; i++)
-		g->now[i] += row_value(&values, f->columns.values[i]).u64;
+		value_merge(f->columns.values[i], &g->now[i],
+			    row_value(&values, f->columns.values[i]).u64);
 	for (size_t i = 0; i < f->columns.hist_count; i++)
 		group_add_hist(f, g, i, &values);
 }
@@ -362,7 +373,11 @@ const struct fold_row *fold_total(struct fold *f, const struct fold_order *order
 
 		if (order->keep && !row->is_other && !order->keep(row, order->ctx))
 			continue;
-		for (size_t i = 0; i < f->words; i++) {
+		for (size_t i = 0; i < f->columns.value_count; i++) {
+			value_merge(f->columns.values[i], &f->total->now[i], (*g)->now[i]);
+			value_merge(f->columns.values[i], &f->total->added[i], (*g)->added[i]);
+		}
+		for (size_t i = f->columns.value_count; i < f->words; i++) {
 			f->total->now[i] += (*g)->now[i];
 			f->total->added[i] += (*g)->added[i];
 		}

@@ -437,3 +437,30 @@ TEST(totals)
 	(void)!fold_sorted(f, &order, &count, &left_out);
 	CHECK_INT(count, 2);
 }
+
+/* Of levels the sum counts, of shares the greatest; a level may be below zero. */
+TEST(gauges)
+{
+	static const char *const by[] = { "comm" };
+	auto_ptr(fold) f = fold_make(by, 1);
+	struct fold_order order = { 0 };
+	const struct fold_row *rows;
+	size_t count, left_out;
+
+	fold_begin(f, 1);
+	add(f, "a", 0, 1, 30, 0);
+	add(f, "a", -1, 1, 40, 0);
+	fold_end(f);
+	rows = fold_sorted(f, &order, &count, &left_out);
+	CHECK_INT(rows[0].totals[1], 70);
+	value_fields[1].kind = kind_find("percent");
+	fold_begin(f, 2);
+	add(f, "a", 0, 1, 30, 0);
+	add(f, "a", -1, 1, 40, 0);
+	add(f, "b", 0, 1, 20, 0);
+	fold_end(f);
+	order.by_total = true;
+	rows = fold_sorted(f, &order, &count, &left_out);
+	CHECK_INT(rows[0].totals[1], 40);
+	CHECK_INT(fold_total(f, &order)->totals[1], 40);
+}

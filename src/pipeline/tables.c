@@ -69,6 +69,22 @@ static const char *label_note(const struct schema *labels, const struct field *l
 	return f && f->type == FIELD_DERIVED ? name : NULL;
 }
 
+/* The same where the command's name is there already. */
+static const char *label_note_beside_comm(const struct schema *labels, const struct field *label)
+{
+	return str_eq(label->name, "pid") ? NULL : label_note(labels, label);
+}
+
+static bool groups_by_comm(const struct table_asked *asked)
+{
+	const struct field *comm = schema_field(&asked->table->labels, "comm");
+
+	for (size_t i = 0; asked->by && i < asked->by_count; i++)
+		if (str_eq(asked->by[i], "comm"))
+			return true;
+	return !asked->by && comm && !(comm->flags & FIELD_HIDE);
+}
+
 static void reader_both(struct table_reader *r)
 {
 	const struct schema *labels = &r->labels, *values = &r->table->values;
@@ -150,7 +166,8 @@ int table_reader_new(struct session *s, const struct table_asked *asked, struct 
 	auto_ptr(table_reader) r = xnew(struct table_reader);
 	struct fold_options options = { .by = asked->by,
 					.by_count = asked->by_count,
-					.note = label_note };
+					.note = groups_by_comm(asked) ? label_note_beside_comm
+								      : label_note };
 
 	assert(s->ready && asked->table);
 	r->watched = &s->probes.at[asked->probe];

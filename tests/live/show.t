@@ -3,9 +3,12 @@
 """show: the rows of tests/data/tasks.bpf.c, a thread each, against threads and processes that the test
 made itself."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 from sondatest import *
@@ -78,6 +81,19 @@ for process in nice.values():
     process.communicate()
 r = show("--where", f"pid in ({os.getpid()}, {pids[0]}, {pids[1]})")
 check_equal([row["tid"] for row in r.rows], [os.getpid()], "what ended is gone")
+
+# who may not load BPF programs is told what /proc tells, and that it is so
+with tempfile.TemporaryDirectory() as directory:
+    os.chmod(directory, 0o755)
+    copy = shutil.copy(run_sonda.__globals__["SONDA"], f"{directory}/sonda")
+    os.chmod(copy, 0o755)
+    nobody = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, user=65534, group=65534, extra_groups=[], text=True)
+    r = subprocess.run([copy, "show", "process", "--where", own, "-o", "json"], **nobody)
+    check_equal((r.returncode, [json.loads(line)["threads"] for line in r.stdout.splitlines()]), (0, [1]),
+                "a process out of /proc")
+    check("this is what /proc tells, without cgroups" in r.stderr, f"stderr says so: {r.stderr!r}")
+    r = subprocess.run([copy, "show", "bpf"], **nobody)
+    check_equal((r.returncode, r.stdout), (3, ""), "what /proc can't tell is not permitted")
 
 r = run_sonda("show")
 check_equal({row["show"]: row["probe"] for row in r.rows}.items()

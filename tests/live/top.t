@@ -198,6 +198,22 @@ def names():
     check_equal(text[2].split()[:2], ["root", own], "for people")
 
 
+def processes():
+    """A pid has its command's name beside it, where the labels don't tell it already."""
+    code = "open('/proc/self/comm', 'w').write('sonda-busy')\nprint(flush=True)\nwhile True: pass"
+    busy = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    busy.stdout.readline()
+    args = ("top", "sched.cpu", "--interval", "100ms", "--pid", busy.pid)
+    with Sonda(*args, "--by", "pid") as s:
+        found = s.wait_row(lambda r: r["pid"] == busy.pid)
+        check_equal(found and found["pid_comm"], "sonda-busy", "the command's name")
+    with Sonda(*args, "--by", "pid,comm") as s:
+        found = s.wait_row(lambda r: r["pid"] == busy.pid and r["cpu_ns"] > 0)
+        check(found and found["comm"] == "sonda-busy" and "pid_comm" not in found, "not twice")
+    busy.kill()
+    busy.communicate()
+
+
 def totals():
     text = top("--by", "comm", "--once", "--limit", 2, "--", *opens(60, 0, names=6), json_output=False).stdout
     last = [line.split() for line in text.splitlines() if line]
@@ -219,6 +235,7 @@ counted_exactly()
 two_at_once()
 several_probes()
 names()
+processes()
 totals()
 alone()
 labels_left_out()

@@ -100,7 +100,7 @@ static __noinline int count_lost_time(const struct lost *lost)
 	return 0;
 }
 
-static __noinline int tell_change(void *ctx, const struct lost *lost, enum psi_change change)
+static __noinline int tell_change(const struct lost *lost, enum psi_change change)
 {
 	struct psi *e = event_new(psi);
 
@@ -112,12 +112,12 @@ static __noinline int tell_change(void *ctx, const struct lost *lost, enum psi_c
 	e->some_percent = lost->some_percent;
 	e->full_percent = lost->full_percent;
 	e->interval_ns = lost->interval_ns;
-	event_send(ctx, e);
+	event_send(NULL, e);
 	return 0;
 }
 
 /* What was lost waiting for one resource since `before`. */
-static __always_inline void look_at_resource(void *ctx, struct looked *now, struct looked *before,
+static __always_inline void look_at_resource(struct looked *now, struct looked *before,
 					     struct lost *lost)
 {
 	u32 some = lost->resource * 2, full = some + 1;
@@ -132,15 +132,16 @@ static __always_inline void look_at_resource(void *ctx, struct looked *now, stru
 	if (lost->some_percent >= percent)
 		now->above |= bit;
 	if (events_wanted() && (now->above ^ before->above) & bit)
-		tell_change(ctx, lost, now->above & bit ? PSI_CHANGE_ROSE : PSI_CHANGE_FELL);
+		tell_change(lost, now->above & bit ? PSI_CHANGE_ROSE : PSI_CHANGE_FELL);
 }
 
 static __always_inline bool is_same(const struct looked *a, const struct looked *b)
 {
+	u64 differs = a->updated_ns ^ b->updated_ns;
+
 	for (int i = 0; i < PSI_TIMES; i++)
-		if (a->total_ns[i] != b->total_ns[i])
-			return false;
-	return a->updated_ns == b->updated_ns;
+		differs |= a->total_ns[i] ^ b->total_ns[i];
+	return !differs;
 }
 
 static __always_inline void group_read(struct psi_group *group, struct looked *now)
@@ -152,43 +153,44 @@ static __always_inline void group_read(struct psi_group *group, struct looked *n
 			      (void *)group + bpf_core_field_offset(struct psi_group, total));
 }
 
-static __always_inline void tell_group(void *ctx, struct cgroup *cg, struct looked *now,
-				       struct looked *before)
+static __always_inline void tell_group(struct cgroup *cg, struct looked *now, struct looked *before)
 {
 	struct lost lost = { .cgroup = BPF_CORE_READ(cg, kn, id) };
 
 	lost.interval_ns = now->updated_ns - before->updated_ns;
 	if (!lost.interval_ns || lost.interval_ns > 2 * PERIOD_NS)
 		lost.interval_ns = PERIOD_NS;
-	for (int i = 0; i < RESOURCES; i++) {
+	_Pragma("unroll") for (int i = 0; i < RESOURCES; i++)
+	{
 		lost.resource = i;
-		look_at_resource(ctx, now, before, &lost);
+		look_at_resource(now, before, &lost);
 	}
 }
 
-/* False: it has been looked at in this walk, and so have those above it. */
-static __noinline bool look_at(void *ctx, struct psi_group *group, struct cgroup *cg, u64 walk)
+/* Looks at the pressure at this address, of the cgroup at that. 0: it has been looked at in this walk,
+ * and so have those above it. Not static: the verifier then checks it once, not for each level. */
+__noinline int look_at(u64 address, u64 cgroup, u64 walk)
 {
+	struct psi_group *group = (struct psi_group *)address;
 	struct looked now = { .walk = walk }, *before;
-	u64 key = (u64)group;
 
-	before = bpf_map_lookup_elem(&looked, &key);
+	before = bpf_map_lookup_elem(&looked, &address);
 	if (before && before->walk == walk)
-		return false;
+		return 0;
 	group_read(group, &now);
 	/* nothing is brought up to date where nothing happens any more: then it is over */
 	if (before && is_same(&now, before) && ++before->rests != RESTS) {
 		before->walk = walk;
-		return true;
+		return 1;
 	}
 	if (before) {
 		now.rests = before->rests;
-		tell_group(ctx, cg, &now, before);
+		tell_group((struct cgroup *)cgroup, &now, before);
 	}
 	if (before && !is_same(&now, before))
 		now.rests = 0;
-	bpf_map_update_elem(&looked, &key, &now, BPF_ANY);
-	return true;
+	bpf_map_update_elem(&looked, &address, &now, BPF_ANY);
+	return 1;
 }
 
 /* The root has no pressure of its own: the machine's is above that of the groups in it. */
@@ -196,6 +198,7 @@ AT_START EVERY(1000) SEC("iter/task") int each_second(struct bpf_iter__task *ctx
 {
 	struct psi_group *group, *above = NULL;
 	struct task_struct *task = ctx->task;
+	u64 walk = ctx->meta->session_id + 1;
 	struct cgroup *cg;
 
 	if (!task || (sonda_conf.sets_on && !task_in_filters(task)))
@@ -205,7 +208,7 @@ AT_START EVERY(1000) SEC("iter/task") int each_second(struct bpf_iter__task *ctx
 		group = cgroup_psi(cg);
 		if (!group)
 			group = above;
-		if (group && !look_at(ctx, group, cg, ctx->meta->session_id + 1))
+		if (group && !look_at((u64)group, (u64)cg, walk))
 			return 0;
 		if (group && bpf_core_field_exists(group->parent))
 			above = BPF_CORE_READ(group, parent);

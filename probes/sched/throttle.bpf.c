@@ -59,9 +59,9 @@ struct {
 
 static __always_inline void accounts_read(struct task_group *group, struct looked *now)
 {
-	now->throttled_ns = group->cfs_bandwidth.throttled_time;
-	now->throttled = group->cfs_bandwidth.nr_throttled;
-	now->periods = group->cfs_bandwidth.nr_periods;
+	now->throttled_ns = BPF_CORE_READ(group, cfs_bandwidth.throttled_time);
+	now->throttled = BPF_CORE_READ(group, cfs_bandwidth.nr_throttled);
+	now->periods = BPF_CORE_READ(group, cfs_bandwidth.nr_periods);
 }
 
 static __always_inline void count_throttling(struct throttle *e)
@@ -84,10 +84,10 @@ static __always_inline void count_throttling(struct throttle *e)
 }
 
 /* What was added to the accounts since: counted, and told if it was throttled. */
-static __always_inline void tell_group(void *ctx, struct task_group *group,
-				       const struct looked *now, const struct looked *before)
+static __always_inline void tell_group(struct task_group *group, const struct looked *now,
+				       const struct looked *before)
 {
-	struct cgroup *cg = group->css.cgroup;
+	struct cgroup *cg = BPF_CORE_READ(group, css.cgroup);
 	struct throttle *e = event_new(throttle);
 
 	if (!e)
@@ -97,47 +97,51 @@ static __always_inline void tell_group(void *ctx, struct task_group *group,
 	e->throttled_ns = now->throttled_ns - before->throttled_ns;
 	e->throttled_periods = now->throttled - before->throttled;
 	e->periods = now->periods - before->periods;
-	e->quota_ns = group->cfs_bandwidth.quota;
-	e->period_ns = group->cfs_bandwidth.period;
+	e->quota_ns = BPF_CORE_READ(group, cfs_bandwidth.quota);
+	e->period_ns = BPF_CORE_READ(group, cfs_bandwidth.period);
 	if (tables_wanted())
 		count_throttling(e);
 	if (events_wanted() && (e->throttled_periods || e->throttled_ns))
-		event_send(ctx, e);
+		event_send(NULL, e);
 	else
 		event_release(e);
 }
 
-/* `walk`: 0 for none. `first`: what is in the accounts was before sonda came. */
-static __always_inline void look_at(void *ctx, struct task_group *group, u64 walk, bool first)
+/* Looks at the group at this address. `walk`: 0 for none. `first`: what is in the accounts was before
+ * sonda came. Not static: the verifier then checks it once, and not for each level. */
+__noinline int look_at(u64 address, u64 walk, u32 first)
 {
+	struct task_group *group = (struct task_group *)address;
 	struct looked now = { .walk = walk }, nothing = {}, *before;
-	u64 key = (u64)group;
 
-	before = bpf_map_lookup_elem(&looked, &key);
+	before = bpf_map_lookup_elem(&looked, &address);
 	if (before && walk && before->walk == walk)
-		return;
+		return 0;
 	accounts_read(group, &now);
 	if (before && (now.periods < before->periods || now.throttled_ns < before->throttled_ns))
 		before = NULL; /* another group got its memory */
 	/* one that is new may have run since the last look, not longer */
-	if (!before && !first && now.periods * (u64)group->cfs_bandwidth.period <= 2 * EVERY_NS)
+	if (!before && !first &&
+	    now.periods * BPF_CORE_READ(group, cfs_bandwidth.period) <= 2 * EVERY_NS)
 		before = &nothing;
 	if (before && now.periods != before->periods)
-		tell_group(ctx, group, &now, before);
-	bpf_map_update_elem(&looked, &key, &now, BPF_ANY);
+		tell_group(group, &now, before);
+	bpf_map_update_elem(&looked, &address, &now, BPF_ANY);
+	return 0;
 }
 
-static __always_inline void look_at_groups(void *ctx, struct task_struct *task, u64 walk,
-					   bool first)
+static __always_inline void look_at_groups(struct task_struct *task, u64 walk, bool first)
 {
-	struct task_group *group = ((struct task_struct___sched *)task)->sched_task_group;
+	struct task_group *group =
+		BPF_CORE_READ((struct task_struct___sched *)task, sched_task_group);
 
 	if (sonda_conf.sets_on && !task_in_filters(task))
 		return;
 	for (int i = 0; i < GROUP_LEVELS && group; i++) {
-		if (group->cfs_bandwidth.quota != NO_QUOTA && group->css.cgroup)
-			look_at(ctx, group, walk, first);
-		group = group->parent;
+		if (BPF_CORE_READ(group, cfs_bandwidth.quota) != NO_QUOTA &&
+		    BPF_CORE_READ(group, css.cgroup))
+			look_at((u64)group, walk, first);
+		group = BPF_CORE_READ(group, parent);
 	}
 }
 
@@ -146,7 +150,7 @@ AT_START SEC("iter/task") int there_already(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 
 	if (task)
-		look_at_groups(ctx, task, ctx->meta->session_id + 1, true);
+		look_at_groups(task, ctx->meta->session_id + 1, true);
 	return 0;
 }
 
@@ -155,13 +159,13 @@ EVERY(1000) SEC("iter/task") int each_second(struct bpf_iter__task *ctx)
 	struct task_struct *task = ctx->task;
 
 	if (task)
-		look_at_groups(ctx, task, ctx->meta->session_id + 1, false);
+		look_at_groups(task, ctx->meta->session_id + 1, false);
 	return 0;
 }
 
 /* A group's last thread may go before the next look. */
 SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_ends, struct task_struct *task)
 {
-	look_at_groups(ctx, task, 0, false);
+	look_at_groups(task, 0, false);
 	return 0;
 }

@@ -21,6 +21,7 @@ except OSError as e:
 name = os.path.basename(group.path)
 with group, CpuGroup(10 * PERIOD_US, PERIOD_US) as ample, Workers(3) as ws:
     free, limited, rich = ws
+    v2_id = os.stat(group.path).st_ino if group.root == mount_of("cgroup2") else 0
     group.add(limited.pid)
     ample.add(rich.pid)
     with Sonda("trace", "sched.throttle") as s, Sonda("top", "sched.throttle", "--interval", "1h") as table:
@@ -36,8 +37,7 @@ check_equal(sum(r["throttled_periods"] for r in mine), truth["nr_throttled"], "p
 # version 2 gives microseconds
 check(abs(sum(r["throttled_ns"] for r in mine) - truth["throttled_ns"]) <= 2000, "time, as in cpu.stat")
 check_equal({(r["quota_ns"], r["period_ns"]) for r in mine}, {(QUOTA_US * 1000, PERIOD_US * 1000)}, "its quota")
-check_equal({r["cgroup"] for r in mine}, {os.stat(group.path).st_ino if group.root == mount_of("cgroup2") else 0},
-            "its id in cgroup v2")
+check_equal({r["cgroup"] for r in mine}, {v2_id}, "its id in cgroup v2")
 check(all(r["throttled_periods"] or r["throttled_ns"] for r in s.rows), "no row without throttling")
 check(not [r for r in s.rows if r["group"] == os.path.basename(ample.path)], "who has enough is not told")
 row = next(r for r in table.rows if r["group"] == name)

@@ -163,7 +163,7 @@ def case_every_request(path):
         check_equal(sum(r["size_bytes"] for r in rows),
                     512 * (counted["read_sectors"] + counted["written_sectors"]), "bytes as well")
     for row, call_ns in zip(rows, took if not missed else []):
-        check(0 < row["device_ns"] and row["queue_ns"] + row["device_ns"] == row["took_ns"] < call_ns,
+        check(0 < row["device_ns"] and row["tag_ns"] + row["queue_ns"] + row["device_ns"] == row["took_ns"] < call_ns,
               f"queue {row['queue_ns']} and device {row['device_ns']} fit into the call's {call_ns}")
         check_equal((row["pid"], row["err"]), (os.getpid(), None), "whose it is, and that it went well")
     check_equal(s.stats["lost"], missed, "nothing lost otherwise")

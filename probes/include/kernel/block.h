@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "kernel/pagecache.h"
 #include "kernel/task.h"
 
 /* enum req_opf before 6.0; the numbers of the zone operations have moved, so names are taken from
@@ -77,10 +78,22 @@ struct blkcg_gq {
 struct block_device {
 	struct gendisk *bd_disk;
 };
+struct bio_vec {
+	struct page *bv_page;
+};
+struct bvec_iter {
+	u64 bi_sector;
+	unsigned int bi_size;
+};
 struct bio {
 	struct block_device *bi_bdev;
+	struct bvec_iter bi_iter;
+	struct bio_vec *bi_io_vec;
 	u32 bi_opf;
 	struct blkcg_gq *bi_blkg;
+};
+struct super_block___block {
+	struct block_device *s_bdev;
 };
 /* bi_bdev replaced bi_disk in 5.12 (309dca309fc3) */
 struct bio___pre512 {
@@ -165,6 +178,21 @@ static __always_inline u64 bio_cgroup(struct bio *bio)
 	if (!bpf_core_field_exists(struct bio, bi_blkg))
 		return 0;
 	return bio->bi_blkg->blkcg->css.cgroup->kn->id;
+}
+
+/* The file (or block device) whose pages the I/O carries, or NULL: memory of a process, also such as
+ * is shared, which is a file of a file system without a disk. */
+static __always_inline struct inode *bio_inode(struct bio *bio)
+{
+	struct inode *inode = page_inode(bio->bi_io_vec->bv_page);
+	struct super_block___block *sb;
+
+	if (!inode)
+		return NULL;
+	sb = (struct super_block___block *)BPF_CORE_READ(inode, i_sb);
+	if (inode_type(inode) != FILE_TYPE_BLOCK && !BPF_CORE_READ(sb, s_bdev))
+		return NULL;
+	return inode;
 }
 
 /* Is flag `name` of enum req_flag_bits, without its underscores, set in `opf`? */

@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The life of a block request, as any probe of them needs it: a bio is submitted, waits until a request
+ * is free for it (a tag), the request waits until the driver gets it, then for driver and device.
+ *
+ *	#define requests_want_inode() ...	is the file's inode number wanted of every request?
+ *	#include "sonda/requests.h"
+ *	static __always_inline void request_goes(struct underway *u) ...   the driver gets it
+ *	static __always_inline void request_comes(struct underway *u) ...  it gives it back, or is done
+ *	static __always_inline void request_ended(void *ctx, struct underway *u) ...
+ *
+ * Who caused it is asked when it is made, in the context of who submits the bio: at completion
+ * `current` is whoever was interrupted. A write by the kernel's write-back is charged to who dirtied
+ * its first page. Requests made before the probe was attached are not told and not counted: nobody knows
+ * since when they wait, nor for whom.
+ */
+#pragma once
+
+#include "kernel/block.h"
+#include "sonda/dirtied.h"
+
+#define PF_WQ_WORKER 0x20
+
+/* Who wants a bio done, and since when. */
+struct asked {
+	struct cause cause;
+	u64 charged_cgroup;
+	u64 since_ns; /* of the last change between waiting and being served */
+	u64 tag_ns;   /* from the bio's submission until there was a request for it */
+	u64 inode;    /* number of the file whose pages it carries; 0: none, or not wanted */
+};
+struct underway {
+	struct asked asked;
+	u64 queue_ns;
+	u64 device_ns;
+	u64 sector;
+	u32 size_bytes;
+	u32 opf;
+	u32 device;
+	u32 tries;
+	s32 err;
+	u32 depth;       /* requests that the driver had with it; this and the next are for block.io */
+	bool sequential; /* it begins where the process's one before ended */
+	bool issued;
+	u8 pad[6];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64); /* struct request */
+	__type(value, struct underway);
+} underway SEC(".maps");
+
+static __always_inline void request_goes(struct underway *u);
+static __always_inline void request_comes(struct underway *u);
+static __always_inline void request_ended(void *ctx, struct underway *u);
+
+static __always_inline u64 request_took(const struct underway *u)
+{
+	return u->asked.tag_ns + u->queue_ns + u->device_ns;
+}
+
+/* Before 6.5 no hook shows request and submitter together, so who asked is kept by bio until the
+ * request is issued. LRU, because a bio that is merged away is never heard of again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64); /* struct bio */
+	__type(value, struct asked);
+} bios SEC(".maps");
+
+/* A flush is a request of the queue's own, without a bio: the last who asked for one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, u64); /* struct request_queue */
+	__type(value, struct asked);
+} flushers SEC(".maps");
+
+/* --- submission --- */
+
+/* The bio that a thread submits. What is split off a large one has its sectors, and waits since then. */
+struct submitted {
+	u64 at_ns;
+	u64 sector;
+	u32 sectors;
+	u32 tid;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16384);
+	__type(key, u32); /* lower bits of the thread's id */
+	__type(value, struct submitted);
+} submitted SEC(".maps");
+
+static __always_inline struct submitted *submitted_here(u32 *ret_tid)
+{
+	u32 place = *ret_tid = bpf_get_current_pid_tgid();
+
+	place &= 16383;
+	return bpf_map_lookup_elem(&submitted, &place);
+}
+
+static __always_inline int bio_submitted(struct bio *bio)
+{
+	u32 tid;
+	struct submitted *s = submitted_here(&tid);
+
+	if (!s)
+		return 0;
+	s->at_ns = bpf_ktime_get_ns();
+	s->sector = bio->bi_iter.bi_sector;
+	s->sectors = bio->bi_iter.bi_size >> 9;
+	s->tid = tid;
+	return 0;
+}
+
+static __always_inline u64 tag_wait(u64 sector, u64 now)
+{
+	u32 tid;
+	struct submitted *s = submitted_here(&tid);
+
+	if (!s || s->tid != tid || sector - s->sector >= s->sectors)
+		return 0;
+	return now - s->at_ns;
+}
+
+#define TAG_WAIT OPTIONAL("waiting for a free request")
+
+ALT(submit, 1) TAG_WAIT NEED("tpargs block_bio_queue 1")
+SEC("?tp_btf/block_bio_queue") int BPF_PROG(submit, struct bio *bio)
+{
+	return bio_submitted(bio);
+}
+
+/* the queue argument of these was dropped in 5.11 (e8a676d61c07) */
+ALT(submit, 2) TAG_WAIT NEED("tpargs block_bio_queue 2")
+SEC("?tp_btf/block_bio_queue")
+int BPF_PROG(submit_510, struct request_queue *q, struct bio *bio)
+{
+	return bio_submitted(bio);
+}
+
+/* --- who asks --- */
+
+DIRTIED(OPTIONAL("who wrote what the kernel's write-back writes"))
+
+static __noinline int page_dirtied(struct inode *inode, u64 bytes)
+{
+	struct cause *known = dirtier_of(inode);
+
+	if (known && known->task.pid == bpf_get_current_pid_tgid() >> 32)
+		return 0;
+	return dirtier_keep(inode);
+}
+
+/* The file, and for write-back who wrote it. */
+static __always_inline void asked_of_file(struct asked *asked, struct bio *bio)
+{
+	bool written_back = (bio->bi_opf & REQ_OP_MASK) == REQ_OP_WRITE &&
+			    BPF_CORE_READ(current_task(), flags) & PF_WQ_WORKER;
+	struct inode *inode;
+	struct cause *dirtier;
+
+	if (!written_back && !requests_want_inode())
+		return;
+	inode = bio_inode(bio);
+	if (!inode)
+		return;
+	asked->inode = BPF_CORE_READ(inode, i_ino);
+	dirtier = written_back ? dirtier_of(inode) : NULL;
+	if (dirtier)
+		asked->cause = *dirtier;
+}
+
+static __always_inline void asked_now(struct asked *asked, struct bio *bio, u64 sector)
+{
+	asked->since_ns = bpf_ktime_get_ns();
+	asked->tag_ns = tag_wait(sector, asked->since_ns);
+	asked->charged_cgroup = bio_cgroup(bio);
+	cause_now(&asked->cause);
+	asked_of_file(asked, bio);
+}
+
+static __always_inline void flusher_keep(struct request_queue *q, u32 opf, struct asked *asked)
+{
+	u64 key = (u64)q;
+
+	if (opf_has(opf, REQ_PREFLUSH) || opf_has(opf, REQ_FUA))
+		bpf_map_update_elem(&flushers, &key, asked, BPF_ANY);
+}
+
+ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct request *rq)
+{
+	struct underway made = {};
+	u64 key = (u64)rq;
+
+	asked_now(&made.asked, rq->bio, rq->__sector);
+	flusher_keep(rq->q, rq->cmd_flags, &made.asked);
+	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return 0;
+}
+
+static __noinline int bio_taken(struct bio *bio, struct request_queue *q)
+{
+	struct asked asked = {};
+	u64 key = (u64)bio;
+
+	asked_now(&asked, bio, bio->bi_iter.bi_sector);
+	flusher_keep(q, bio->bi_opf, &asked);
+	if (bpf_map_update_elem(&bios, &key, &asked, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return 0;
+}
+
+ALT(start, 2) NEED("tpargs block_getrq 1")
+SEC("?tp_btf/block_getrq") int BPF_PROG(bio_gets_request, struct bio *bio)
+{
+	return bio_taken(bio, bio_queue(bio));
+}
+
+ALT(start, 2) NEED("tpargs block_bio_frontmerge 1")
+SEC("?tp_btf/block_bio_frontmerge") int BPF_PROG(bio_goes_first, struct bio *bio)
+{
+	return bio_taken(bio, bio_queue(bio));
+}
+
+ALT(start, 3) NEED("tpargs block_getrq 3")
+SEC("?tp_btf/block_getrq")
+int BPF_PROG(bio_gets_request_510, struct request_queue *q, struct bio *bio)
+{
+	return bio_taken(bio, q);
+}
+
+ALT(start, 3) NEED("tpargs block_bio_frontmerge 3")
+SEC("?tp_btf/block_bio_frontmerge")
+int BPF_PROG(bio_goes_first_510, struct request_queue *q, struct request *rq, struct bio *bio)
+{
+	return bio_taken(bio, q);
+}
+
+/* --- waiting and being served --- */
+
+/* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
+static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
+{
+	struct underway made = {};
+	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
+	struct asked *asked;
+
+	if (bio)
+		asked = by_bio ? bpf_map_lookup_elem(&bios, &bio) : NULL;
+	else if ((rq->cmd_flags & REQ_OP_MASK) == REQ_OP_FLUSH)
+		asked = bpf_map_lookup_elem(&flushers, &q);
+	else
+		asked = NULL;
+	if (!asked)
+		return NULL;
+	made.asked = *asked;
+	if (!bio) {
+		made.asked.since_ns = now;
+		made.asked.tag_ns = made.asked.inode = 0;
+	} else if (by_bio) {
+		bpf_map_delete_elem(&bios, &bio);
+	}
+	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return bpf_map_lookup_elem(&underway, &key);
+}
+
+static __always_inline int request_issued(struct request *rq, bool by_bio)
+{
+	u64 key = (u64)rq, now = bpf_ktime_get_ns();
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (!u)
+		u = underway_late(rq, now, by_bio);
+	if (!u || u->issued)
+		return 0;
+	if (!u->tries) {
+		u->sector = rq->bio ? rq->__sector : 0;
+		u->size_bytes = rq->__data_len;
+		u->opf = rq->cmd_flags;
+		u->device = request_device(rq);
+	}
+	u->tries++;
+	u->issued = true;
+	u->queue_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
+	request_goes(u);
+	return 0;
+}
+
+static __always_inline int request_given_back(struct request *rq)
+{
+	u64 key = (u64)rq, now = bpf_ktime_get_ns();
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (!u || !u->issued)
+		return 0;
+	u->issued = false;
+	u->device_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
+	request_comes(u);
+	return 0;
+}
+
+/* merged into another request, which will be told */
+static __always_inline int request_gone(struct request *rq)
+{
+	u64 key = (u64)rq;
+
+	bpf_map_delete_elem(&underway, &key);
+	return 0;
+}
+
+ALT(request, 1) NEED("tp block/block_io_start")
+SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue, struct request *rq)
+{
+	return request_issued(rq, false);
+}
+
+ALT(request, 1) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 1) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge, struct request *rq)
+{
+	return request_gone(rq);
+}
+
+ALT(request, 2) NEED("tpargs block_rq_issue 1")
+SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue_pre65, struct request *rq)
+{
+	return request_issued(rq, true);
+}
+
+ALT(request, 2) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue_pre65, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 2) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge_pre65, struct request *rq)
+{
+	return request_gone(rq);
+}
+
+/* the queue argument of these three was dropped in 5.11 and 5.10.137 (a54895fa057c) */
+ALT(request, 3) NEED("tpargs block_rq_issue 2")
+SEC("?tp_btf/block_rq_issue")
+int BPF_PROG(issue_510, struct request_queue *q, struct request *rq)
+{
+	return request_issued(rq, true);
+}
+
+ALT(request, 3)
+SEC("?tp_btf/block_rq_requeue")
+int BPF_PROG(requeue_510, struct request_queue *q, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 3)
+SEC("?tp_btf/block_rq_merge")
+int BPF_PROG(merge_510, struct request_queue *q, struct request *rq)
+{
+	return request_gone(rq);
+}
+
+/* --- the end --- */
+
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
+{
+	u64 key = (u64)rq;
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (!u)
+		return 0;
+	if (!u->err)
+		u->err = request_errno(status);
+	if (rq->__data_len > done_bytes)
+		return 0; /* in part: the rest is still to come */
+	/* an empty flush completes without having been issued: the queue's own flush was it */
+	if (u->tries) {
+		u->device_ns += bpf_ktime_get_ns() - u->asked.since_ns;
+		request_comes(u);
+		request_ended(ctx, u);
+	}
+	bpf_map_delete_elem(&underway, &key);
+	return 0;
+}
+
+/* --- how it was asked for --- */
+
+enum request_flag {
+	REQUEST_SYNC = 1 << 0,
+	REQUEST_META = 1 << 1,
+	REQUEST_PRIO = 1 << 2,
+	REQUEST_IDLE = 1 << 3,
+	REQUEST_FUA = 1 << 4,
+	REQUEST_PREFLUSH = 1 << 5,
+	REQUEST_RAHEAD = 1 << 6,
+	REQUEST_BACKGROUND = 1 << 7,
+	REQUEST_NOWAIT = 1 << 8,
+	REQUEST_SWAP = 1 << 9,
+};
+
+static __noinline u32 request_flags(u32 opf)
+{
+	u32 flags = 0;
+
+#define FLAG(name)                                                                                 \
+	if (opf_has(opf, REQ_##name))                                                              \
+		flags |= REQUEST_##name;
+	FLAG(SYNC)
+	FLAG(META)
+	FLAG(PRIO)
+	FLAG(IDLE)
+	FLAG(FUA)
+	FLAG(PREFLUSH)
+	FLAG(RAHEAD)
+	FLAG(BACKGROUND)
+	FLAG(NOWAIT)
+	FLAG(SWAP)
+#undef FLAG
+	return flags;
+}

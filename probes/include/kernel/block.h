@@ -31,6 +31,12 @@ enum req_op {
 };
 #define REQ_OP_MASK 0xff
 
+enum mq_rq_state {
+	MQ_RQ_IDLE,
+	MQ_RQ_IN_FLIGHT,
+	MQ_RQ_COMPLETE,
+};
+
 /* bit numbers in request::cmd_flags and bio::bi_opf; the values are the running kernel's */
 enum req_flag_bits {
 	__REQ_SYNC,
@@ -106,6 +112,7 @@ struct request {
 	u32 __data_len;
 	u64 __sector;
 	struct bio *bio;
+	enum mq_rq_state state;
 };
 /* request_queue::disk replaced rq_disk in 5.17 (f3fa33acca9f) */
 struct request___pre517 {

@@ -77,6 +77,180 @@ struct {
 	__type(value, struct asked);
 } flushers SEC(".maps");
 
+/*
+ * Programs are attached in the order in which they stand here: the end of a request first and its making
+ * last, or one that is made while they are attached would be on its way for ever.
+ */
+
+/* --- the end --- */
+
+SEC("tp_btf/block_rq_complete")
+int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
+{
+	u64 key = (u64)rq;
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (!u)
+		return 0;
+	if (!u->err)
+		u->err = request_errno(status);
+	if (rq->__data_len > done_bytes)
+		return 0; /* in part: the rest is still to come */
+	/* an empty flush completes without having been issued: the queue's own flush was it */
+	if (u->issued) {
+		u->device_ns += bpf_ktime_get_ns() - u->asked.since_ns;
+		request_comes(u);
+	}
+	if (u->tries)
+		request_ended(ctx, u);
+	bpf_map_delete_elem(&underway, &key);
+	return 0;
+}
+
+/* --- waiting and being served --- */
+
+/* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
+static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
+{
+	struct underway made = {};
+	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
+	struct asked *asked;
+
+	if (bio)
+		asked = by_bio ? bpf_map_lookup_elem(&bios, &bio) : NULL;
+	else if ((rq->cmd_flags & REQ_OP_MASK) == REQ_OP_FLUSH)
+		asked = bpf_map_lookup_elem(&flushers, &q);
+	else
+		asked = NULL;
+	if (!asked)
+		return NULL;
+	made.asked = *asked;
+	if (!bio) {
+		made.asked.since_ns = now;
+		made.asked.tag_ns = made.asked.inode = 0;
+	} else if (by_bio) {
+		bpf_map_delete_elem(&bios, &bio);
+	}
+	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return bpf_map_lookup_elem(&underway, &key);
+}
+
+static __always_inline bool bio_is_new(struct request *rq)
+{
+	u64 bio = (u64)rq->bio;
+
+	return bio && bpf_map_lookup_elem(&bios, &bio);
+}
+
+static __always_inline int request_issued(struct request *rq, bool by_bio)
+{
+	u64 key = (u64)rq, now = bpf_ktime_get_ns();
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (u && u->issued && by_bio && bio_is_new(rq)) { /* its end was missed */
+		request_comes(u);
+		u = NULL;
+	}
+	if (!u)
+		u = underway_late(rq, now, by_bio);
+	if (!u || u->issued)
+		return 0;
+	if (!u->tries) {
+		u->sector = rq->bio ? rq->__sector : 0;
+		u->size_bytes = rq->__data_len;
+		u->opf = rq->cmd_flags;
+		u->device = request_device(rq);
+	}
+	u->tries++;
+	u->issued = true;
+	u->queue_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
+	request_goes(u);
+	return 0;
+}
+
+static __always_inline int request_given_back(struct request *rq)
+{
+	u64 key = (u64)rq, now = bpf_ktime_get_ns();
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (!u || !u->issued)
+		return 0;
+	u->issued = false;
+	u->device_ns += now - u->asked.since_ns;
+	u->asked.since_ns = now;
+	request_comes(u);
+	return 0;
+}
+
+/* Merged into another request, which will be told. Drivers that take several at once may have given it
+ * back without a word before. */
+static __always_inline int request_gone(struct request *rq)
+{
+	u64 key = (u64)rq;
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	if (u && u->issued)
+		request_comes(u);
+	bpf_map_delete_elem(&underway, &key);
+	return 0;
+}
+
+ALT(request, 1) NEED("tp block/block_io_start")
+SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue, struct request *rq)
+{
+	return request_issued(rq, false);
+}
+
+ALT(request, 1) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 1) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge, struct request *rq)
+{
+	return request_gone(rq);
+}
+
+ALT(request, 2) NEED("tpargs block_rq_issue 1")
+SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue_pre65, struct request *rq)
+{
+	return request_issued(rq, true);
+}
+
+ALT(request, 2) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue_pre65, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 2) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge_pre65, struct request *rq)
+{
+	return request_gone(rq);
+}
+
+/* the queue argument of these three was dropped in 5.11 and 5.10.137 (a54895fa057c) */
+ALT(request, 3) NEED("tpargs block_rq_issue 2")
+SEC("?tp_btf/block_rq_issue")
+int BPF_PROG(issue_510, struct request_queue *q, struct request *rq)
+{
+	return request_issued(rq, true);
+}
+
+ALT(request, 3)
+SEC("?tp_btf/block_rq_requeue")
+int BPF_PROG(requeue_510, struct request_queue *q, struct request *rq)
+{
+	return request_given_back(rq);
+}
+
+ALT(request, 3)
+SEC("?tp_btf/block_rq_merge")
+int BPF_PROG(merge_510, struct request_queue *q, struct request *rq)
+{
+	return request_gone(rq);
+}
+
 /* --- submission --- */
 
 /* The bio that a thread submits. What is split off a large one has its sectors, and waits since then. */
@@ -194,8 +368,15 @@ ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct re
 {
 	struct underway made = {};
 	u64 key = (u64)rq;
+	struct underway *old = bpf_map_lookup_elem(&underway, &key);
 
-	asked_now(&made.asked, rq->bio, rq->__sector);
+	if (old && old->issued) /* its end was missed */
+		request_comes(old);
+	made.sector = rq->__sector; /* these are set anew when it is issued, after merges */
+	made.size_bytes = rq->__data_len;
+	made.opf = rq->cmd_flags;
+	made.device = request_device(rq);
+	asked_now(&made.asked, rq->bio, made.sector);
 	flusher_keep(rq->q, rq->cmd_flags, &made.asked);
 	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
 		count_lost(LOSS_STATE);
@@ -240,157 +421,15 @@ int BPF_PROG(bio_goes_first_510, struct request_queue *q, struct request *rq, st
 	return bio_taken(bio, q);
 }
 
-/* --- waiting and being served --- */
-
-/* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
-static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
+/* For a sweep: is the request, of key `key`, still with the driver? If not its end was missed, and it is
+ * forgotten: a program doesn't see what happens while it runs itself on that CPU. */
+static __always_inline bool request_is_out(u64 key, struct underway *u)
 {
-	struct underway made = {};
-	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
-	struct asked *asked;
-
-	if (bio)
-		asked = by_bio ? bpf_map_lookup_elem(&bios, &bio) : NULL;
-	else if ((rq->cmd_flags & REQ_OP_MASK) == REQ_OP_FLUSH)
-		asked = bpf_map_lookup_elem(&flushers, &q);
-	else
-		asked = NULL;
-	if (!asked)
-		return NULL;
-	made.asked = *asked;
-	if (!bio) {
-		made.asked.since_ns = now;
-		made.asked.tag_ns = made.asked.inode = 0;
-	} else if (by_bio) {
-		bpf_map_delete_elem(&bios, &bio);
-	}
-	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
-		count_lost(LOSS_STATE);
-	return bpf_map_lookup_elem(&underway, &key);
-}
-
-static __always_inline int request_issued(struct request *rq, bool by_bio)
-{
-	u64 key = (u64)rq, now = bpf_ktime_get_ns();
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
-
-	if (!u)
-		u = underway_late(rq, now, by_bio);
-	if (!u || u->issued)
-		return 0;
-	if (!u->tries) {
-		u->sector = rq->bio ? rq->__sector : 0;
-		u->size_bytes = rq->__data_len;
-		u->opf = rq->cmd_flags;
-		u->device = request_device(rq);
-	}
-	u->tries++;
-	u->issued = true;
-	u->queue_ns += now - u->asked.since_ns;
-	u->asked.since_ns = now;
-	request_goes(u);
-	return 0;
-}
-
-static __always_inline int request_given_back(struct request *rq)
-{
-	u64 key = (u64)rq, now = bpf_ktime_get_ns();
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
-
-	if (!u || !u->issued)
-		return 0;
-	u->issued = false;
-	u->device_ns += now - u->asked.since_ns;
-	u->asked.since_ns = now;
+	if (BPF_CORE_READ((struct request *)key, state) != MQ_RQ_IDLE)
+		return true;
 	request_comes(u);
-	return 0;
-}
-
-/* merged into another request, which will be told */
-static __always_inline int request_gone(struct request *rq)
-{
-	u64 key = (u64)rq;
-
 	bpf_map_delete_elem(&underway, &key);
-	return 0;
-}
-
-ALT(request, 1) NEED("tp block/block_io_start")
-SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue, struct request *rq)
-{
-	return request_issued(rq, false);
-}
-
-ALT(request, 1) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue, struct request *rq)
-{
-	return request_given_back(rq);
-}
-
-ALT(request, 1) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge, struct request *rq)
-{
-	return request_gone(rq);
-}
-
-ALT(request, 2) NEED("tpargs block_rq_issue 1")
-SEC("?tp_btf/block_rq_issue") int BPF_PROG(issue_pre65, struct request *rq)
-{
-	return request_issued(rq, true);
-}
-
-ALT(request, 2) SEC("?tp_btf/block_rq_requeue") int BPF_PROG(requeue_pre65, struct request *rq)
-{
-	return request_given_back(rq);
-}
-
-ALT(request, 2) SEC("?tp_btf/block_rq_merge") int BPF_PROG(merge_pre65, struct request *rq)
-{
-	return request_gone(rq);
-}
-
-/* the queue argument of these three was dropped in 5.11 and 5.10.137 (a54895fa057c) */
-ALT(request, 3) NEED("tpargs block_rq_issue 2")
-SEC("?tp_btf/block_rq_issue")
-int BPF_PROG(issue_510, struct request_queue *q, struct request *rq)
-{
-	return request_issued(rq, true);
-}
-
-ALT(request, 3)
-SEC("?tp_btf/block_rq_requeue")
-int BPF_PROG(requeue_510, struct request_queue *q, struct request *rq)
-{
-	return request_given_back(rq);
-}
-
-ALT(request, 3)
-SEC("?tp_btf/block_rq_merge")
-int BPF_PROG(merge_510, struct request_queue *q, struct request *rq)
-{
-	return request_gone(rq);
-}
-
-/* --- the end --- */
-
-SEC("tp_btf/block_rq_complete")
-int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
-{
-	u64 key = (u64)rq;
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
-
-	if (!u)
-		return 0;
-	if (!u->err)
-		u->err = request_errno(status);
-	if (rq->__data_len > done_bytes)
-		return 0; /* in part: the rest is still to come */
-	/* an empty flush completes without having been issued: the queue's own flush was it */
-	if (u->tries) {
-		u->device_ns += bpf_ktime_get_ns() - u->asked.since_ns;
-		request_comes(u);
-		request_ended(ctx, u);
-	}
-	bpf_map_delete_elem(&underway, &key);
-	return 0;
+	return false;
 }
 
 /* --- how it was asked for --- */

@@ -124,6 +124,8 @@ static __always_inline struct disk *disk_of(u32 device)
 
 		bpf_map_update_elem(&disk_states, &device, &none, BPF_NOEXIST);
 		disk = bpf_map_lookup_elem(&disk_states, &device);
+		if (disk)
+			disk->told_at_ns = bpf_ktime_get_ns();
 	}
 	return disk;
 }
@@ -340,7 +342,7 @@ static __noinline int tell_disk(void *ctx, struct disk *disk, u32 device, u64 no
 	sums_minus(&did, &disk->told);
 	sums_now(disk, &disk->told, now_ns);
 	disk->told_at_ns = now_ns;
-	if (span_ns == now_ns || !did.busy_ns || span_ns < 1000) /* the first time, and nothing to do */
+	if (!did.busy_ns || span_ns < 1000) /* nothing to do */
 		return 0;
 	e = event_new(busy);
 	if (!e)

@@ -191,7 +191,7 @@ static __always_inline u64 bio_cgroup(struct bio *bio)
  * is shared, which is a file of a file system without a disk. */
 static __always_inline struct inode *bio_inode(struct bio *bio)
 {
-	struct inode *inode = page_inode(bio->bi_io_vec->bv_page);
+	struct inode *inode = page_inode(BPF_CORE_READ(bio, bi_io_vec, bv_page));
 	struct super_block___block *sb;
 
 	if (!inode)

@@ -17,6 +17,10 @@ struct page {
 	unsigned long compound_head;
 	struct address_space *mapping;
 };
+/* of a page within a larger one: where that begins, or from 7.0 on possibly the mask that leads there */
+struct page___70 {
+	unsigned long compound_info;
+};
 struct folio {
 	unsigned long flags;
 	struct address_space *mapping;
@@ -97,15 +101,26 @@ static __always_inline u64 folio_bytes(struct folio *folio)
 	return pages * page_size();
 }
 
+/* The first page of those that `page` is one of. A mask has ones above what any folio's pages take. */
+static __always_inline struct page *page_head(struct page *page)
+{
+	unsigned long info;
+
+	if (bpf_core_field_exists(page->compound_head))
+		info = BPF_CORE_READ(page, compound_head);
+	else
+		info = BPF_CORE_READ((struct page___70 *)page, compound_info);
+	if (!(info & 1))
+		return page;
+	info--;
+	return (struct page *)(info >> 32 == 0xffffffff ? (unsigned long)page & info : info);
+}
+
 /* The file whose content a page is, or NULL: of no file. */
 static __always_inline struct inode *page_inode(struct page *page)
 {
-	unsigned long head = BPF_CORE_READ(page, compound_head);
-	struct address_space *mapping;
+	struct address_space *mapping = BPF_CORE_READ(page_head(page), mapping);
 
-	if (head & 1)
-		page = (struct page *)(head - 1);
-	mapping = BPF_CORE_READ(page, mapping);
 	if (!mapping || (unsigned long)mapping & 3) /* anonymous, or not a file's */
 		return NULL;
 	return BPF_CORE_READ(mapping, host);

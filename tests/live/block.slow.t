@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""block.slow: a threshold that everything reaches, one that nothing reaches; and where there is a disk
+that takes as long as it is told, requests that wait for it, and one that hangs."""
+
+from disks import *
+from sondatest import *
+
+TAKES_NS = 60000000
+HANGS_NS = 2500000000
+
+
+def case_threshold(disk):
+    calls = [("read", 8 * i, 4096) for i in range(30)]
+    with Sonda("trace", "block.slow", "--min", "1ns", "--pid", os.getpid()) as all_, \
+            Sonda("trace", "block.slow", "--min", "10s", "--pid", os.getpid()) as none, \
+            Sonda("trace", "block.slow", "--pid", os.getpid()) as default:
+        took = [transfer(disk, *c) for c in calls]
+        all_.wait_row(lambda r: r["sector"] == calls[-1][1])
+    rows = [r for r in all_.rows if is_of(r, disk) and not r["hanging"]]
+    missed = all_.stats.get("missed", 0)
+    check(len(calls) - missed <= len(rows) <= len(calls), f"a row for each: {len(rows)}")
+    for r in rows:
+        call_ns = took[r["sector"] // 8]
+        check(r["tag_ns"] + r["queue_ns"] + r["device_ns"] == r["took_ns"] < call_ns, "times fit into the call's")
+        longest = max(r["device_ns"], r["queue_ns"], r["tag_ns"])
+        check_equal(r[f"{r['where']}_ns"], longest, "where it was longest")
+    check_equal(none.rows, [], "nothing takes 10 s")
+    check(none.stats["filtered"] >= 30 - none.stats.get("missed", 0), "and that is counted")
+    want = [t for t in took if t >= 50000000]  # a call takes longer than its request
+    check(len([r for r in default.rows if is_of(r, disk)]) <= len(want), "50 ms unless told otherwise")
+
+
+def case_waiting():
+    """Two at a time, 60 ms each, and twelve who want one: most of their time is waiting for a tag."""
+    with null_disk(TAKES_NS, 2) as disk:
+        with Sonda("trace", "block.slow", "--min", "10ms") as s:
+            took = reads_at_once(disk, 12)
+            s.wait_row(lambda r: is_of(r, disk) and r["sector"] == max(took, key=took.get), 10)
+        rows = {r["sector"]: r for r in s.rows if is_of(r, disk) and not r["hanging"]}
+    missed = s.stats.get("missed", 0)
+    check(12 - missed <= len(rows) <= 12, f"all are told: {len(rows)}")
+    if missed:
+        return
+    check(all(r["took_ns"] <= took[sector] for sector, r in rows.items()), "not longer than its call")
+    told, asked = sum(r["took_ns"] for r in rows.values()), sum(took.values())
+    check(told >= 0.7 * asked, f"nor much shorter: {told} of {asked}")
+    check(sum(r["tag_ns"] for r in rows.values()) > sum(r["device_ns"] for r in rows.values()),
+          "they waited for a tag longer than for the disk")
+    check("tag" in {r["where"] for r in rows.values()}, "and it says so")
+
+
+def case_hanging():
+    """A request that takes seconds is told each second, and once when it comes back."""
+    with null_disk(HANGS_NS, 4) as disk:
+        with Sonda("trace", "block.slow", "--min", "100ms") as s:
+            took = transfer(disk, "read", 64, 4096)
+            s.wait_row(lambda r: is_of(r, disk) and not r["hanging"], 10)
+        rows = [r for r in s.rows if is_of(r, disk) and r["sector"] == 64]
+    hanging = [r for r in rows if r["hanging"]]
+    check(2 <= len(hanging) <= 4, f"told while it hung: {len(hanging)}")
+    check(all(r["took_ns"] < took and r["where"] == "device" and r["pid"] == os.getpid() for r in hanging),
+          "whose it was, and what it waited for")
+    check_equal(sorted(r["took_ns"] for r in rows), [r["took_ns"] for r in rows], "longer each time")
+    check([r["hanging"] for r in rows][-1:] == [False] or s.stats.get("missed", 0), "at last it came")
+
+
+mounts_of_our_own()
+with loop_disk(16 << 20) as loop:
+    case_threshold(loop)
+if has_null_disk():
+    case_waiting()
+    case_hanging()
+done()

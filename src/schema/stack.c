@@ -68,13 +68,12 @@ struct frames frames_of(const char *text, size_t len)
 /* "read_page+0x1c [xfs]" -> "read_page [xfs]", "read+0x10 [libc.so.6]" -> "read" */
 static void append_without_offset(struct strbuf *out, const char *frame, size_t len)
 {
-	const char *plus = memmem(frame, len, "+0x", 3), *rest;
-	const char *end = frame + len, *library = memmem(frame, len, " [", 2);
+	const char *library = memmem(frame, len, " [", 2), *plus, *rest, *end;
 
-	if (library && memmem(library, (size_t)(end - library), ".so", 3))
-		end = library;
-	len = (size_t)(end - frame);
-
+	if (library && memmem(library, len - (size_t)(library - frame), ".so", 3))
+		len = (size_t)(library - frame);
+	end = frame + len;
+	plus = memmem(frame, len, "+0x", 3);
 	if (begins_with(frame, len, "0x")) {
 		strbuf_puts(out, "[unknown]");
 		return;

@@ -26,6 +26,7 @@ TEST(folding_turns_round_and_leaves_details_out)
 	check_folded("read+0x1f [libc.so.6];main+0x2", "main;read");
 	check_folded("0x7f12;libc.so.6+0x1234;operator+", "operator+;libc.so.6;[unknown]");
 	check_folded("one", "one");
+	check_folded("one [a.so+0x1]", "one"); /* a file may be called anything */
 	check_folded("", "");
 	check_folded(";;", ";"); /* frames without a name can't be told */
 }

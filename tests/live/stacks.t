@@ -41,109 +41,112 @@ def naps(rows):
     return [r for r in rows if follow(functions(r["kstack"]), NAP)]
 
 
-def run_unseen(command):
-    """Runs it to its end while sonda is stopped: all that it reads of it, it reads when it has gone."""
-    s = Sonda("trace", PROBE, "--comm", os.path.basename(command[0]))
-    with s:
-        s.process.send_signal(signal.SIGSTOP)
-        child = subprocess.Popen(command)
+def at_least(got, want, what):
+    """A thread that is woken for another reason goes to sleep again."""
+    check(want <= got <= want + 2, f"{what}: {got}, want {want}")
+
+
+# 1. all of them run and end while sonda is stopped: what it reads of them, it reads when they have gone
+RUNS = [("static", 3), ("pie", 3), ("dynamic", 3), ("stripped", 1), ("mangled", 1), ("made", 1)]
+pids = {}
+with Sonda("trace", PROBE, "--where", "comm ~ 'chain-*'") as s:
+    s.process.send_signal(signal.SIGSTOP)
+    for how, times in RUNS:
+        argv = [chain(how), str(times)] if os.path.exists(chain(how)) else [chain("pie"), str(times), how]
+        child = subprocess.Popen(argv)
         child.wait()
-        s.process.send_signal(signal.SIGCONT)
-        check(not os.path.exists(f"/proc/{child.pid}"), f"{command[0]} has gone")
-    return s
+        pids[how] = child.pid
+        check(not os.path.exists(f"/proc/{child.pid}"), f"{how} has gone")
+    s.process.send_signal(signal.SIGCONT)
+rows = {how: [r for r in naps(s.rows) if r["pid"] == pid] for how, pid in pids.items()}
+for how, times in RUNS:
+    at_least(len(rows[how]), times, f"{how}: a row for each sleep")
 
-
-# 1. names of processes that have ended, whatever the file is
 for how in "static", "pie", "dynamic":
-    s = run_unseen([chain(how), "3"])
-    rows = naps(s.rows)
-    check_equal(len(rows), 3, f"{how}: a row for each sleep")
-    for row in rows:
+    for row in rows[how]:
         check(follow(functions(row["ustack"]), KNOWN), f"{how}: main calls a calls b calls leaf: {row['ustack']}")
         check_equal(functions(row["ustack"])[0], "leaf", f"{how}: innermost first")
         check(all(re.fullmatch(r"\S+\+0x[0-9a-f]+", f) for f in row["ustack"][:3]), f"{how}: offsets")
-        check_equal(row["kstack"][-1].split("+")[0].startswith("entry_"), True, f"{how}: the kernel's begins at its entry")
+        check(row["kstack"][-1].startswith("entry_"), f"{how}: the kernel's begins at its entry")
 
 # 2. without names: the file, the place in it, and they are counted
-s = run_unseen([chain("stripped"), "1"])
-rows = naps(s.rows)
-check_equal(len(rows), 1, "stripped: a row")
-for row in rows:
+for row in rows["stripped"]:
     check(all(re.fullmatch(r"chain-stripped\+0x[0-9a-f]+", f) for f in row["ustack"][:4]), f"stripped: {row['ustack']}")
 check(re.search(r"[1-9][0-9]* of [0-9]+ frames have no name", s.stderr), f"stripped: counted: {s.stderr!r}")
 
 # 3. mangled names; code made at run time
-s = run_unseen([chain("pie"), "1", "mangled"])
-for row in naps(s.rows) or [{"ustack": []}]:
+for row in rows["mangled"]:
     check(follow(functions(row["ustack"]), ["crate::doze", "one::two::sleep", "b", "a", "main"]),
           f"demangled: {row['ustack']}")
-if os.uname().machine == "x86_64":
-    s = run_unseen([chain("pie"), "1", "made"])
-    rows = naps(s.rows)
-    check_equal(len(rows), 1, "made: a row")
-    for row in rows:
-        check(follow(functions(row["ustack"]), ["made_at_run_time", "b", "a", "main"]), f"made: {row['ustack']}")
-        os.unlink(f"/tmp/perf-{row['pid']}.map")
+for row in rows["made"]:
+    check(follow(functions(row["ustack"]), ["made_at_run_time", "b", "a", "main"]), f"made: {row['ustack']}")
+os.unlink(f"/tmp/perf-{pids['made']}.map")
 
 # 4. the BPF program itself is in the kernel's stack, by name; the task that goes on has one too
-rows = s.rows
-check(any(re.fullmatch(r"bpf_prog_[0-9a-f]{16}_\w+\+0x[0-9a-f]+ \[bpf\]", r["kstack"][0]) for r in rows if r["kstack"]),
+check(any(re.fullmatch(r"bpf_prog_[0-9a-f]{16}_\w+\+0x[0-9a-f]+ \[bpf\]", r["kstack"][0]) for r in s.rows if r["kstack"]),
       "the BPF program's name")
-check(any(follow(functions(r["next_kstack"]), ["schedule"]) or follow(functions(r["next_kstack"]), ["schedule_idle"])
-          or r["next_kstack"] for r in rows), "the stack of the task that goes on")
+check(any(r["next_kstack"] and not r["next_kstack"][-1].startswith("0x") for r in s.rows),
+      "the stack of the task that goes on")
 
 # 5. a file that only its process sees
 with tempfile.TemporaryDirectory() as directory:
     # while sonda reads, it still runs: what it has mapped is held open
-    hidden = f"mount -t tmpfs none {directory} && cp {chain('static')} {directory}/hidden && exec {directory}/hidden 30"
+    hidden = f"mount -t tmpfs none {directory} && cp {chain('static')} {directory}/hidden && exec {directory}/hidden 10"
     unshare = shutil.which("unshare")
     if unshare:
         with Sonda("trace", PROBE, "--comm", "hidden") as s:
             subprocess.run([unshare, "-m", "sh", "-c", hidden], check=True)
         check(not os.path.exists(f"{directory}/hidden"), "the file can't be seen from here")
         rows = naps(s.rows)
-        check_equal(len(rows), 30, "hidden: a row for each sleep")
+        at_least(len(rows), 10, "hidden: a row for each sleep")
         check(all(follow(functions(r["ustack"]), KNOWN) for r in rows), f"hidden: names: {rows[:1]}")
 
 # 6. labels: counted in the kernel, by stack
 s = run_sonda("top", PROBE, "--comm", "chain-pie", "--by", "comm,ustack,kstack", "--once", "--", chain("pie"), "7")
-rows = naps(s.rows)
-check_equal([r["waits"] for r in rows if follow(r["ustack"], KNOWN)], [7], f"one row for the seven sleeps: {rows}")
+counts = [r["waits"] for r in naps(s.rows) if follow(r["ustack"], KNOWN)]
+check_equal(len(counts), 1, f"one row for the sleeps: {s.rows}")
+at_least(sum(counts), 7, "they are counted")
 check_equal(s.code, 0, "top: exit code")
 
-# 7. folded: outermost first, summed
-LINE = r"chain-dynamic;(?:[^;]+;)*main;a;b;leaf;entry_\w+;(?:[^;]+;)*hrtimer_nanosleep;do_nanosleep;(?:[^;]+;)*\S+ (\d+)"
-s = run_sonda("trace", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--", chain("dynamic"), "5")
-counts = [int(m.group(1)) for m in (re.fullmatch(LINE, l) for l in s.lines) if m]
-check_equal(counts, [5], f"folded: {s.lines}")
-check_equal(sum(int(l.rsplit(" ", 1)[1]) for l in s.lines), s.stats["delivered"], "folded: each row is in one line")
-check("bpf_prog_" not in s.stdout, "folded: without the program that took the stack")
-s = run_sonda("trace", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--weight", "pid", "--", chain("dynamic"), "5")
-pid = sum(int(m.group(1)) for m in (re.fullmatch(LINE, l) for l in s.lines) if m)
-check(pid > 5 and pid % 5 == 0, f"folded: a chosen field is summed: {pid}")
-s = run_sonda("top", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--once", "--", chain("dynamic"), "5")
-counts = [int(m.group(1)) for m in (re.fullmatch(LINE, l) for l in s.lines) if m]
-check_equal(counts, [5], f"top, folded: {s.lines}")
-s = run_sonda("trace", "process.exec", "-o", "folded", "--", "/bin/true")
-check_equal(s.code, 2, "folded needs a stack")
-s = run_sonda("trace", PROBE, "-o", "folded", "--weight", "wight", "--", "/bin/true")
-check("no field 'wight'" in s.stderr and s.code == 2, f"an unknown weight: {s.stderr!r}")
+# 7. a recording keeps the names: the file they came from has gone
+directory = tempfile.TemporaryDirectory()
+program, file = os.path.join(directory.name, "chain-copy"), os.path.join(directory.name, "x.rec")
+shutil.copy(chain("static"), program)
+s = run_sonda("record", PROBE, "--comm", "chain-copy", "--to", file, "--", program, "5", json_output=False)
+os.unlink(program)
+replayed = run_sonda("replay", file)
+at_least(len(naps(replayed.rows)), 5, "replayed")
+check(all(follow(functions(r["ustack"]), KNOWN) for r in naps(replayed.rows)), f"replayed with names: {replayed.rows}")
+s = run_sonda("replay", file, "--where", "ustack ~ '*;main+*'")
+check_equal(len(naps(s.rows)), len(naps(replayed.rows)), "a condition on names")
+check_equal(len(run_sonda("replay", file, "--where", "ustack ~ '*nobody*'").rows), 0, "a condition that none meets")
 
-# 8. a recording keeps the names, on any machine: here, where the file has gone
-with tempfile.TemporaryDirectory() as directory:
-    program, file = os.path.join(directory, "chain-copy"), os.path.join(directory, "x.rec")
-    shutil.copy(chain("static"), program)
-    s = run_sonda("record", PROBE, "--comm", "chain-copy", "--to", file, "--", program, "2", json_output=False)
-    os.unlink(program)
-    rows = naps(run_sonda("replay", file).rows)
-    check_equal(len(rows), 2, "replayed")
-    check(all(follow(functions(r["ustack"]), KNOWN) for r in rows), f"replayed with names: {rows}")
-    s = run_sonda("replay", file, "--where", "ustack ~ '*;main+*'")
-    check_equal(len(naps(s.rows)), 2, "a condition on names")
-    check_equal(len(run_sonda("replay", file, "--where", "ustack ~ '*nobody*'").rows), 0, "a condition that none meets")
+# 8. folded: outermost first, summed
+LINE = r"chain-\w+;(?:[^;]+;)*main;a;b;leaf;entry_\w+;(?:[^;]+;)*hrtimer_nanosleep;do_nanosleep;(?:[^;]+;)*\S+ (\d+)"
+
+
+def folded(s, what):
+    """The one line of the sleeps: its count."""
+    counts = [int(m.group(1)) for m in (re.fullmatch(LINE, l) for l in s.lines) if m]
+    check_equal(len(counts), 1, f"{what}: {s.lines}")
+    check("bpf_prog_" not in s.stdout, f"{what}: without the program that took the stack")
+    return sum(counts)
+
+
+s = run_sonda("replay", file, "-o", "folded")
+check_equal(folded(s, "folded"), len(naps(replayed.rows)), "folded: rows are counted")
+check_equal(sum(int(l.rsplit(" ", 1)[1]) for l in s.lines), len(replayed.rows), "folded: each row is in one line")
+s = run_sonda("replay", file, "-o", "folded", "--weight", "pid")
+check_equal(folded(s, "weight"), sum(r["pid"] for r in naps(replayed.rows)), "folded: a chosen field is summed")
+s = run_sonda("replay", file, "-o", "folded", "--weight", "wight")
+check("no field 'wight'" in s.stderr and s.code == 2, f"an unknown weight: {s.stderr!r}")
+s = run_sonda("top", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--once", "--", chain("dynamic"), "5")
+at_least(folded(s, "top, folded"), 5, "top, folded")
+check_equal(run_sonda("trace", "process.exec", "-o", "folded", "--", "/bin/true").code, 2, "folded needs a stack")
 
 # 9. text: a frame a line below its row
-s = run_sonda("trace", PROBE, "--comm", "chain-static", "--", chain("static"), "1", json_output=False)
+s = run_sonda("replay", file, json_output=False)
 check(re.search(r"^ {8}ustack  leaf\+0x[0-9a-f]+\n {16}b\+0x[0-9a-f]+\n {16}a\+", s.stdout, re.M), f"text: {s.stdout}")
 
+directory.cleanup()
 done()

@@ -16,7 +16,12 @@
 #include "base/err.h"
 #include "base/vec.h"
 
-enum { PAGES = 32, TAKE_MAX = 8 * 1024 * 1024 };
+enum {
+	PAGES_MIN = 16, /* of a buffer: a power of two */
+	PAGES_MAX = 128,
+	BUFFERS_BYTES = 8 * 1024 * 1024, /* all together, if they aren't too many for that */
+	TAKE_MAX = 8 * 1024 * 1024,
+};
 
 struct buffer {
 	int fd;
@@ -33,6 +38,7 @@ struct mapfeed {
 	vec(struct buffer) buffers;
 	vec(unsigned char) bytes;
 	vec(struct taken) records;
+	size_t pages; /* of a buffer */
 	uint64_t lost;
 };
 
@@ -41,7 +47,16 @@ static size_t page_bytes(void)
 	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-static int cpu_watch(int cpu)
+static size_t pages_for(int cpus)
+{
+	size_t pages = PAGES_MIN;
+
+	while (pages < PAGES_MAX && 2 * pages * page_bytes() * (size_t)cpus <= BUFFERS_BYTES)
+		pages *= 2;
+	return pages;
+}
+
+static int cpu_watch(int cpu, size_t pages)
 {
 	struct perf_event_attr attr = {
 		.type = PERF_TYPE_SOFTWARE,
@@ -58,7 +73,7 @@ static int cpu_watch(int cpu)
 		.use_clockid = 1,
 		.clockid = CLOCK_BOOTTIME,
 		.watermark = 1,
-		.wakeup_watermark = (uint32_t)(PAGES / 4 * page_bytes()),
+		.wakeup_watermark = (uint32_t)(pages / 4 * page_bytes()),
 	};
 
 	return (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
@@ -66,14 +81,14 @@ static int cpu_watch(int cpu)
 
 static int buffer_open(struct mapfeed *f, int cpu, struct err *e)
 {
-	struct buffer b = { .fd = cpu_watch(cpu) };
+	struct buffer b = { .fd = cpu_watch(cpu, f->pages) };
 
 	if (b.fd < 0 && errno == ENODEV)
 		return 0; /* not online */
 	if (b.fd < 0)
 		return fail(e, errno, "watching mappings: %s", strerror(errno));
-	b.head =
-		mmap(NULL, (1 + PAGES) * page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, b.fd, 0);
+	b.head = mmap(NULL, (1 + f->pages) * page_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, b.fd,
+		      0);
 	if (b.head == MAP_FAILED) {
 		fail(e, errno, "watching mappings: mmap: %s", strerror(errno));
 		fd_close(&b.fd);
@@ -88,6 +103,7 @@ int mapfeed_open(struct mapfeed **ret, struct err *e)
 	auto_ptr(mapfeed) f = xnew(struct mapfeed);
 	int cpus = libbpf_num_possible_cpus();
 
+	f->pages = pages_for(max(cpus, 1));
 	for (int cpu = 0; cpu < cpus; cpu++)
 		if (buffer_open(f, cpu, e) < 0)
 			return -e->code;
@@ -100,7 +116,7 @@ void mapfeed_free(struct mapfeed *f)
 	if (!f)
 		return;
 	vec_for_each(b, &f->buffers) {
-		munmap(b->head, (1 + PAGES) * page_bytes());
+		munmap(b->head, (1 + f->pages) * page_bytes());
 		fd_close(&b->fd);
 	}
 	vec_done(&f->buffers);
@@ -125,10 +141,11 @@ uint64_t mapfeed_lost(const struct mapfeed *f)
 }
 
 /* Copies from the circle. */
-static void circle_read(const struct buffer *b, uint64_t at, void *to, size_t len)
+static void circle_read(const struct mapfeed *f, const struct buffer *b, uint64_t at, void *to,
+			size_t len)
 {
 	const unsigned char *bytes = (const unsigned char *)b->head + page_bytes();
-	size_t size = PAGES * page_bytes(), from = at % size, first = min(len, size - from);
+	size_t size = f->pages * page_bytes(), from = at % size, first = min(len, size - from);
 
 	memcpy(to, bytes + from, first);
 	memcpy((unsigned char *)to + first, bytes, len - first);
@@ -141,7 +158,7 @@ static void record_take(struct mapfeed *f, const struct buffer *b, uint64_t at, 
 	struct taken *t = vec_add(&f->records);
 
 	vec_reserve(&f->bytes, room);
-	circle_read(b, at, f->bytes.at + f->bytes.len, len);
+	circle_read(f, b, at, f->bytes.at + f->bytes.len, len);
 	t->offset = f->bytes.len;
 	t->order = f->records.len;
 	memcpy(&t->at_ns, f->bytes.at + t->offset + len - sizeof(t->at_ns), sizeof(t->at_ns));
@@ -155,7 +172,7 @@ static void buffer_take(struct mapfeed *f, struct buffer *b)
 	struct perf_event_header h;
 
 	while (tail < head && f->bytes.len < TAKE_MAX) {
-		circle_read(b, tail, &h, sizeof(h));
+		circle_read(f, b, tail, &h, sizeof(h));
 		if (h.size < sizeof(h) + sizeof(uint64_t) || h.size > head - tail) {
 			tail = head; /* can't be; begin anew */
 			break;

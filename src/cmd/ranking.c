@@ -85,13 +85,28 @@ static void column_add(struct ranking *k, const struct field *f, enum form form,
 		      is_left(s) ? LABEL_COLS : (unsigned)NUMBER_COLS);
 }
 
+/* Stacks stand below their row. */
+static bool is_stack(const struct field *label)
+{
+	return label->kind->class == CLASS_STACK;
+}
+
+static size_t stack_count(const struct fold_columns *c)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < c->label_count; i++)
+		count += is_stack(c->labels[i]);
+	return count;
+}
+
 static void columns_list(struct ranking *k)
 {
 	const struct reading *r = k->r;
 	const struct fold_columns *c = fold_columns(r->fold);
 
 	for (size_t i = 0; i < c->label_count; i++)
-		if (!reading_is_told(c, c->labels[i]))
+		if (!reading_is_told(c, c->labels[i]) && !is_stack(c->labels[i]))
 			column_add(k, c->labels[i], FORM_LABEL, i, is_sorted(r, FOLD_LABEL, i));
 	for (size_t i = 0; i < c->value_count; i++) {
 		bool sorted = is_sorted(r, FOLD_VALUE, i);
@@ -241,13 +256,54 @@ static void ranking_row(struct ranking *k, const struct fold_row *row, const cha
 	table_row_end(k->table);
 }
 
+/* A line for each stack of a group, as wide as the terminal. `row` NULL: the totals. */
+static void stacks_form(const struct reading *r, const struct fold_row *row, struct strbuf *cell,
+			struct strbuf *out)
+{
+	const struct fold_columns *c = fold_columns(r->fold);
+
+	for (size_t i = 0; row && !row->is_other && i < c->label_count; i++) {
+		if (!is_stack(c->labels[i]) || row->labels[i].type == VALUE_NONE)
+			continue;
+		strbuf_reset(cell);
+		strbuf_appendf(cell, "    %s  ", c->labels[i]->name);
+		value_text_form(cell, c->labels[i], row->labels[i]);
+		if (r->width_cols && cell->len > r->width_cols) {
+			strbuf_cut(cell, r->width_cols - 1);
+			strbuf_puts(cell, r->ascii ? "~" : "\u2026");
+		}
+		text_escape(out, strbuf_str(cell), cell->len);
+		strbuf_putc(out, '\n');
+	}
+	if ((!row || row->is_other) && stack_count(c) == c->label_count) /* no column says it */
+		strbuf_appendf(out, "    %s\n", row ? "other" : "total");
+}
+
+/* The lines of the table, and below each the stacks of its group. */
+static void lines_with_stacks(const struct reading *r, const struct fold_row *rows, size_t count,
+			      const struct strbuf *table, struct strbuf *out)
+{
+	auto_done(strbuf) cell = { 0 };
+	const char *line = strbuf_str(table), *end;
+	size_t nth = r->no_header ? 1 : 0; /* 0: the header */
+
+	for (; *line; line = end + (*end == '\n'), nth++) {
+		end = strchrnul(line, '\n');
+		strbuf_append(out, line, (size_t)(end - line));
+		strbuf_putc(out, '\n');
+		if (nth)
+			stacks_form(r, nth <= count ? &rows[nth - 1] : NULL, &cell, out);
+	}
+}
+
 void reading_ranking(const struct reading *r, struct strbuf *out)
 {
+	auto_done(strbuf) lines = { 0 };
 	struct ranking k = { .r = r };
 	size_t count, left_out;
 	const struct fold_row *rows = fold_sorted(r->fold, &r->order, &count, &left_out);
 
-	ranking_begin(&k, out);
+	ranking_begin(&k, &lines);
 	if (!r->no_header)
 		reading_title(r, out);
 	for (size_t i = 0; i < count; i++)
@@ -256,6 +312,10 @@ void reading_ranking(const struct reading *r, struct strbuf *out)
 		ranking_row(&k, fold_total(r->fold, &r->order), "total");
 	table_settle(k.table);
 	ranking_end(&k);
+	if (stack_count(fold_columns(r->fold)))
+		lines_with_stacks(r, rows, count, &lines, out);
+	else
+		strbuf_append(out, strbuf_str(&lines), lines.len);
 	if (left_out)
 		strbuf_appendf(out, "... %zu more (--limit)\n", left_out);
 }

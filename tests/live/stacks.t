@@ -148,5 +148,8 @@ check_equal(run_sonda("trace", "process.exec", "-o", "folded", "--", "/bin/true"
 s = run_sonda("replay", file, json_output=False)
 check(re.search(r"^ {8}ustack  leaf\+0x[0-9a-f]+\n {16}b\+0x[0-9a-f]+\n {16}a\+", s.stdout, re.M), f"text: {s.stdout}")
 
+s = run_sonda("top", PROBE, "--comm", "chain-pie", "--by", "ustack", "--once", "--", chain("pie"), "2", json_output=False)
+check(re.search(r"^ +[0-9.]+ +[23]\n {4}ustack  leaf;b;a;main;", s.stdout, re.M), f"top, text: {s.stdout}")
+
 directory.cleanup()
 done()

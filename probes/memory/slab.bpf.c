@@ -128,28 +128,28 @@ static __noinline int freed(const char *name, u64 size)
 
 static const char kmalloc[] SEC(".rodata") = "kmalloc";
 
+/* Up to 6.12 programs may not look at the object, a const void *: one that was refused counts as well. */
 #define ALLOC(rank) ALT(alloc, rank)
 
 ALLOC(1) NEED("tpargs kmem_cache_free 3") SEC("?tp_btf/kmem_cache_alloc")
 int BPF_PROG(cache_alloc, unsigned long site, void *object, struct kmem_cache *cache)
 {
-	return object ? allocated(ctx, cache->name, cache->size) : 0;
+	return allocated(ctx, cache->name, cache->size);
 }
 
 ALLOC(1) SEC("?tp_btf/kmem_cache_free")
 int BPF_PROG(cache_free, unsigned long site, void *object, struct kmem_cache *cache)
 {
-	return object ? freed(cache->name, cache->size) : 0;
+	return freed(cache->name, cache->size);
 }
 
 ALLOC(1) SEC("?tp_btf/kmalloc")
 int BPF_PROG(kmalloc_alloc, unsigned long site, void *object, u64 asked, u64 size)
 {
-	return object ? allocated(ctx, kmalloc, size) : 0;
+	return allocated(ctx, kmalloc, size);
 }
 
-/* Before 6.1 the tracepoints tell sizes and no cache, and frees not even that. 5.10 has no look at the
- * object either: an allocation that failed counts as well. */
+/* Before 6.1 the tracepoints tell sizes and no cache, and frees not even that. */
 ALLOC(2) SEC("?tp_btf/kmem_cache_alloc")
 int BPF_PROG(cache_alloc_pre61, unsigned long site, void *object, u64 asked, u64 size)
 {

@@ -7,6 +7,7 @@
 #include "base/lru.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "schema/kind.h"
 #include "symbols/symbols.h"
 
 #define TEXTS_MAX 16384 /* stacks that labels stand for, whose names are remembered */
@@ -114,6 +115,33 @@ static struct value derive_label(const struct field *f, const struct row *r, voi
 	return text ? value_text(text, (uint32_t)strlen(text)) : value_none();
 }
 
+/* A place in the kernel: the function that it is in. */
+static struct value derive_place(const struct field *f, const struct row *r, void *ctx)
+{
+	const struct stack_field *sf = ctx;
+	struct stacks *s = sf->stacks;
+	struct value v = row_value(r, &sf->own);
+	struct stack_told told = { .at_ns = r->at_ns,
+				   .frames = (const unsigned char *)&v.u64,
+				   .count = 1 };
+
+	(void)f;
+	if (v.type != VALUE_U64 || !v.u64)
+		return value_none();
+	strbuf_reset(&s->text);
+	symbols_stack(stacks_symbols(s), &told, false, &s->text);
+	return value_text(strbuf_str(&s->text), (uint32_t)s->text.len);
+}
+
+static derive_fn *derivation_of(const struct field *f)
+{
+	if (f->type == FIELD_STACK)
+		return derive_stack;
+	if (f->type == FIELD_STACK_ID)
+		return derive_label;
+	return f->type == FIELD_INT && str_eq(f->kind->name, "address") ? derive_place : NULL;
+}
+
 size_t stacks_fields(struct stacks *s, const struct schema *base, struct field *ret)
 {
 	size_t count = 0;
@@ -121,8 +149,9 @@ size_t stacks_fields(struct stacks *s, const struct schema *base, struct field *
 	for (size_t i = 0; i < base->field_count; i++) {
 		const struct field *f = &base->fields[i];
 		struct stack_field *own;
+		derive_fn *derive = derivation_of(f);
 
-		if (f->type != FIELD_STACK && f->type != FIELD_STACK_ID)
+		if (!derive)
 			continue;
 		own = xnew(struct stack_field);
 		own->stacks = s;
@@ -130,7 +159,9 @@ size_t stacks_fields(struct stacks *s, const struct schema *base, struct field *
 		vec_push(&s->fields, own);
 		ret[count] = *f;
 		ret[count].type = FIELD_DERIVED;
-		ret[count].derive = f->type == FIELD_STACK ? derive_stack : derive_label;
+		if (derive == derive_place)
+			ret[count].kind = kind_find("str");
+		ret[count].derive = derive;
 		ret[count++].derive_ctx = own;
 	}
 	return count;
@@ -139,7 +170,7 @@ size_t stacks_fields(struct stacks *s, const struct schema *base, struct field *
 bool stacks_any(const struct stacks *s, bool labels)
 {
 	vec_for_each(f, &s->fields)
-		if (((*f)->own.type == FIELD_STACK_ID) == labels)
+		if ((*f)->own.type == (labels ? FIELD_STACK_ID : FIELD_STACK))
 			return true;
 	return false;
 }

@@ -15,7 +15,7 @@ MUST_USE struct stacks *stacks_new(void);
 void stacks_free(struct stacks *s);
 AUTO_PTR(stacks)
 
-/* A derived field for each stack of `base`, of the same name. `ret` has room for as many as `base` has
+/* A derived field for each stack of `base` and each place in the kernel (KIND("address")), of the same name. `ret` has room for as many as `base` has
  * fields; returns how many. */
 MUST_USE size_t stacks_fields(struct stacks *s, const struct schema *base, struct field *ret);
 MUST_USE bool stacks_any(const struct stacks *s, bool labels);

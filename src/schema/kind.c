@@ -59,7 +59,7 @@ static const struct kind kinds[] = {
 	NUMBER("ifindex", 3, "network interface index"),
 	NUMBER("port", 5, "TCP or UDP port"),
 	NUMBER("sector", 10, "position on a device in 512-byte sectors"),
-	HEX("address", 18, "kernel address; JSON: a string, \"0xffffffff81000000\""),
+	HEX("address", 18, "place in the kernel's code: the function, \"tcp_v4_rcv\"; without names, and in JSON then a string, \"0xffffffff81000000\""),
 	HEX("user_address", 14, "address in the process; JSON: a string, \"0x7f0000001000\""),
 	QUANTITY("boottime", 19, "ns", boottime_text, boottime_parse,
 		 "when; text: local date and time; JSON: nanoseconds since boot (CLOCK_BOOTTIME)"),

@@ -54,11 +54,32 @@ static bool prefix_leaves_names(const char *prefix, size_t len, const struct nam
 	return true;
 }
 
+/* Of a long list a few may be called otherwise: SKB_CONSUMED among SKB_DROP_REASON_... The prefix that 7
+ * of 8 share with the one in the middle; 0: there is none. */
+static size_t usual_prefix_len(const struct names_row *rows, size_t count)
+{
+	const char *middle = rows[count / 2].name;
+	size_t sharing;
+
+	if (count < 16)
+		return 0;
+	for (size_t len = strlen(middle); len > 0; len--) {
+		if (middle[len - 1] != '_' || !prefix_leaves_names(middle, len, rows, count))
+			continue;
+		sharing = 0;
+		for (size_t i = 0; i < count; i++)
+			sharing += !strncmp(rows[i].name, middle, len);
+		if (sharing >= count - count / 8)
+			return len;
+	}
+	return 0;
+}
+
 /* Bytes of the prefix: ends after a '_'. *ret_example gets a name that has it. */
 static size_t prefix_len(const struct names_row *rows, size_t count, const char **ret_example)
 {
 	const char *first = NULL;
-	size_t len = 0, having = 0;
+	size_t len = 0, having = 0, usual;
 
 	for (size_t i = 0; i < count; i++) {
 		if (!counts_for_prefix(rows[i].name))
@@ -72,6 +93,11 @@ static size_t prefix_len(const struct names_row *rows, size_t count, const char 
 	*ret_example = first ? first : "";
 	if (having < 2)
 		return 0;
+	usual = usual_prefix_len(rows, count);
+	if (usual > len) {
+		*ret_example = rows[count / 2].name;
+		return usual;
+	}
 	for (; len > 0; len--)
 		if (first[len - 1] == '_' && prefix_leaves_names(first, len, rows, count))
 			return len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/test.h"
 
+#include "base/str.h"
 #include "schema/names.h"
 
 static struct arena arena;
@@ -20,6 +21,23 @@ TEST(the_common_prefix_is_cut_at_an_underscore)
 	CHECK_STR(names_get(n, 9), "rest");
 	CHECK(!names_get(n, 2));
 	CHECK(!names_get(n, UINT64_MAX));
+	arena_done(&arena);
+}
+
+TEST(a_prefix_that_nearly_all_share_is_cut_from_those)
+{
+	struct names_row rows[24];
+	char text[24][24];
+	const struct names *n;
+
+	for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+		str_format(text[i], sizeof(text[i]), i < 3 ? "SKB_OTHER%c" : "SKB_DROP_REASON_%c",
+			   'A' + (int)i);
+		rows[i] = (struct names_row){ i, text[i] };
+	}
+	n = names_new(&arena, "reason", rows, ARRAY_LEN(rows));
+	CHECK_STR(names_get(n, 0), "skb_othera");
+	CHECK_STR(names_get(n, 5), "f");
 	arena_done(&arena);
 }
 

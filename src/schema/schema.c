@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "base/str.h"
+#include "schema/kind.h"
 #include "schema/owned.h"
 
 const struct field *schema_field(const struct schema *s, const char *name)
@@ -56,7 +57,8 @@ struct schema *schema_extend(const struct schema *base, const struct field *extr
 		const struct field *own = schema_field(s, extra[i].name);
 		size_t at = own ? (size_t)(own - fields) : s->field_count;
 
-		if (own && own->type != FIELD_STACK && own->type != FIELD_STACK_ID)
+		if (own && own->type != FIELD_STACK && own->type != FIELD_STACK_ID &&
+		    !str_eq(own->kind->name, "address"))
 			continue;
 		fields[at] = extra[i];
 		fields[at].type = FIELD_DERIVED;

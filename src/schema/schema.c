@@ -58,7 +58,7 @@ struct schema *schema_extend(const struct schema *base, const struct field *extr
 		size_t at = own ? (size_t)(own - fields) : s->field_count;
 
 		if (own && own->type != FIELD_STACK && own->type != FIELD_STACK_ID &&
-		    !str_eq(own->kind->name, "address"))
+		    !(own->kind && str_eq(own->kind->name, "address")))
 			continue;
 		fields[at] = extra[i];
 		fields[at].type = FIELD_DERIVED;

@@ -140,43 +140,88 @@ static __always_inline bool file_watched(struct file *file)
 	return file && dentry_watched(path_dentry(&file->f_path));
 }
 
-/* The text of `len` bytes at `at` in the slot's body is the path, or below it. */
-static __always_inline bool path_matches(struct event_slot *slot, u32 at, u32 len,
-					 const volatile char *path, u32 path_len)
-{
-	u64 from;
+/* Where a comparison is. In the slot, so that to the verifier it is unknown: see path.h. */
+struct path_match {
+	u32 text; /* offsets in the slot's body */
+	u32 end;
+	u32 path; /* index in the path */
+};
+enum path_verdict { PATH_NO, PATH_YES, PATH_MORE };
+#define PATH_MATCH(slot) ((volatile struct path_match *)&(slot)->body[EVENT_MAX + TEXT_MAX - 64])
 
-	if (len < path_len || (len > path_len && !WATCHED->is_dir))
-		return false;
-	for (u32 i = 0; i < PARAM_FILE_PATH; i++) {
-		from = at + i;
-		barrier_var(from);
-		if (from >= EVENT_MAX)
-			return false;
-		if (i >= path_len)
-			return len == path_len || slot->body[from] == '/';
-		if (slot->body[from] != path[i])
-			return false;
-	}
-	return false;
+static __always_inline char body_char(struct event_slot *slot, u32 at)
+{
+	barrier_var(at);
+	return at < EVENT_MAX ? slot->body[at] : 0;
 }
 
-/* Is the text `field` in the slot `index` a path that is watched? */
-__noinline int text_watched(u32 index, u32 field)
+/* How much at `at` says nothing: "/" before a '/', "/." before a '/'. */
+static __always_inline u32 path_empty(struct event_slot *slot, u32 at)
+{
+	char next = body_char(slot, at + 1);
+
+	if (body_char(slot, at) != '/')
+		return 0;
+	if (next == '/')
+		return 1;
+	return next == '.' && body_char(slot, at + 2) == '/' ? 2 : 0;
+}
+
+/* One step of a comparison of a text with the path, or with what the user gave as it. Global: the
+ * verifier checks it once. */
+__noinline int path_match_step(u32 index, u32 given)
+{
+	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
+	u32 len = given ? WATCHED->given_len : WATCHED->path_len;
+	volatile struct path_match *match;
+	u32 at, nth, empty;
+	char want;
+
+	if (!slot)
+		return PATH_NO;
+	match = PATH_MATCH(slot);
+	at = match->text;
+	nth = match->path;
+	empty = path_empty(slot, at);
+	if (empty) {
+		match->text = at + empty;
+		return PATH_MORE;
+	}
+	if (nth >= len)
+		return at == match->end || (WATCHED->is_dir && body_char(slot, at) == '/');
+	barrier_var(nth);
+	if (nth >= PARAM_FILE_PATH)
+		return PATH_NO;
+	want = given ? WATCHED->given[nth] : WATCHED->path[nth];
+	if (body_char(slot, at) != want)
+		return PATH_NO;
+	match->text = at + 1;
+	match->path = nth + 1;
+	return PATH_MORE;
+}
+
+/* Is the text `field` in the slot `index` the path, or below it? */
+__noinline int text_watched(u32 index, u32 field, u32 given)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	struct text *text = path_text(slot, field);
-	u32 at, len;
+	int verdict = PATH_NO;
 
 	if (!text)
-		return 0;
-	at = text->at;
-	len = text->size & ~TEXT_CUT;
-	return path_matches(slot, at, len, WATCHED->path, WATCHED->path_len) ||
-	       path_matches(slot, at, len, WATCHED->given, WATCHED->given_len);
+		return PATH_NO;
+	PATH_MATCH(slot)->text = text->at;
+	PATH_MATCH(slot)->end = text->at + (text->size & ~TEXT_CUT);
+	PATH_MATCH(slot)->path = 0;
+	for (u32 i = 0; i < PARAM_FILE_PATH; i++) {
+		verdict = path_match_step(index, given);
+		if (verdict != PATH_MORE)
+			break;
+	}
+	return verdict == PATH_YES;
 }
-#define text_is_watched(e, field) \
-	text_watched(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field))
+#define text_is(e, field, given) \
+	text_watched(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), given)
+#define text_is_watched(e, field) (text_is(e, field, false) || text_is(e, field, true))
 
 static __noinline int count_use(struct file_io *io)
 {

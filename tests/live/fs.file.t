@@ -65,6 +65,7 @@ def uses(w):
     w.does("mode", lambda: os.chmod("log", 0o600))
     w.does("owner", lambda: os.chown("log", 0, 0))
     w.does("times", lambda: os.utime(p))
+    w.does("mode", lambda: os.chmod("././/log", 0o600), name="././/log")
     w.does("xattr", lambda: os.setxattr(p, "user.x", b"1"))
     w.does("link", lambda: os.link("log", "hard", dst_dir_fd=top), to="hard")
     fd = w.does("open", lambda: os.open("hard", os.O_RDONLY), name="hard")

@@ -18,7 +18,7 @@ from sondatest import *
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2
 NR_RENAMEAT2 = 316
-STORM = 2000
+STORM = 500
 
 
 class Work:

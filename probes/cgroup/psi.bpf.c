@@ -149,8 +149,7 @@ static __always_inline void group_read(struct psi_group *group, struct looked *n
 	u32 size = psi_has_cpu_full() ? sizeof(now->total_ns) : sizeof(now->total_ns) - sizeof(u64);
 
 	now->updated_ns = BPF_CORE_READ(group, avg_last_update);
-	bpf_probe_read_kernel(now->total_ns, size,
-			      (void *)group + bpf_core_field_offset(struct psi_group, total));
+	bpf_probe_read_kernel(now->total_ns, size, (void *)group + psi_total_offset());
 }
 
 static __always_inline void tell_group(struct cgroup *cg, struct looked *now, struct looked *before)

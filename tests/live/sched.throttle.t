@@ -33,17 +33,17 @@ with group, CpuGroup(10 * PERIOD_US, PERIOD_US) as ample, Workers(3) as ws:
         truth = {k: n - before[k] for k, n in group.stat().items()}
 mine = [r for r in s.rows if r["group"] == name]
 check(truth["nr_throttled"] >= 5, f"it was throttled {truth['nr_throttled']} times")
-check_equal(sum(r["throttled_periods"] for r in mine), truth["nr_throttled"], "periods throttled, as in cpu.stat")
-# version 2 gives microseconds
-check(abs(sum(r["throttled_ns"] for r in mine) - truth["throttled_ns"]) <= 2000, "time, as in cpu.stat")
+# cpu.stat was read before sonda ended: one period may have been added since
+check(0 <= sum(r["throttled_periods"] for r in mine) - truth["nr_throttled"] <= 1, "periods, as in cpu.stat")
+check(-2000 <= sum(r["throttled_ns"] for r in mine) - truth["throttled_ns"] <= 1000 * PERIOD_US, "time, as there")
 check_equal({(r["quota_ns"], r["period_ns"]) for r in mine}, {(QUOTA_US * 1000, PERIOD_US * 1000)}, "its quota")
 check_equal({r["cgroup"] for r in mine}, {v2_id}, "its id in cgroup v2")
 check(all(r["throttled_periods"] or r["throttled_ns"] for r in s.rows), "no row without throttling")
 check(not [r for r in s.rows if r["group"] == os.path.basename(ample.path)], "who has enough is not told")
 row = next(r for r in table.rows if r["group"] == name)
-check_equal(row["throttled_periods"], truth["nr_throttled"], "the table: periods throttled")
+check(0 <= row["throttled_periods"] - truth["nr_throttled"] <= 1, "the table: periods throttled")
 check(abs(row["periods"] - truth["nr_periods"]) <= 1, f"periods {row['periods']}, cpu.stat {truth['nr_periods']}")
-check(abs(row["throttled_ns"] - truth["throttled_ns"]) <= 2000, "the table: time")
+check(-2000 <= row["throttled_ns"] - truth["throttled_ns"] <= 1000 * PERIOD_US, "the table: time")
 check_equal((row["quota_ns"], row["period_ns"]), (QUOTA_US * 1000, PERIOD_US * 1000), "the table: quota")
 check(s.stats["lost"] == 0, "nothing lost")
 done()

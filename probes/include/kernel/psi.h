@@ -17,6 +17,9 @@ struct psi_group {
 	u64 avg_last_update;      /* when `total` was brought up to date */
 	u64 total[PSI_TIMES];     /* ns stalled; two sets, the first is that of the files */
 } __attribute__((preserve_access_index));
+struct psi_group___sets {
+	u64 total[2][PSI_TIMES]; /* so declared in 7.x */
+} __attribute__((preserve_access_index));
 struct cgroup___psi {
 	struct psi_group *psi;
 } __attribute__((preserve_access_index));
@@ -37,8 +40,15 @@ static __always_inline struct psi_group *cgroup_psi(struct cgroup *cg)
 		       : NULL;
 }
 
-/* Is there time stalled on CPU for all tasks of a group? Since 5.13. */
+static __always_inline u32 psi_total_offset(void)
+{
+	if (bpf_core_field_exists(struct psi_group___sets, total))
+		return bpf_core_field_offset(struct psi_group___sets, total);
+	return bpf_core_field_offset(struct psi_group, total);
+}
+
+/* Is there time stalled on CPU for all tasks of a group? Since 5.13; surely where groups have parents. */
 static __always_inline bool psi_has_cpu_full(void)
 {
-	return bpf_core_field_size(struct psi_group, total) >= 2 * PSI_TIMES * sizeof(u64);
+	return bpf_core_field_exists(struct psi_group, parent);
 }

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * net.flow: bytes and packets by process, peer and service, counted at the sockets of this machine: in
+ * every network namespace, also over loopback. What is only forwarded belongs to no socket and is not
+ * in it. There is no stream of events.
+ *
+ * Packets don't say whose they are: the process is the one that had the socket when the probe began,
+ * that made it, or that last sent by it. Until one of these is known, the process is 0.
+ */
+#include "sonda.bpf.h"
+
+#include "sonda/packet.h"
+#include "sonda/sockets.h"
+
+PROBE(flow, "net", "Bytes and packets by process, peer and port");
+
+struct flow_labels {
+	char comm[16] KIND("comm") DOC("command name of the process that has the socket");
+	u32 protocol DOC("IP protocol: 6 TCP, 17 UDP");
+	u32 port KIND("port") DOC("port of the service: the lower one of the two");
+	struct ip peer DOC("address of the other end");
+	u32 pid KIND("pid") HIDE DOC("process; 0: not known yet");
+	u32 local_port KIND("port") HIDE DOC("port of this end");
+	u32 peer_port KIND("port") HIDE DOC("port of the other end");
+	u32 pad HIDE;
+	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the socket");
+};
+struct flow_values {
+	u64 tx_bytes COUNTER UNIT("bytes") DOC("sent, with IP headers; also what was sent again");
+	u64 rx_bytes COUNTER UNIT("bytes") DOC("received, with IP headers");
+	u64 tx_packets COUNTER DOC("sent; segments that the device makes of a large one count each");
+	u64 rx_packets COUNTER DOC("received; segments that the device has joined count each");
+	u64 tx_payload COUNTER UNIT("bytes") DOC("sent, without IP, TCP and UDP headers");
+	u64 rx_payload COUNTER UNIT("bytes") DOC("received, without headers");
+};
+METRICS_PERCPU(flows, struct flow_labels, struct flow_values, 8192, "Traffic by process and peer");
+
+/* ---- whose a socket is ---- */
+
+struct owner {
+	u32 pid;
+	char comm[16];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64); /* address of the socket */
+	__type(value, struct owner);
+} owners SEC(".maps");
+
+static __always_inline void owner_now(u64 socket)
+{
+	struct owner owner = {};
+
+	owner.pid = bpf_get_current_pid_tgid() >> 32;
+	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
+	bpf_map_update_elem(&owners, &socket, &owner, BPF_ANY);
+}
+
+AT_START SEC("iter/task_file") int sockets_there(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct sock *sk = iter_sock(ctx->file);
+	struct owner owner = {};
+	u64 socket = (u64)sk;
+
+	if (!task || !sk)
+		return 0;
+	owner.pid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_STR_INTO(&owner.comm, task, comm);
+	bpf_map_update_elem(&owners, &socket, &owner, BPF_NOEXIST);
+	return 0;
+}
+
+OPTIONAL("the process of a socket that only receives, before it has sent")
+NEED("cgroup2")
+SEC("cgroup/sock_create")
+int socket_made(struct bpf_sock *ctx)
+{
+	struct bpf_sock *volatile by_memory = ctx;
+
+	if (!sonda_conf.self || bpf_get_current_pid_tgid() >> 32 != sonda_conf.self)
+		owner_now(*(volatile u64 *)&by_memory);
+	return 1;
+}
+
+OPTIONAL("that a socket's process has closed it, until another has its place")
+NEED("cgroup2")
+SEC("cgroup/sock_release")
+int socket_gone(struct bpf_sock *ctx)
+{
+	struct bpf_sock *volatile by_memory = ctx;
+	u64 socket = *(volatile u64 *)&by_memory;
+
+	bpf_map_delete_elem(&owners, &socket);
+	return 1;
+}
+
+/* ---- packets ---- */
+
+static __noinline int flow_counted(struct __sk_buff *skb, struct packet *p, struct owner *owner,
+				   bool outbound)
+{
+	struct flow_labels key = {};
+	struct flow_values *row;
+	u16 here, there;
+	u64 packets;
+
+	if (!p || !owner)
+		return 0;
+	here = outbound ? p->source : p->dest;
+	there = outbound ? p->dest : p->source;
+	if (label(flows, 0))
+		__builtin_memcpy(key.comm, owner->comm, sizeof(key.comm));
+	if (label(flows, 1))
+		key.protocol = p->protocol;
+	if (label(flows, 2))
+		key.port = here && here < there ? here : there;
+	if (label(flows, 3))
+		packet_address(skb, p->version, outbound, &key.peer);
+	if (label(flows, 4))
+		key.pid = owner->pid;
+	if (label(flows, 5))
+		key.local_port = here;
+	if (label(flows, 6))
+		key.peer_port = there;
+	if (label(flows, 8))
+		key.cgroup = bpf_skb_cgroup_id(skb);
+	row = row_of(flows, &key);
+	if (!row)
+		return 0;
+	packets = skb->gso_segs ?: 1;
+	add(*(outbound ? &row->tx_bytes : &row->rx_bytes), skb->len);
+	add(*(outbound ? &row->tx_packets : &row->rx_packets), packets);
+	if (packet_payload(skb, p) && p->end >= p->payload)
+		add(*(outbound ? &row->tx_payload : &row->rx_payload), p->end - p->payload);
+	return 0;
+}
+
+static __always_inline int packet_seen(struct __sk_buff *skb, bool outbound)
+{
+	struct bpf_sock *volatile by_memory = skb->sk;
+	u64 socket = *(volatile u64 *)&by_memory;
+	struct owner nobody = {}, *owner;
+	struct packet p = {};
+
+	if (!tables_wanted() || !packet_ports(skb, &p))
+		return 0;
+	if (outbound && socket && sock_is_owned((const struct sock *)socket))
+		owner_now(socket);
+	owner = bpf_map_lookup_elem(&owners, &socket);
+	if (owner)
+		nobody = *owner;
+	return flow_counted(skb, &p, &nobody, outbound);
+}
+
+NEED("cgroup2") SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)
+{
+	packet_seen(skb, true);
+	return 1;
+}
+
+NEED("cgroup2") SEC("cgroup_skb/ingress") int received(struct __sk_buff *skb)
+{
+	packet_seen(skb, false);
+	return 1;
+}

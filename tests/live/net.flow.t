@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""net.flow against what both ends of a conversation know that they sent and received, to the byte: TCP and
+UDP, IPv4 and IPv6, a client and a server that are processes of their own."""
+
+import os
+import socket
+import sys
+
+from sondatest import *
+
+UP, DOWN = 1_000_003, 300_007  # bytes from the client, and back
+DATAGRAMS, SIZE = 50, 700
+SERVER_ADDRESSES = {"4": "127.0.0.1", "6": "::1"}
+
+
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def read_all(conn, count):
+    left = count
+    while left:
+        left -= len(conn.recv(min(left, 65536)))
+
+
+def in_child(do):
+    """The child waits for a line before it ends, so that its sockets stay its own meanwhile."""
+    pid = os.fork()
+    if not pid:
+        try:
+            do()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return pid
+
+
+def ended(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def talk_tcp(address):
+    """Returns the port, and the pids of server and client."""
+    listener = socket.socket(family(address), socket.SOCK_STREAM)
+    listener.bind((address, 0))
+    listener.listen(1)
+    where = listener.getsockname()[:2]
+
+    def serve():
+        conn, _ = listener.accept()
+        read_all(conn, UP)
+        conn.sendall(b"d" * DOWN)
+        conn.recv(1)
+
+    def ask():
+        with socket.create_connection(where) as conn:
+            conn.sendall(b"u" * UP)
+            read_all(conn, DOWN)
+
+    pids = in_child(serve), in_child(ask)
+    check_equal([ended(p) for p in pids], [0, 0], "the workload")
+    listener.close()
+    return where[1], *pids
+
+
+def talk_udp(address):
+    def ask():
+        with socket.socket(family(address), socket.SOCK_DGRAM) as s:
+            for _ in range(DATAGRAMS):
+                s.sendto(b"x" * SIZE, where)
+                s.recv(SIZE)
+
+    server = socket.socket(family(address), socket.SOCK_DGRAM)
+    server.bind((address, 0))
+    where = server.getsockname()[:2]
+    pid = in_child(ask)
+    for _ in range(DATAGRAMS):
+        data, peer = server.recvfrom(SIZE)
+        server.sendto(data[:SIZE // 2], peer)
+    check_equal(ended(pid), 0, "the workload")
+    server.close()
+    return where[1], os.getpid(), pid
+
+
+def sums(rows, port, pid, side):
+    """Payload sent and received by the end that has that port (side "local_port") or that talks to it."""
+    mine = [r for r in rows if r.get(side) == port and r["pid"] == pid]
+    return sum(r["tx_payload"] for r in mine), sum(r["rx_payload"] for r in mine), mine
+
+
+with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port", "--limit", 10000) as s:
+    tcp = {v: talk_tcp(a) for v, a in SERVER_ADDRESSES.items()}
+    udp = {v: talk_udp(a) for v, a in SERVER_ADDRESSES.items()}
+
+last = s.rows[-1]["time"]
+rows = [r for r in s.rows if r["time"] == last]
+for version, (port, server, client) in tcp.items():
+    sent, received, mine = sums(rows, port, client, "peer_port")
+    check_equal((sent, received), (UP, DOWN), f"TCP over IPv{version}, the client's process")
+    check_equal({(r["protocol"], r["peer"]) for r in mine}, {(6, SERVER_ADDRESSES[version])}, "protocol and peer")
+    check(all(r["tx_bytes"] > r["tx_payload"] and r["tx_packets"] for r in mine), "headers count as bytes")
+    servers = [r for r in rows if r["local_port"] == port]
+    check_equal((sum(r["tx_payload"] for r in servers), sum(r["rx_payload"] for r in servers)), (DOWN, UP),
+                f"TCP over IPv{version}, the server's end")
+    check(server in {r["pid"] for r in servers}, "which is known to be the server's once it has sent")
+for version, (port, server, client) in udp.items():
+    sent, received, mine = sums(rows, port, client, "peer_port")
+    check_equal((sent, received), (DATAGRAMS * SIZE, DATAGRAMS * (SIZE // 2)), f"UDP over IPv{version}, the client")
+    check_equal(sum(r["tx_packets"] for r in mine), DATAGRAMS, "a packet for each datagram")
+    sent, received, mine = sums(rows, port, server, "local_port")
+    check_equal((sent, received), (DATAGRAMS * (SIZE // 2), DATAGRAMS * SIZE), f"UDP over IPv{version}, the server")
+sys.stdout.flush()
+done()

@@ -47,6 +47,9 @@ struct latency_values {
 METRICS(latency, struct latency_labels, struct latency_values, 2048, "Requests and how soon they are answered");
 /* clang-format on */
 
+/* Is it known who listens? Before, servers would be taken for clients. */
+bool all_listeners_known;
+
 /* A connection, from its first byte on. */
 struct dialogue {
 	u64 asked_ns; /* the request's last byte; 0: no request is open */
@@ -144,7 +147,7 @@ static __always_inline int said(void *ctx, const struct sock *sk, bool is_write)
 	u64 key = (u64)sk;
 	struct dialogue *d = bpf_map_lookup_elem(&dialogues, &key);
 
-	if (!d)
+	if (!d && all_listeners_known)
 		d = dialogue_new(sk);
 	if (!d)
 		return 0;
@@ -234,6 +237,8 @@ AT_START SEC("iter/task_file") int listens_already(struct bpf_iter__task_file *c
 {
 	const struct sock *sk = iter_sock(ctx->file);
 
+	if (!ctx->task) /* the end */
+		all_listeners_known = true;
 	if (sk && sock_is_tcp(sk) && sock_state(sk) == BPF_TCP_LISTEN)
 		served_count(sk, 1);
 	return 0;

@@ -332,7 +332,8 @@ SEC("tp_btf/tcp_retransmit_synack") int BPF_PROG(synack_again, const struct sock
 
 /* --- which of the drops are those of a full accept queue: where functions can be hooked --- */
 
-#define FULL(slot, rank) ALT(slot, rank) OPTIONAL("which drops were for a full accept queue")
+#define FULL(rank) ALT(full, rank) OPTIONAL("which drops were for a full accept queue")
+#define FULL6(rank) ALT(full6, rank) OPTIONAL("which drops over IPv6 were")
 
 /* A handshake begins or ends: the kernel is about to ask the same. */
 static __noinline int queue_asked(const struct sock *sk)
@@ -344,37 +345,37 @@ static __noinline int queue_asked(const struct sock *sk)
 	return 0;
 }
 
-FULL(full, 1)
+FULL(1)
 SEC("?fentry/tcp_conn_request")
 int BPF_PROG(syn, void *ops, void *af_ops, const struct sock *sk)
 {
 	return queue_asked(sk);
 }
-FULL(full, 1)
+FULL(1)
 SEC("?fentry/tcp_v4_syn_recv_sock") int BPF_PROG(ack4, const struct sock *sk)
 {
 	return queue_asked(sk);
 }
-FULL(full, 2)
+FULL(2)
 SEC("?kprobe/tcp_conn_request")
 int BPF_KPROBE(syn_kprobe, void *ops, void *af_ops, const struct sock *sk)
 {
 	return queue_asked(sk);
 }
-FULL(full, 2)
+FULL(2)
 SEC("?kprobe/tcp_v4_syn_recv_sock") int BPF_KPROBE(ack4_kprobe, const struct sock *sk)
 {
 	return queue_asked(sk);
 }
 
 /* over IPv4 it goes on to tcp_v4_syn_recv_sock() */
-FULL(full6, 1)
+FULL6(1)
 SEC("?fentry/tcp_v6_syn_recv_sock")
 int BPF_PROG(ack6, const struct sock *sk, const struct sk_buff *skb)
 {
 	return skb_protocol(skb) == ETH_P_IPV6 ? queue_asked(sk) : 0;
 }
-FULL(full6, 2)
+FULL6(2)
 SEC("?kprobe/tcp_v6_syn_recv_sock")
 int BPF_KPROBE(ack6_kprobe, const struct sock *sk, const struct sk_buff *skb)
 {

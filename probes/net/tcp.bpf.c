@@ -112,6 +112,16 @@ struct tcp_values {
 };
 METRICS(tcp, struct tcp_labels, struct tcp_values, 2048, "TCP connections");
 
+struct stray_labels {
+	u32 port KIND("port") DOC("port that nobody listens at");
+	struct ip peer DOC("who tries");
+};
+struct stray_values {
+	u64 resets COUNTER DOC("resets sent");
+};
+METRICS(strays, struct stray_labels, struct stray_values, 1024,
+	"Resets for what belongs to no connection: ports that nobody listens at (from 6.10 on)");
+
 struct connection_labels {
 	char comm[16] KIND("comm");
 	u32 pid KIND("pid") DOC("process that has it");
@@ -338,7 +348,9 @@ static __always_inline void closed(void *ctx, const struct sock *sk, int old)
 	if (!c)
 		return;
 	close_tell(ctx, sk, c, old);
-	connection_forget(c);
+	publish(sk, c);
+	count_open(sk, c, -1);
+	c->ended = true;
 }
 
 /* --- listen: its queues' drops are counted --- */
@@ -392,7 +404,7 @@ SEC("tp_btf/tcp_destroy_sock") int BPF_PROG(destroy, const struct sock *sk)
 
 	if (!c)
 		return 0;
-	if (c->listening) {
+	if (c->listening || c->ended) {
 		/* nothing to tell */
 	} else if (c->side != TCP_SIDE_CLIENT || c->established) {
 		close_tell(ctx, sk, c, BPF_TCP_CLOSE);
@@ -541,25 +553,42 @@ SEC("tp_btf/tcp_receive_reset") int BPF_PROG(reset_received, const struct sock *
 	return segments || tables_wanted() ? segment_tell(ctx, sk, TCP_STEP_RESET_RECEIVED) : 0;
 }
 
-/* Where there is no connection that the packet belongs to, the packet says what is known. */
-static __noinline int reset_unasked(void *ctx, const struct sk_buff *skb, u32 reason)
+/* For a packet that belongs to no connection: the packet says what is known. */
+static __noinline int stray_told(void *ctx, const struct skb_ends *ends, u64 key, u32 reason)
 {
 	struct step s = { .step = TCP_STEP_RESET_SENT, .outcome = TCP_OUTCOME_OK };
-	struct connection *c = connection_new((u64)skb);
-	struct skb_ends ends = {};
-	u64 key = (u64)skb;
+	struct connection *c = connection_new(key);
 
-	if (!c)
+	if (!c || !ends)
 		return 0;
 	cause_unknown(&c->cause);
 	s.reset_reason = reason;
-	skb_ends(skb, &ends);
-	s.local = ends.to;
-	s.local_port = ends.to_port;
-	s.peer = ends.from;
-	s.peer_port = ends.from_port;
-	step_tell(ctx, NULL, c, &s);
+	s.local = ends->to;
+	s.local_port = ends->to_port;
+	s.peer = ends->from;
+	s.peer_port = ends->from_port;
+	if (cause_wanted(&c->cause))
+		step_send(ctx, NULL, c, &s);
 	return bpf_map_delete_elem(&known, &key);
+}
+
+static __noinline int reset_stray(void *ctx, const struct sk_buff *skb, u32 reason)
+{
+	struct stray_labels key = {};
+	struct stray_values *row;
+	struct skb_ends ends = {};
+
+	skb_ends(skb, &ends);
+	if (table_wanted(strays)) {
+		if (label(strays, 0))
+			key.port = ends.to_port;
+		if (label(strays, 1))
+			key.peer = ends.from;
+		row = row_of(strays, &key);
+		if (row)
+			add(row->resets, 1);
+	}
+	return events_wanted() ? stray_told(ctx, &ends, (u64)skb, reason) : 0;
 }
 
 static __noinline int reset_asked(void *ctx, const struct sock *sk, u32 reason)
@@ -583,8 +612,9 @@ static __always_inline int reset_sent(void *ctx, const struct sock *sk, const st
 {
 	if (!segments && !tables_wanted())
 		return 0;
-	return sk && is_connection(sk) ? reset_asked(ctx, sk, reason)
-				       : reset_unasked(ctx, skb, reason);
+	if (sk && is_connection(sk))
+		return reset_asked(ctx, sk, reason);
+	return skb ? reset_stray(ctx, skb, reason) : 0;
 }
 
 /* the reason came in 6.10 (19822a980e19), and with it resets of no socket's */
@@ -657,7 +687,7 @@ static __noinline int look_at(void *ctx, u64 key)
 	const struct sock *sk = (const struct sock *)key;
 	struct step s = { .step = TCP_STEP_OPEN, .outcome = TCP_OUTCOME_OK };
 
-	if (!c)
+	if (!c || c->ended)
 		return 0;
 	if (c->side == TCP_SIDE_UNKNOWN)
 		c->side = port_is_served(sk) ? TCP_SIDE_SERVER : TCP_SIDE_CLIENT;

@@ -78,7 +78,8 @@ static __noinline int count_open(const struct sock *sk, struct connection *c, s6
 	struct step none = {};
 	struct tcp_values *row;
 
-	if (!c || c->listening || !c->cause.known || !is_counted(c) || !table_wanted(tcp))
+	if (!c || c->listening || (c->ended && more > 0) || !c->cause.known || !is_counted(c) ||
+	    !table_wanted(tcp))
 		return 0;
 	if (c->counted != (more < 0))
 		return 0;

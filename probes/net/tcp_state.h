@@ -27,7 +27,8 @@ struct connection {
 	bool counted; /* among those open */
 	bool untold;  /* it was open at the start, and that is still to be told */
 	bool published;
-	u8 pad[5];
+	bool ended; /* and told; what may still come is a reset */
+	u8 pad[4];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

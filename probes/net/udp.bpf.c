@@ -42,8 +42,8 @@ struct udp_labels {
 struct udp_values {
 	u64 sent_bytes COUNTER UNIT("bytes") DOC("payload sent");
 	u64 received_bytes COUNTER UNIT("bytes") DOC("payload read");
-	u64 sent_datagrams COUNTER DOC("datagrams sent; with segmentation offload, calls that sent some");
-	u64 received_datagrams COUNTER DOC("datagrams read");
+	u64 sends COUNTER DOC("datagrams sent; with segmentation offload, calls that sent some");
+	u64 reads COUNTER DOC("datagrams read");
 	u64 drops COUNTER DOC("received datagrams for which there was no room");
 	u64 errors COUNTER DOC("sends that failed, ICMP errors");
 	HIST_LOG2(answer_ns, 38, UNIT("ns") DOC("client: from the last send to the next read; "
@@ -205,10 +205,10 @@ static __always_inline void count_datagram(struct user *user, const struct peer 
 	if (!row)
 		return;
 	if (is_send) {
-		add(row->sent_datagrams, 1);
+		add(row->sends, 1);
 		add(row->sent_bytes, size_bytes);
 	} else {
-		add(row->received_datagrams, 1);
+		add(row->reads, 1);
 		add(row->received_bytes, size_bytes);
 	}
 	if (!asks && asked_ns)

@@ -85,7 +85,7 @@ def case_traffic(family, host, connected):
         want = {"client": (n + 1, n, sum(sizes), 2 * sum(sizes)), "server": (n, n + 1, 2 * sum(sizes), sum(sizes))}
         for side, counts in want.items():
             check(t.wait_row(lambda r: r["side"] == side and
-                             (r["sent_datagrams"], r["received_datagrams"], r["sent_bytes"], r["received_bytes"]) == counts),
+                             (r["sends"], r["reads"], r["sent_bytes"], r["received_bytes"]) == counts),
                   f"{host}, {'connected' if connected else 'not connected'}: all of the {side}'s")
     last = {r["side"]: r for r in t.rows}
     comm = open("/proc/self/comm").read().strip()

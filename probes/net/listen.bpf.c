@@ -332,6 +332,7 @@ SEC("tp_btf/tcp_retransmit_synack") int BPF_PROG(synack_again, const struct sock
 
 /* --- which of the drops are those of a full accept queue: where functions can be hooked --- */
 
+/* clang-format off */
 #define FULL(rank) ALT(full, rank) OPTIONAL("which drops were for a full accept queue")
 #define FULL6(rank) ALT(full6, rank) OPTIONAL("which drops over IPv6 were")
 
@@ -381,6 +382,8 @@ int BPF_KPROBE(ack6_kprobe, const struct sock *sk, const struct sk_buff *skb)
 {
 	return skb_protocol(skb) == ETH_P_IPV6 ? queue_asked(sk) : 0;
 }
+
+/* clang-format on */
 
 /* --- once a second; and what listens already --- */
 

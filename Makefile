@@ -94,7 +94,7 @@ $(BUILD)/obj/%.o: %.c
 # The probes' objects and a table of them, as src/pipeline/embedded.h declares it.
 $(BUILD)/gen/embedded.S: tools/embed $(PROBE_OBJ)
 	@mkdir -p $(@D)
-	@tools/embed $(PROBE_OBJ) > $@
+	@tools/embed $(@D) $(PROBE_OBJ) > $@
 
 $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
 	@mkdir -p $(@D)

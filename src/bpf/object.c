@@ -323,6 +323,13 @@ int object_open(const char *name, const void *bytes, size_t size, struct object 
 	return object_new(name, bytes, size, NULL, ret_object, e);
 }
 
+int object_open_taking(const char *name, void *bytes, size_t size, struct object **ret_object,
+		       struct err *e)
+{
+	assert(name && bytes);
+	return object_new(name, bytes, size, bytes, ret_object, e);
+}
+
 int object_open_file(const char *path, struct object **ret_object, struct err *e)
 {
 	char *bytes;

@@ -28,6 +28,9 @@ struct types;
  * for messages. Errors: EINVAL (not a BPF object, no BTF, malformed: what). */
 MUST_USE int object_open(const char *name, const void *bytes, size_t size,
 			 struct object **ret_object, struct err *e);
+/* The same; `bytes` are from malloc() and taken over, also on failure. */
+MUST_USE int object_open_taking(const char *name, void *bytes, size_t size,
+				struct object **ret_object, struct err *e);
 /* The same from a file. Errors also: of open and read, EFBIG (more than 16 MB). */
 MUST_USE int object_open_file(const char *path, struct object **ret_object, struct err *e);
 void object_free(struct object *o);

@@ -61,8 +61,7 @@ void catalog_read(struct catalog *c)
 		struct catalog_entry *entry = vec_add(&c->entries);
 
 		entry->name = xstrdup(embedded_probes[i].name);
-		entry->bytes = embedded_probes[i].bytes;
-		entry->size = embedded_probes[i].size;
+		entry->embedded = &embedded_probes[i];
 	}
 	/* no such directory is the usual case */
 	if (dir_each(getenv("SONDA_PROBES") ?: USER_PROBES, user_entry, c, &ignored) < 0)
@@ -79,12 +78,21 @@ void catalog_done(struct catalog *c)
 	vec_done(&c->entries);
 }
 
-static int probe_open(const char *name, const char *path, const void *bytes, size_t size,
+static int embedded_open(const struct embedded_probe *embedded, struct object **ret, struct err *e)
+{
+	void *bytes;
+	int err = embedded_unpack(embedded, &bytes, e);
+
+	return err ? err
+		   : object_open_taking(embedded->name, bytes, embedded->unpacked_size, ret, e);
+}
+
+static int probe_open(const char *name, const char *path, const struct embedded_probe *embedded,
 		      struct probe **ret, struct err *e)
 {
 	auto_ptr(probe) p = xnew(struct probe);
 	int err = path ? object_open_file(path, &p->object, e)
-		       : object_open(name, bytes, size, &p->object, e);
+		       : embedded_open(embedded, &p->object, e);
 
 	if (err)
 		return err;
@@ -100,7 +108,7 @@ static int probe_open(const char *name, const char *path, const void *bytes, siz
 int catalog_open(const struct catalog_entry *entry, struct probe **ret, struct err *e)
 {
 	assert(entry && ret && e);
-	return probe_open(entry->name, entry->path, entry->bytes, entry->size, ret, e);
+	return probe_open(entry->name, entry->path, entry->embedded, ret, e);
 }
 
 static int file_find(const char *path, struct probe **ret, struct err *e)
@@ -113,7 +121,7 @@ static int file_find(const char *path, struct probe **ret, struct err *e)
 		stem[strlen(stem) - strlen(OBJECT_SUFFIX)] = '\0';
 	else if (dot && dot != stem)
 		*dot = '\0';
-	return probe_open(stem, path, NULL, 0, ret, e);
+	return probe_open(stem, path, NULL, ret, e);
 }
 
 static bool last_part_is(const char *name, const char *word)

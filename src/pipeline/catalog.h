@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "schema/declaration.h"
 
+struct embedded_probe;
 struct err;
 struct object;
 
@@ -26,8 +27,7 @@ AUTO_PTR(probe)
 struct catalog_entry {
 	char *name; /* "fs.open" */
 	char *path; /* NULL: in the binary */
-	const void *bytes;
-	size_t size;
+	const struct embedded_probe *embedded;
 };
 struct catalog {
 	vec(struct catalog_entry) entries;

@@ -53,6 +53,6 @@ struct conf {
 	__u64 min_ns;    /* only operations that took at least this long */
 	__u64 wake_bytes; /* unread bytes in the ring at which the reader is woken */
 	__u32 slots;      /* scratch slots in "sonda_slots"; a power of two */
-	__u32 pad;
+	__u32 cpus;       /* CPUs that are online */
 	struct cond where[COND_MAX];
 };

@@ -1,0 +1,234 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""process.hog: children that burn a CPU, write, touch memory, fork, each until its verdict has come.
+
+Truth: /proc/PID/schedstat, stat and io of the same child, from when it began to when it stopped; the
+child's own count of forks.
+"""
+
+import mmap
+import os
+import signal
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sondatest import *
+from workers import Group, mount_of
+
+CHUNK = 1 << 18
+# low: others may have most of the machine
+LIMITS = {"cpu-percent": 3, "cgroup-cpu-percent": 0, "faults-per-s": 20, "read-bytes-per-s": 0,
+          "written-bytes-per-s": 1 << 16, "forks-per-s": 2}
+
+
+def burn():
+    while True:
+        for _ in range(10000):
+            pass
+        yield
+
+
+def write():
+    """A file that is cut short each time: what is written is dirty once more, and no disk has to be quick."""
+    with tempfile.TemporaryFile(dir=disk(), buffering=0) as f:
+        while True:
+            os.pwrite(f.fileno(), bytes(CHUNK), 0)
+            f.truncate(0)
+            time.sleep(0.02)
+            yield
+
+
+def touch():
+    while True:
+        with mmap.mmap(-1, 64 * mmap.PAGESIZE) as m:
+            for at in range(0, len(m), mmap.PAGESIZE):
+                m[at] = 1
+        time.sleep(0.02)
+        yield
+
+
+def fork():
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        yield
+
+
+def rest():
+    while True:
+        signal.pause()
+        yield
+
+
+def disk():
+    """A directory whose file system is on a disk."""
+    for line in open("/proc/mounts"):
+        device, where, kind, options, *_ = line.split()
+        if kind in ("ext4", "xfs", "btrfs") and "rw" in options.split(",") and os.access(where, os.W_OK):
+            return where
+    return None
+
+
+class Child:
+    """Works while it may; counts its rounds in memory that both have."""
+
+    def __init__(self, work, group=None):
+        self.rounds = mmap.mmap(-1, 8)
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            for _ in work():
+                self.rounds[:] = (self.count() + 1).to_bytes(8, "little")
+        os.waitpid(self.pid, os.WUNTRACED)
+        if group:
+            group.add(self.pid)
+
+    def count(self):
+        return int.from_bytes(self.rounds[:], "little")
+
+    def go(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+    def halt(self):
+        os.kill(self.pid, signal.SIGSTOP)
+        os.waitpid(self.pid, os.WUNTRACED)
+
+    def end(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def used(self):
+        """By the names of the probe."""
+        stat = open(f"/proc/{self.pid}/stat").read().rsplit(")", 1)[1].split()
+        io = dict(line.split(": ") for line in open(f"/proc/{self.pid}/io").read().splitlines())
+        return {"cpu_percent": int(open(f"/proc/{self.pid}/schedstat").read().split()[0]) / 1e7,
+                "faults_per_s": int(stat[7]) + int(stat[9]), "written_bytes_per_s": int(io["write_bytes"]),
+                "forks_per_s": self.count()}
+
+
+def options():
+    return [word for name, limit in LIMITS.items() for word in ("--" + name, limit)]
+
+
+def verdict(s, what, step, **fields):
+    fields.update(what=what, step=step)
+    return s.wait_row(lambda r: all(r[k] == v for k, v in fields.items()), timeout=60)
+
+
+def is_over(s, what, **whose):
+    """Waits until the last verdict on what now rests is over."""
+    rows = {}
+
+    def note(row):
+        if row["what"] == what and all(row[k] == v for k, v in whose.items()):
+            rows["last"] = row["step"]
+        return False
+
+    end = time.monotonic() + 60
+    while rows.get("last") != "end" and time.monotonic() < end:
+        s.wait_row(note, timeout=0.2)
+
+
+def judge(s, what, used, lasting, limit=None, **whose):
+    """What is told of a child, or a cgroup, that used so much between two rests. On a busy machine it may rest in
+    between, so that there are more verdicts than one."""
+    rows = [r for r in s.rows if r["what"] == what and all(r[k] == v for k, v in whose.items())]
+    begins, ends = ([r for r in rows if r["step"] == step] for step in ("begin", "end"))
+    limit = limit or LIMITS[what.replace("_", "-")]
+    check(begins and len(begins) == len(ends), f"{what}: begins and is over: {rows}")
+    check(all(r["limit"] == limit for r in rows), f"{what}: the limit {limit}: {rows}")
+    check(all(r["lasted_ns"] >= (lasting - 0.5) * 1e9 for r in rows), f"{what}: long enough: {rows}")
+    for begin, end in zip(begins, ends):
+        check(begin["rate"] >= limit > end["rate"], f"{what}: crosses {limit}: {begin}, {end}")
+        check(limit <= end["mean"] <= end["peak"] >= begin["peak"], f"{what}: mean and peak: {begin}, {end}")
+    # all that it used is in the seconds that were too much, but for less than the limit in the others
+    told = sum((r["mean"] + 0.5) * r["lasted_ns"] / 1e9 for r in ends)
+    check(0.9 * used - 5 * limit <= told <= 1.1 * used + 2 * limit, f"{what}: {told} told, {used} in fact: {rows}")
+
+
+class Processes:
+    """Each gets the verdict that it is due, and one that rests gets none; what ends in the midst is over."""
+
+    def __init__(self):
+        works = {"cpu_percent": burn, "faults_per_s": touch, "forks_per_s": fork}
+        if disk():
+            works["written_bytes_per_s"] = write
+        self.children = {what: Child(work) for what, work in works.items()}
+        self.mortal, self.idle = Child(burn), Child(rest)
+        self.all = [*self.children.values(), self.mortal, self.idle]
+        self.pids = ",".join(str(c.pid) for c in self.all)
+        self.before = {what: c.used()[what] for what, c in self.children.items()}
+
+    def run(self, s):
+        for what, child in self.children.items():
+            verdict(s, what, "begin", pid=child.pid, scope="process")
+        check(verdict(s, "cpu_percent", "begin", pid=self.mortal.pid), "it burns")
+        for child in self.children.values():
+            child.halt()
+        self.used = {what: c.used()[what] - self.before[what] for what, c in self.children.items()}
+        self.mortal.end()
+        check(verdict(s, "cpu_percent", "end", pid=self.mortal.pid), "its end ends it")
+        for what, child in self.children.items():
+            is_over(s, what, pid=child.pid, scope="process")
+        for child in [*self.children.values(), self.idle]:
+            child.end()
+
+    def judge(self, s):
+        for what, child in self.children.items():
+            judge(s, what, self.used[what], 1, pid=child.pid, scope="process")
+        check_equal([r for r in s.rows if r["pid"] == self.idle.pid], [], "verdicts on one that rests")
+        check_equal(s.stats["lost"], 0, "nothing lost")
+
+
+class Cgroup:
+    """Two that fork, whose children do little each, and one that burns; all is their cgroup's."""
+
+    def __init__(self, group):
+        self.id = os.stat(group.path).st_ino
+        self.group = group
+        self.forkers = [Child(fork, group), Child(fork, group)]
+        self.all = [*self.forkers, Child(burn, group)]
+        self.before = self.cpu_percent()
+
+    def cpu_percent(self):
+        """For a second, of the whole machine."""
+        stat = dict(line.split() for line in self.group.read("cpu.stat").splitlines())
+        return int(stat["usage_usec"]) / 1e4 / os.cpu_count()
+
+    def run(self, s):
+        forks = verdict(s, "forks_per_s", "begin", cgroup=self.id, scope="cgroup")
+        verdict(s, "cpu_percent", "begin", cgroup=self.id, scope="cgroup")
+        for child in self.all:
+            child.halt()
+        self.forks = sum(c.count() for c in self.forkers)
+        self.cpu = self.cpu_percent() - self.before
+        is_over(s, "forks_per_s", cgroup=self.id, scope="cgroup")
+        is_over(s, "cpu_percent", cgroup=self.id, scope="cgroup")
+        for child in self.all:
+            child.end()
+        check(forks and forks["pid"] in [c.pid for c in self.forkers], f"its forks, and who forks most: {forks}")
+
+    def judge(self, s):
+        judge(s, "forks_per_s", self.forks, 2, cgroup=self.id, scope="cgroup")
+        check_equal({r["cgroup"] for r in s.rows}, {self.id}, "no other")
+        judge(s, "cpu_percent", self.cpu, 2, limit=1, cgroup=self.id, scope="cgroup")
+
+
+if not mount_of("cgroup2"):
+    skip("no cgroup v2 is mounted")
+with Group() as place:
+    single, group = Processes(), Cgroup(place)
+    with Sonda("trace", "process.hog", "--lasting", 1, "--pid", single.pids, *options()) as s, \
+            Sonda("trace", "process.hog", "--lasting", 2, "--cgroup", place.path, *options(),
+                  "--cgroup-cpu-percent", 1) as of_group:
+        for child in single.all + group.all:
+            child.go()
+        group.run(of_group)
+        single.run(s)
+    single.judge(s)
+    group.judge(of_group)
+done()

@@ -48,27 +48,32 @@ struct {
 	__type(value, struct owner);
 } owners SEC(".maps");
 
-static __always_inline void owner_now(u64 socket)
+/* The address of a socket as a number, which the verifier lets nobody make of such a pointer. */
+static __always_inline u64 socket_address(struct bpf_sock *sk)
+{
+	struct bpf_sock *volatile held = sk;
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), (void *)&held);
+	return address;
+}
+
+static __always_inline void owner_is(u64 socket, struct task_struct *task, u64 flags)
 {
 	struct owner owner = {};
 
-	owner.pid = bpf_get_current_pid_tgid() >> 32;
-	bpf_get_current_comm(owner.comm, sizeof(owner.comm));
-	bpf_map_update_elem(&owners, &socket, &owner, BPF_ANY);
+	owner.pid = BPF_CORE_READ(task, tgid);
+	BPF_CORE_READ_STR_INTO(&owner.comm, task, comm);
+	bpf_map_update_elem(&owners, &socket, &owner, flags);
 }
 
 AT_START SEC("iter/task_file") int sockets_there(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct sock *sk = iter_sock(ctx->file);
-	struct owner owner = {};
-	u64 socket = (u64)sk;
 
-	if (!task || !sk)
-		return 0;
-	owner.pid = BPF_CORE_READ(task, tgid);
-	BPF_CORE_READ_STR_INTO(&owner.comm, task, comm);
-	bpf_map_update_elem(&owners, &socket, &owner, BPF_NOEXIST);
+	if (task && sk)
+		owner_is((u64)sk, task, BPF_NOEXIST);
 	return 0;
 }
 
@@ -77,10 +82,7 @@ NEED("cgroup2")
 SEC("cgroup/sock_create")
 int socket_made(struct bpf_sock *ctx)
 {
-	struct bpf_sock *volatile by_memory = ctx;
-
-	if (!sonda_conf.self || bpf_get_current_pid_tgid() >> 32 != sonda_conf.self)
-		owner_now(*(volatile u64 *)&by_memory);
+	owner_is(socket_address(ctx), current_task(), BPF_ANY);
 	return 1;
 }
 
@@ -89,8 +91,7 @@ NEED("cgroup2")
 SEC("cgroup/sock_release")
 int socket_gone(struct bpf_sock *ctx)
 {
-	struct bpf_sock *volatile by_memory = ctx;
-	u64 socket = *(volatile u64 *)&by_memory;
+	u64 socket = socket_address(ctx);
 
 	bpf_map_delete_elem(&owners, &socket);
 	return 1;
@@ -139,15 +140,14 @@ static __noinline int flow_counted(struct __sk_buff *skb, struct packet *p, stru
 
 static __always_inline int packet_seen(struct __sk_buff *skb, bool outbound)
 {
-	struct bpf_sock *volatile by_memory = skb->sk;
-	u64 socket = *(volatile u64 *)&by_memory;
+	u64 socket = socket_address(skb->sk);
 	struct owner nobody = {}, *owner;
 	struct packet p = {};
 
 	if (!tables_wanted() || !packet_ports(skb, &p))
 		return 0;
 	if (outbound && socket && sock_is_owned((const struct sock *)socket))
-		owner_now(socket);
+		owner_is(socket, current_task(), BPF_ANY);
 	owner = bpf_map_lookup_elem(&owners, &socket);
 	if (owner)
 		nobody = *owner;

@@ -104,16 +104,21 @@ static __always_inline u64 folio_bytes(struct folio *folio)
 /* The first page of those that `page` is one of. A mask has ones above what any folio's pages take. */
 static __always_inline struct page *page_head(struct page *page)
 {
-	unsigned long info;
+	unsigned long info, own;
 
-	if (bpf_core_field_exists(page->compound_head))
+	if (bpf_core_field_exists(page->compound_head)) {
 		info = BPF_CORE_READ(page, compound_head);
-	else
-		info = BPF_CORE_READ((struct page___70 *)page, compound_info);
+		return info & 1 ? (struct page *)(info - 1) : page;
+	}
+	info = BPF_CORE_READ((struct page___70 *)page, compound_info);
 	if (!(info & 1))
 		return page;
 	info--;
-	return (struct page *)(info >> 32 == 0xffffffff ? (unsigned long)page & info : info);
+	if (info >> 32 != 0xffffffff)
+		return (struct page *)info;
+	/* as a number: the verifier lets nobody mask a pointer */
+	bpf_probe_read_kernel(&own, sizeof(own), &page);
+	return (struct page *)(own & info);
 }
 
 /* The file whose content a page is, or NULL: of no file. */

@@ -30,8 +30,8 @@ struct flow_values {
 	u64 rx_bytes COUNTER UNIT("bytes") DOC("received, with IP headers");
 	u64 tx_packets COUNTER DOC("sent; segments that the device makes of a large one count each");
 	u64 rx_packets COUNTER DOC("received; segments that the device has joined count each");
-	u64 tx_payload COUNTER UNIT("bytes") DOC("sent, without IP, TCP and UDP headers");
-	u64 rx_payload COUNTER UNIT("bytes") DOC("received, without headers");
+	u64 tx_payload_bytes COUNTER UNIT("bytes") DOC("sent, without IP, TCP and UDP headers");
+	u64 rx_payload_bytes COUNTER UNIT("bytes") DOC("received, without headers");
 };
 METRICS_PERCPU(flows, struct flow_labels, struct flow_values, 8192, "Traffic by process and peer");
 
@@ -134,7 +134,7 @@ static __noinline int flow_counted(struct __sk_buff *skb, struct packet *p, stru
 	add(*(outbound ? &row->tx_bytes : &row->rx_bytes), skb->len);
 	add(*(outbound ? &row->tx_packets : &row->rx_packets), packets);
 	if (packet_payload(skb, p) && p->end >= p->payload)
-		add(*(outbound ? &row->tx_payload : &row->rx_payload), p->end - p->payload);
+		add(*(outbound ? &row->tx_payload_bytes : &row->rx_payload_bytes), p->end - p->payload);
 	return 0;
 }
 

@@ -86,7 +86,7 @@ def talk_udp(address):
 def sums(rows, port, pid, side):
     """Payload sent and received by the end that has that port (side "local_port") or that talks to it."""
     mine = [r for r in rows if r.get(side) == port and r["pid"] == pid]
-    return sum(r["tx_payload"] for r in mine), sum(r["rx_payload"] for r in mine), mine
+    return sum(r["tx_payload_bytes"] for r in mine), sum(r["rx_payload_bytes"] for r in mine), mine
 
 
 with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port", "--limit", 10000) as s:
@@ -99,9 +99,9 @@ for version, (port, server, client) in tcp.items():
     sent, received, mine = sums(rows, port, client, "peer_port")
     check_equal((sent, received), (UP, DOWN), f"TCP over IPv{version}, the client's process")
     check_equal({(r["protocol"], r["peer"]) for r in mine}, {(6, SERVER_ADDRESSES[version])}, "protocol and peer")
-    check(all(r["tx_bytes"] > r["tx_payload"] and r["tx_packets"] for r in mine), "headers count as bytes")
+    check(all(r["tx_bytes"] > r["tx_payload_bytes"] and r["tx_packets"] for r in mine), "headers count as bytes")
     servers = [r for r in rows if r["local_port"] == port]
-    check_equal((sum(r["tx_payload"] for r in servers), sum(r["rx_payload"] for r in servers)), (DOWN, UP),
+    check_equal((sum(r["tx_payload_bytes"] for r in servers), sum(r["rx_payload_bytes"] for r in servers)), (DOWN, UP),
                 f"TCP over IPv{version}, the server's end")
     check(server in {r["pid"] for r in servers}, "which is known to be the server's once it has sent")
 for version, (port, server, client) in udp.items():

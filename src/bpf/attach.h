@@ -25,6 +25,7 @@ struct attach_spec {
 	int map_fd;          /* whose elements an iterator is given; -1: none */
 	const char *also;    /* "a b": tracepoints besides `rest`; "" */
 	bool each;           /* all of the targets, each with its place as cookie */
+	bool any;            /* those of the targets that are there, at least one */
 };
 
 /* Everything that is attached; closed in the reverse order. Zero-initialised is ready. */

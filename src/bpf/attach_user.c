@@ -73,6 +73,54 @@ static int uprobe_one(const struct attach_spec *spec, unsigned nth, char *target
 	return 0;
 }
 
+/* "A B:f": the function of a target that is only a file is that of the next that names one. */
+static bool any_target(const struct attach_spec *spec, unsigned nth, char *target, size_t size)
+{
+	char next[TARGET_MAX], file[TARGET_MAX];
+	const char *colon;
+
+	if (!spec_target(spec, nth, target, size))
+		return false;
+	str_copy(next, sizeof(next), target);
+	while (!strchr(next, ':'))
+		if (!spec_target(spec, ++nth, next, sizeof(next)))
+			return true;
+	colon = strrchr(next, ':');
+	str_copy(file, sizeof(file), target);
+	return strchr(target, ':') || str_format(target, size, "%s%s", file, colon);
+}
+
+/* A path that is not there is a mistake, a library that is not installed is none. */
+static int path_check(const char *target, struct err *e)
+{
+	char path[TARGET_MAX];
+
+	str_format(path, sizeof(path), "%.*s", (int)strcspn(target, ":"), target);
+	if (!strchr(path, '/') || !access(path, F_OK))
+		return 0;
+	return fail_as(e, EXIT_USAGE, errno, "%s: %s", path, strerror(errno));
+}
+
+/* Those that are there. */
+static int uprobe_any(const struct attach_spec *spec, bool is_return, struct links *links,
+		      struct err *e)
+{
+	size_t before = links->len;
+	char target[TARGET_MAX];
+	int err;
+
+	for (unsigned i = 0; any_target(spec, i, target, sizeof(target)); i++) {
+		err = path_check(target, e);
+		if (!err)
+			err = uprobe_one(spec, i, target, is_return, links, e);
+		if (err && (e->exit_class == EXIT_USAGE || e->code != ENOENT))
+			return err;
+	}
+	if (links->len > before)
+		return 0;
+	return fail_as(e, EXIT_KERNEL, ENOENT, "none of these is here: %s", spec->targets);
+}
+
 /* The first of the targets that is there, or each. */
 static int uprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
 		      struct err *e)
@@ -80,6 +128,8 @@ static int uprobe_add(const struct attach_spec *spec, bool is_return, struct lin
 	char target[TARGET_MAX];
 	int err;
 
+	if (spec->any)
+		return uprobe_any(spec, is_return, links, e);
 	if (spec->each && !*spec->targets)
 		return 0; /* the probe REQUIRES them; only `check` goes without */
 	err = fail(e, EINVAL, "uprobe: no BINARY:FUNCTION is named");

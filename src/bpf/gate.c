@@ -237,7 +237,7 @@ int program_gate(struct object *o, struct program_part *p, unsigned ifindex, str
 {
 	auto_free char *targets = program_targets(o, p);
 	const struct attach_spec spec = {
-		p->handle, p->rest, targets, ifindex, -1, p->also, p->each
+		p->handle, p->rest, targets, ifindex, -1, p->also, p->each, p->any
 	};
 	const char *need;
 

@@ -412,7 +412,8 @@ static bool is_methods_fault(int code)
 static int program_attach(struct object *o, struct program_part *p, unsigned ifindex)
 {
 	auto_free char *targets = program_targets(o, p);
-	struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also, p->each };
+	struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also,
+				    p->each,   p->any };
 	struct err why = { 0 };
 
 	if (p->over)

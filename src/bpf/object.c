@@ -201,6 +201,7 @@ static int program_read(struct object *o, struct bpf_program *handle, struct err
 	p->told.missed = types_tag(t, p->told.func, -1, "optional", 0);
 	p->told.targets = types_tag(t, p->told.func, -1, "targets", 0);
 	p->each = types_tag(t, p->told.func, -1, "each", 0) != NULL;
+	p->any = types_tag(t, p->told.func, -1, "any", 0) != NULL;
 	text = types_tag(t, p->told.func, -1, "also", 0);
 	p->also = text ? text : "";
 	if (text && (!p->method || p->method->attach != attach_tracepoint))

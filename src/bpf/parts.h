@@ -20,6 +20,7 @@ struct program_part {
 	const char *over;            /* OVER: the map an iterator goes through; NULL: none */
 	const char *also;            /* ALSO: further tracepoints; "" */
 	bool each;                   /* EACH: attached to all of its targets */
+	bool any;                    /* ANY: to those of them that are there */
 	bool runs_by_hand;           /* EVERY, and not an iterator: never attached */
 	struct err why;              /* code 0: not refused */
 	struct bpf_program *handle;

@@ -22,6 +22,10 @@
  * attached to is told by target_here(ctx), the place in the list from 0, and target_name(to, here). */
 #define EACH TAG("each 1")
 
+/* With TARGETS, on uprobes: attached to those of them that are there, at least one. "A,B:f" is the
+ * function f of the files A and B. Which one it was is not told; it needs no cookies. */
+#define ANY TAG("any 1")
+
 #define TARGETS_MAX 16
 #define TARGET_NAME 48 /* bytes, with a NUL */
 

@@ -74,6 +74,16 @@ static __always_inline struct frame *frame_push(u32 target, u64 sp)
 	return f;
 }
 
+/* The innermost call that the current thread is in; NULL: none that is kept. */
+static __always_inline struct frame *frame_top(void)
+{
+	u32 tid = bpf_get_current_pid_tgid(), depth;
+	struct frames *frames = bpf_map_lookup_elem(&sonda_frames, &tid);
+
+	depth = frames ? frames->depth - 1 : FRAMES_DEEP;
+	return depth < FRAMES_DEEP ? &frames->at[depth & (FRAMES_DEEP - 1)] : NULL;
+}
+
 /* Frames of calls that will never return: deeper on the stack than the one that does. */
 static __always_inline void frames_unwind(struct frames *frames, u64 sp)
 {

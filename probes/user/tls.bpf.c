@@ -37,8 +37,8 @@ EVENT(tls, "A call of a TLS library returned")
 	enum tls_library library DOC("whose function it was");
 	enum tls_operation operation DOC("what was called");
 	enum tls_outcome outcome DOC("closed: the other end has ended it in order; protocol: a failure "
-				     "of TLS; socket: of what carries it; unknown: the program did "
-				     "not ask OpenSSL");
+				     "of TLS; socket: of what carries it; unknown: nothing was "
+				     "done, and the program did not ask OpenSSL why");
 	u64 size_bytes KIND("bytes") DOC("read or written, before encryption");
 	u64 took_ns KIND("duration") DOC("of the call, with its waiting for the other end; of a "
 					 "handshake, from its first call on");
@@ -121,6 +121,14 @@ static __always_inline struct connection_key key_of(u64 at)
 
 /* ---- telling ---- */
 
+/* A read that fails and nobody asks why is how many programs look whether there is more. */
+static __always_inline bool has_failed(const struct returned *r)
+{
+	if (r->outcome == TLS_OUTCOME_UNKNOWN)
+		return r->operation != TLS_OPERATION_READ;
+	return r->outcome > TLS_OUTCOME_CLOSED;
+}
+
 static __noinline int call_counted(const struct returned *r)
 {
 	struct tls_labels key = {};
@@ -151,7 +159,7 @@ static __noinline int call_counted(const struct returned *r)
 	}
 	add(row->calls, 1);
 	add(row->bytes, r->bytes);
-	if (r->outcome > TLS_OUTCOME_CLOSED)
+	if (has_failed(r))
 		add(row->errors, 1);
 	observe(row->took_ns, r->took_ns);
 	return 0;
@@ -195,7 +203,7 @@ static __noinline int tell(struct pt_regs *ctx, const struct returned *r)
 		return 0;
 	if (r->operation == TLS_OPERATION_HANDSHAKE && r->outcome != TLS_OUTCOME_RETRY)
 		handshake_ended(r->connection);
-	if (!notable(r->outcome > TLS_OUTCOME_CLOSED ? -1 : 0, r->took_ns))
+	if (!notable(has_failed(r) ? -1 : 0, r->took_ns))
 		return 0;
 	if (tables_wanted())
 		call_counted(r);

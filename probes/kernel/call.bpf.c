@@ -21,7 +21,7 @@ EVENT(call, "A kernel function returned")
 	s64 result DOC("what it returned, see --returns");
 	u64 took_ns KIND("duration") DOC("from its entry to its return, with what it called");
 	u64 args[FRAME_ARGS] DOC("its first arguments; meaningless beyond those it has");
-	struct stack kstack KIND("kstack") HIDE DOC("who called it");
+	struct stack kstack KIND("kstack") HIDE DOC("who called it; by kprobes only from 5.15 on");
 };
 METRICS_PERCPU(calls, struct function_labels, struct function_values, 2048, "Calls by function");
 

@@ -65,7 +65,8 @@ def case_verdicts():
         if row:
             check_equal(row["depth"], 1, "one at a time")
             check(row["device_ns"] >= TAKES_NS, f"each takes what it was told to: {row['device_ns']}")
-            check_equal((row["top_pid"], row["top_percent"]), (os.getpid(), 100), "whose requests these are")
+            check_equal(row["top_pid"], os.getpid(), "whose requests these are")
+            check(row["top_percent"] >= 75, f"nearly all: {row['top_percent']}")
         row = verdict_of(disk, 12, "saturated")
         if row:
             check(row["wait_ns"] > row["device_ns"] >= TAKES_NS, "they wait longer than it takes")

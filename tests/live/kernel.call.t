@@ -7,6 +7,7 @@ import os
 
 from sondatest import *
 
+KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 SIZES = [1, 10, 100, 1000, 4096]
 
 
@@ -26,7 +27,8 @@ with Sonda("trace", "kernel.call", "--function", "vfs_read", *me) as s:
     workload()
 got = [(row["args"][2], row["result"]) for row in s.rows if row["function"] == "vfs_read"]
 check_told([pair for pair in got if pair in [(n, n) for n in SIZES]], [(n, n) for n in SIZES], s.stats, "reads")
-check(all(any("read" in f for f in row["kstack"]) for row in s.rows), f"who called it: {s.rows[:1]}")
+if KERNEL >= (5, 15):  # before, the stack ends at what stands in for the return address
+    check(all(any("read" in f for f in row["kstack"]) for row in s.rows), f"who called it: {s.rows[:1]}")
 check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
 
 r = run_sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", "--", "true")

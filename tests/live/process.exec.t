@@ -23,7 +23,7 @@ from sondatest import *
 
 TRUE = shutil.which("true")
 SHELL = os.path.realpath("/bin/sh")
-SPAWNED = 5000
+SPAWNED = 300 if EMULATED else 5000
 NOBODY = 65534
 LIBC = ctypes.CDLL(None, use_errno=True)
 

@@ -23,6 +23,9 @@ import time
 SONDA = os.environ.get("SONDA", os.path.join(os.path.dirname(__file__), "../../build/sonda"))
 PATIENCE_S = int(os.environ.get("SONDA_TEST_PATIENCE", "120"))  # a guest without KVM is slow
 
+# in a guest every instruction is translated: workloads that only repeat themselves repeat less there
+EMULATED = bool(os.environ.get("SONDA_TEST_EMULATED"))
+
 _failures = 0
 _checks = 0
 _running = []

@@ -4,6 +4,11 @@
 
 PROBE(unverifiable, "example", "Shows what sonda check says of a refusal");
 
+EVENT(unverifiable, "An exec was counted")
+{
+	u64 count DOC("how many");
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -16,7 +21,13 @@ int BPF_PROG(unchecked, struct task_struct *task)
 {
 	u32 key = 1;
 	u64 *count = bpf_map_lookup_elem(&counts, &key);
+	struct unverifiable *e;
 
 	*count += 1; /* the line that check must name */
+	e = event_new(unverifiable);
+	if (!e)
+		return 0;
+	e->count = *count;
+	event_send(ctx, e);
 	return 0;
 }

@@ -11,8 +11,6 @@ PROBE(call, "kernel", "Calls of any kernel function: arguments, result, time");
 FILTERS("task errors min");
 PARAM_TEXT(function, 512, "",
 	   REQUIRED("FUNCTION,...") DOC("which: vfs_read, tcp_sendmsg; also of modules"));
-FUNCTION_PARAMS;
-TARGET_NAMES;
 
 EVENT(call, "A kernel function returned")
 {
@@ -23,39 +21,12 @@ EVENT(call, "A kernel function returned")
 	u64 args[FRAME_ARGS] DOC("its first arguments; meaningless beyond those it has");
 	struct stack kstack KIND("kstack") HIDE DOC("who called it; by kprobes only from 5.15 on");
 };
-METRICS_PERCPU(calls, struct function_labels, struct function_values, 2048, "Calls by function");
-
-static __noinline int call_counted(struct frame *f, u64 took_ns, bool failed)
-{
-	struct function_values *row;
-	struct function_labels key = {};
-
-	if (!f)
-		return 0;
-	if (label(calls, 0))
-		target_name(key.function, f->target);
-	if (label(calls, 1))
-		comm_now(key.comm);
-	if (label(calls, 2))
-		key.pid = bpf_get_current_pid_tgid() >> 32;
-	if (label(calls, 4))
-		key.cgroup = task_cgroup_id(current_task());
-	row = row_of(calls, &key);
-	if (!row)
-		return 0;
-	add(row->calls, 1);
-	if (failed)
-		add(row->errors, 1);
-	add(row->time_ns, took_ns);
-	observe(row->took_ns, took_ns);
-	return 0;
-}
 
 static __noinline int call_told(void *ctx, struct frame *f, s64 result, u64 took_ns)
 {
-	struct call *e = event_new(call);
+	struct call *e = f ? event_new(call) : NULL;
 
-	if (!e || !f)
+	if (!e)
 		return 0;
 	task_now(&e->task);
 	target_name(e->function, f->target);
@@ -64,26 +35,6 @@ static __noinline int call_told(void *ctx, struct frame *f, s64 result, u64 took
 	__builtin_memcpy(e->args, f->args, sizeof(e->args));
 	stack_kernel(ctx, e, kstack);
 	event_send(ctx, e);
-	return 0;
-}
-
-static __always_inline int call_returns(void *ctx, u32 target, u64 raw)
-{
-	struct frame *f = frame_pop(target, 0);
-	s64 result = function_result(raw);
-	long failed = function_failed(result);
-	u64 took_ns;
-
-	if (!f)
-		return 0;
-	took_ns = bpf_ktime_get_ns() - f->began_ns;
-	if (notable(failed, took_ns)) {
-		if (tables_wanted())
-			call_counted(f, took_ns, failed);
-		if (events_wanted())
-			call_told(ctx, f, result, took_ns);
-	}
-	frame_done();
 	return 0;
 }
 
@@ -109,7 +60,7 @@ TRAMPOLINE SEC("?fexit") int leave_trampoline(unsigned long long *ctx)
 	u64 raw = 0;
 
 	bpf_get_func_ret(ctx, &raw);
-	return call_returns(ctx, 0, raw);
+	return call_returns(ctx, frame_pop(0, 0), raw);
 }
 
 /* ---- by kprobes ---- */
@@ -134,5 +85,5 @@ KPROBE SEC("?kprobe") int entry_kprobe(struct pt_regs *ctx)
 
 KPROBE SEC("?kretprobe") int leave_kprobe(struct pt_regs *ctx)
 {
-	return call_returns(ctx, target_here(ctx), PT_REGS_RC(ctx));
+	return call_returns(ctx, frame_pop(target_here(ctx), 0), PT_REGS_RC(ctx));
 }

@@ -14,8 +14,6 @@ PARAM_TEXT(function, 512, "",
 	   REQUIRED("BINARY:FUNCTION,...")
 		   DOC("which: /usr/bin/bash:readline, libc.so.6:malloc, /bin/x:0x1130"));
 PARAM(u32, text, 0, DOC("the argument that is a text, read at the entry; 0: none") RANGE(0, 6));
-FUNCTION_PARAMS;
-TARGET_NAMES;
 
 EVENT(call, "A function returned")
 {
@@ -27,7 +25,6 @@ EVENT(call, "A function returned")
 	struct text text KIND("str") DOC("the argument that --text names, at most 63 bytes");
 	struct stack ustack KIND("ustack") HIDE DOC("who called it");
 };
-METRICS_PERCPU(calls, struct function_labels, struct function_values, 2048, "Calls by function");
 
 static __noinline int text_read(struct frame *f)
 {
@@ -66,37 +63,11 @@ int entry(struct pt_regs *ctx)
 	return 0;
 }
 
-static __noinline int call_counted(struct frame *f, u64 took_ns, bool failed)
+static __noinline int call_told(void *ctx, struct frame *f, s64 result, u64 took_ns)
 {
-	struct function_values *row;
-	struct function_labels key = {};
+	struct call *e = f ? event_new(call) : NULL;
 
-	if (!f)
-		return 0;
-	if (label(calls, 0))
-		target_name(key.function, f->target);
-	if (label(calls, 1))
-		comm_now(key.comm);
-	if (label(calls, 2))
-		key.pid = bpf_get_current_pid_tgid() >> 32;
-	if (label(calls, 4))
-		key.cgroup = task_cgroup_id(current_task());
-	row = row_of(calls, &key);
-	if (!row)
-		return 0;
-	add(row->calls, 1);
-	if (failed)
-		add(row->errors, 1);
-	add(row->time_ns, took_ns);
-	observe(row->took_ns, took_ns);
-	return 0;
-}
-
-static __noinline int call_told(struct pt_regs *ctx, struct frame *f, s64 result, u64 took_ns)
-{
-	struct call *e = event_new(call);
-
-	if (!e || !f)
+	if (!e)
 		return 0;
 	task_now(&e->task);
 	target_name(e->function, f->target);
@@ -115,19 +86,6 @@ EACH TARGETS("@function")
 int leave(struct pt_regs *ctx)
 {
 	struct frame *f = frame_pop(target_here(ctx), PT_REGS_SP(ctx));
-	s64 result = function_result(PT_REGS_RC(ctx));
-	long failed = function_failed(result);
-	u64 took_ns;
 
-	if (!f)
-		return 0;
-	took_ns = bpf_ktime_get_ns() - f->began_ns;
-	if (notable(failed, took_ns)) {
-		if (tables_wanted())
-			call_counted(f, took_ns, failed);
-		if (events_wanted())
-			call_told(ctx, f, result, took_ns);
-	}
-	frame_done();
-	return 0;
+	return call_returns(ctx, f, PT_REGS_RC(ctx));
 }

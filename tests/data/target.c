@@ -3,7 +3,8 @@
  * What live tests watch: a function, a mark, and a system call that carries numbers.
  *
  *	target work N		calls work(0) ... work(N - 1), each with the mark sonda:step
- *	target calls N	recurse(N), jumps over three calls of hop(), then measure("one") ... measure("three")
+ *	target calls N		recurse(N), first(5), ten times a jump over three calls of hop(), then
+ *				measure("one") ... measure("three"), each with the mark sonda:text
  *	target say		for each line of input, NUMBER and up to three arguments: prctl(2) with them, in
  *				a child of its own if the line begins with 'f'; answers with a line
  */
@@ -15,27 +16,28 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What <sys/sdt.h> would make of STAP_PROBE1(sonda, step, n): the place, and where the number is. */
-#define MARK(n)                                                                             \
+/* What <sys/sdt.h> would make of STAP_PROBE1(sonda, NAME, VALUE): the place, and where the value is.
+ * SIZE: its bytes, negative if it has a sign. */
+#define MARK(name, size, value)                                                             \
 	__asm__ volatile(                                                                   \
 		"990: nop\n"                                                                \
 		".pushsection .note.stapsdt, \"\", \"note\"\n"                              \
 		".balign 4\n.4byte 992f-991f, 994f-993f, 3\n"                               \
 		"991: .asciz \"stapsdt\"\n992: .balign 4\n"                                 \
 		"993: .8byte 990b, mark_base, 0\n"                                          \
-		".asciz \"sonda\"\n.asciz \"step\"\n.asciz \"-4@%0\"\n"                     \
+		".asciz \"sonda\"\n.asciz \"" name "\"\n.asciz \"" size "@%0\"\n"           \
 		"994: .balign 4\n.popsection\n"                                             \
 		".ifndef mark_base\n"                                                       \
 		".pushsection .stapsdt.base, \"aG\", \"progbits\", .stapsdt.base, comdat\n" \
 		".weak mark_base\nmark_base: .space 1\n.popsection\n.endif\n"               \
 		:                                                                           \
-		: "r"(n))
+		: "r"(value))
 
 int work(int n);
 
 __attribute__((noinline)) int work(int n)
 {
-	MARK(n);
+	MARK("step", "-4", n);
 	return n * 3;
 }
 
@@ -51,6 +53,8 @@ static int work_often(int count)
 int recurse(int n);
 int hop(int n);
 int measure(const char *text);
+int last(int n);
+int first(int n);
 
 static jmp_buf back;
 
@@ -78,16 +82,29 @@ __attribute__((noinline)) int hop(int n)
 /* Its length, or -1 of one with an e. */
 __attribute__((noinline)) int measure(const char *text)
 {
+	MARK("text", "8", text);
 	return strchr(text, 'e') ? -1 : (int)strlen(text);
+}
+
+__attribute__((noinline)) int last(int n)
+{
+	return n + 1;
+}
+
+/* Its last act is a call: nothing of it is left on the stack then. */
+__attribute__((noinline, optimize("O2"))) int first(int n)
+{
+	return last(n * 2);
 }
 
 static int call_all(int depth)
 {
 	static const char *const texts[] = { "one", "two", "three" };
-	int sum = recurse(depth);
+	int sum = recurse(depth) + first(5);
 
-	if (!setjmp(back))
-		sum += hop(2);
+	for (volatile int i = 0; i < 10; i++)
+		if (!setjmp(back))
+			sum += hop(2);
 	for (int i = 0; i < 3; i++)
 		sum += measure(texts[i]);
 	return sum < 0;

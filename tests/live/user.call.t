@@ -65,6 +65,16 @@ def several():
     check_equal([row["result"] for row in r.rows], [-1, -1], "--errors, as --fails says what one is")
 
 
+def last_acts():
+    """A function that ends in a call of another returns together with it: each is told, with its own argument."""
+    calls = [("last", 10, 11), ("first", 5, 11)]
+    r = run_sonda("trace", "user.call", "--function", names("first", "last"), "--", TARGET, "calls", 1)
+    if r.code == 4:  # 5.10 takes one at a time
+        calls = calls[:1]
+        r = run_sonda("trace", "user.call", "--function", names("last"), "--", TARGET, "calls", 1)
+    check_equal([(row["function"], row["args"][0], row["result"]) for row in r.rows], calls, "calls as last acts")
+
+
 def counted():
     r = run_sonda("top", "user.call", "--function", names("work"), "--once", "--", TARGET, "work", 1000)
     rows = [row for row in r.rows if row.get("function") == "work"]
@@ -87,6 +97,6 @@ def mistakes():
         check(words in r.stderr, f"{words!r} in {r.stderr!r}")
 
 
-for part in results, nested, several, counted, mistakes:
+for part in results, nested, several, last_acts, counted, mistakes:
     part()
 done()

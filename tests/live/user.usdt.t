@@ -17,6 +17,10 @@ check_equal([(row["mark"], row["args"][0]) for row in r.rows], [("sonda:step", n
 check_equal((r.stats["seen"], r.stats["lost"]), (20, 0), "nothing else")
 r = run_sonda("trace", "user.usdt", "--mark", MARK, "--where", "comm == nobody", "--", TARGET, "work", 20)
 check_equal((len(r.rows), r.stats["filtered"]), (0, 20), "filtered")
+r = run_sonda("trace", "user.usdt", "--mark", f"{TARGET}:sonda:text", "--text", 1, "--", TARGET, "calls", 1)
+check_equal([row["text"] for row in r.rows], ["one", "two", "three"], "an argument that is a text")
+r = run_sonda("trace", "user.usdt", "--mark", f"{MARK},{TARGET}:sonda:text", "--", TARGET, "calls", 1)
+check_equal([row["mark"] for row in r.rows], ["sonda:text"] * 3, "several, told apart")
 r = run_sonda("top", "user.usdt", "--mark", MARK, "--once", "--", TARGET, "work", 300)
 check_equal([(row["mark"], row["comm"], row["passed"]) for row in r.rows if "mark" in row],
             [("sonda:step", "target", 300)], "counted in the kernel")

@@ -49,6 +49,37 @@ struct {
 
 static const struct frames frames_none;
 
+/* A new call stands where an older one did, which therefore will never return, nor what it called; but
+ * for one whose last act is this call: both return together. */
+static __always_inline void frames_replace(struct frames *frames, u32 target, u64 sp)
+{
+	u32 top = frames->depth - 1;
+	bool deeper = top < FRAMES_DEEP && frames->at[top & (FRAMES_DEEP - 1)].sp != sp;
+
+	for (u32 i = 0; i < FRAMES_DEEP; i++) {
+		if (i > top || top >= FRAMES_DEEP)
+			break;
+		if (frames->at[i].sp == sp && (deeper || frames->at[i].target == target)) {
+			frames->depth = i;
+			break;
+		}
+	}
+}
+
+/* Forgets calls deeper on the stack than `sp`, which has been returned to: longjmp(3) went over them. */
+static __always_inline void frames_unwind(struct frames *frames, u64 sp)
+{
+	for (int i = 0; i < FRAMES_DEEP; i++) {
+		u32 top = frames->depth - 1;
+
+		if (top >= FRAMES_DEEP)
+			top = frames->depth ? FRAMES_DEEP - 1 : FRAMES_DEEP;
+		if (top >= FRAMES_DEEP || frames->at[top & (FRAMES_DEEP - 1)].sp >= sp)
+			break;
+		frames->depth = top;
+	}
+}
+
 static __always_inline struct frame *frame_push(u32 target, u64 sp)
 {
 	u32 tid = bpf_get_current_pid_tgid(), depth;
@@ -63,6 +94,8 @@ static __always_inline struct frame *frame_push(u32 target, u64 sp)
 		count_lost(LOSS_STATE);
 		return NULL;
 	}
+	if (sp)
+		frames_replace(frames, target, sp);
 	depth = frames->depth++;
 	if (depth >= FRAMES_DEEP) {
 		count_lost(LOSS_STATE);
@@ -84,19 +117,6 @@ static __always_inline struct frame *frame_top(void)
 	return depth < FRAMES_DEEP ? &frames->at[depth & (FRAMES_DEEP - 1)] : NULL;
 }
 
-/* Frames of calls that will never return: deeper on the stack than the one that does. */
-static __always_inline void frames_unwind(struct frames *frames, u64 sp)
-{
-	for (int i = 0; i < FRAMES_DEEP; i++) {
-		u32 top = frames->depth - 1;
-
-		if (top >= FRAMES_DEEP ||
-		    frames->at[top & (FRAMES_DEEP - 1)].sp + FRAME_PUSHED >= sp)
-			break;
-		frames->depth = top;
-	}
-}
-
 static __always_inline struct frame *frame_pop(u32 target, u64 sp)
 {
 	u32 tid = bpf_get_current_pid_tgid(), depth;
@@ -106,7 +126,7 @@ static __always_inline struct frame *frame_pop(u32 target, u64 sp)
 	if (!frames || !frames->depth)
 		return NULL;
 	if (sp)
-		frames_unwind(frames, sp);
+		frames_unwind(frames, sp - FRAME_PUSHED);
 	depth = frames->depth - 1;
 	if (depth >= FRAMES_DEEP) { /* one that was not kept */
 		frames->depth = depth;
@@ -126,4 +146,13 @@ static __always_inline void frame_done(void)
 
 	if (frames && !frames->depth)
 		bpf_map_delete_elem(&sonda_frames, &tid);
+}
+
+/* A thread may end within a call: exit(3) does not return. */
+SEC("tp_btf/sched_process_exit") int frames_thread_ends(void *ctx)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_map_delete_elem(&sonda_frames, &tid);
+	return 0;
 }

@@ -41,6 +41,10 @@ struct cond {
 };
 #define COND_MAX 8
 
+/* What a program with EACH goes to, in the variable "sonda_target_names". */
+#define TARGETS_MAX 16
+#define TARGET_NAME 48 /* bytes, with a NUL */
+
 /* The variable "sonda_conf" of every probe. */
 struct conf {
 	__u32 self;         /* thread-group id of sonda, whose own events are left out; 0: none */

@@ -16,9 +16,6 @@
 #include "bpf/kernel.h"
 #include "bpf/mounts.h"
 
-/* As sonda/attach.h has them. */
-enum { TARGETS_MAX = 16, TARGET_NAME = 48 };
-
 enum { NEED_MAX = 256 };
 
 static bool has_lsm(const char *name)

@@ -26,9 +26,6 @@
  * function f of the files A and B. Which one it was is not told; it needs no cookies. */
 #define ANY TAG("any 1")
 
-#define TARGETS_MAX 16
-#define TARGET_NAME 48 /* bytes, with a NUL */
-
 /* For a probe with EACH: the names in the list, which the loader writes here. */
 #define TARGET_NAMES const volatile char sonda_target_names[TARGETS_MAX][TARGET_NAME] = {}
 #define target_name(to, here)                                                                      \

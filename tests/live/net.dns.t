@@ -688,6 +688,22 @@ def of_a_command():
     check_equal(r.code, 0, "the command's status: " + r.stderr)
 
 
+def other_port():
+    """--port: servers that listen elsewhere, and then only they."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as c:
+        s.bind((SERVER4, 0))
+        port = s.getsockname()[1]
+        with Sonda("trace", "net.dns", "--port", port) as watch:
+            c.sendto(query("ok-elsewhere.test"), (SERVER4, port))
+            q, client = s.recvfrom(512)
+            s.sendto(reply(q), client)
+            c.recv(512)
+            ask_quietly = udp()
+            ask_quietly.send(query("ok-usual.test"))
+            ask_quietly.recv(512)
+    check_equal([(label_of(r), r["result"]) for r in watch.rows], [("ok-elsewhere", "noerror")], "--port")
+
+
 def flood():
     """More open queries than the table holds: each is a row or is counted as lost."""
     sent, table = 6000, 4096
@@ -732,6 +748,7 @@ def main():
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"], "the accounts")
     only_errors()
     only_mine()
+    other_port()
     of_a_command()
     flood()
     done()

@@ -370,10 +370,18 @@ def only_errors():
     check_equal([(r["pid"], r["err"]) for r in execs(s)], [(failed, "ENOENT")], "--errors tells failures only")
 
 
+def cut_arguments():
+    r = run_sonda("trace", "process.exec", "--argv-max", 20, "--", TRUE, "0123456789", "0123456789")
+    told = [row for row in r.rows if row["path"] == TRUE]
+    check_equal([row["argv_bytes"] for row in told], [len(TRUE) + 1 + 22], "the whole length is told")
+    check_equal([sum(len(a) + 1 for a in row["argv"]) <= 21 for row in told], [True], f"--argv-max: {told[:1]}")
+
+
 with tempfile.TemporaryDirectory(dir="/var/tmp") as DIR:
     os.chmod(DIR, 0o755)
     every_form()
     only_errors()
+    cut_arguments()
     compare_with_strace()
     storm()
 done()

@@ -226,8 +226,8 @@ int BPF_PROG(set_state, const struct sock *sk, int old, int new)
 {
 	if (new == BPF_TCP_LISTEN && sock_is_tcp(sk))
 		served_count(sk, 1);
-	else if (old == BPF_TCP_LISTEN && sock_is_tcp(sk))
-		served_count(sk, -1);
+	else if (old == BPF_TCP_LISTEN && new == BPF_TCP_CLOSE && sock_is_tcp(sk))
+		served_count(sk, -1); /* a connection that begins was copied from it: LISTEN to SYN_RECV */
 	return 0;
 }
 

@@ -273,7 +273,7 @@ int BPF_PROG(set_state, const struct sock *sk, int old, int new)
 		return 0;
 	if (new == BPF_TCP_LISTEN) {
 		listens(ctx, sk);
-	} else if (old == BPF_TCP_LISTEN) {
+	} else if (old == BPF_TCP_LISTEN && new == BPF_TCP_CLOSE) {
 		listens_no_more(ctx, sk);
 	} else if (old == BPF_TCP_SYN_RECV && new == BPF_TCP_ESTABLISHED && tables_wanted()) {
 		now = bpf_ktime_get_ns();

@@ -123,6 +123,23 @@ def case_known_delays(family, host):
     check_equal(s.stats["lost"], 0, "nothing lost")
 
 
+def case_many_connections():
+    """A server that begins to listen while sonda watches is the server of each of its connections."""
+    with Sonda("top", "net.latency", "--by", "side,port", "--interval", "200ms") as t:
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", port)) as client, listener.accept()[0] as server:
+                client.sendall(b"?")
+                receive(server, 1)
+                server.sendall(b"!")
+                receive(client, 1)
+        for side in "client", "server":
+            check(t.wait_row(lambda r: (r["side"], r["port"], r["requests"]) == (side, port, 5)), f"all of the {side}'s")
+        listener.close()
+    check_equal({r["port"] for r in t.rows}, {port}, "no client's port is taken for a server's")
+
+
 def case_slow_ones():
     """--min: only those that took so long; without it, from 10 ms on. Tables have all of them."""
     d = Dialogue(socket.AF_INET, "127.0.0.1")
@@ -166,6 +183,7 @@ own_network()
 case_known_delays(socket.AF_INET, "127.0.0.1")
 if os.path.exists("/proc/net/if_inet6"):
     case_known_delays(socket.AF_INET6, "::1")
+case_many_connections()
 case_slow_ones()
 case_open_before()
 done()

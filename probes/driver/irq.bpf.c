@@ -19,7 +19,8 @@ enum irq_kind {
 	IRQ_LOCAL, /* of the CPUs themselves */
 };
 
-EVENT(irq, "An interrupt held a CPU for long") {
+EVENT(irq, "An interrupt held a CPU for long")
+{
 	struct task task; /* who was interrupted */
 	enum irq_kind kind DOC("hard: a device's handler; soft: work put off to right after it; "
 			       "local: of the CPUs themselves");
@@ -75,16 +76,17 @@ static __always_inline s64 irq_took(enum irq_kind kind)
 {
 	u32 zero = 0;
 	struct irq_place *place = bpf_map_lookup_elem(&places, &zero);
-	u64 took_ns;
+	u64 took_ns, inner_ns;
 
 	if (!place || !place->began_ns[kind])
 		return -1;
+	/* first, or what interrupts this after the clock was read is taken off a time it is not in */
+	inner_ns = *(volatile u64 *)&place->inner_ns;
 	took_ns = bpf_ktime_get_ns() - place->began_ns[kind];
 	place->began_ns[kind] = 0;
 	if (kind == IRQ_SOFT)
-		took_ns -= place->inner_ns - place->inner_then;
-	else
-		place->inner_ns += took_ns;
+		return took_ns - (inner_ns - place->inner_then);
+	place->inner_ns += took_ns;
 	return took_ns;
 }
 

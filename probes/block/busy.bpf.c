@@ -5,7 +5,7 @@
  */
 #include "sonda.bpf.h"
 
-#include "kernel/net.h" /* iterators over maps */
+#include "kernel/iter.h"
 
 PROBE(busy, "block", "Disks: how busy they are, what requests wait for, and who causes it");
 

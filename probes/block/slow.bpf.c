@@ -5,12 +5,13 @@
  */
 #include "sonda.bpf.h"
 
+#include "kernel/iter.h"
+
 PROBE(slow, "block", "Block requests that took long, and those that still hang");
 FILTERS("task errors min=50ms");
 
 #define requests_want_inode() events_wanted()
 #include "sonda/requests.h"
-#include "kernel/net.h" /* iterators over maps */
 
 enum slow_where {
 	WHERE_TAG,    /* for a free request: more is asked for than the queue holds */

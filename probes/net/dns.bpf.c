@@ -8,6 +8,7 @@
  * the asking side is looked at, so that a query to a server on this machine is one row.
  */
 #include "sonda.bpf.h"
+#include "kernel/iter.h"
 #include "kernel/net.h"
 #include "sonda/packet.h"
 #include "sonda/dns.h"

@@ -11,7 +11,6 @@
 #include "sonda.bpf.h"
 
 #include "kernel/account.h"
-#include "kernel/iter.h"
 #include "sonda/iter.h"
 
 PROBE(hog, "process", "Verdicts: which process or cgroup uses too much, since when, how much");

@@ -5,8 +5,6 @@
  */
 #pragma once
 
-#include "kernel/iter.h"
-
 enum { MSG_PEEK = 2 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)

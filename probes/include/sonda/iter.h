@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Snapshots: what iterator programs are given, and rows with texts.
+ * Snapshots: rows with texts.
  *
  *	e = event_new(handle);		of a ROW; NULL: counted as lost, return
  *	text_path(e, path, &file->f_path);
@@ -11,27 +11,7 @@
  */
 #pragma once
 
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct seq_file;
-struct bpf_iter_meta {
-	struct seq_file *seq;
-	u64 session_id; /* of the walk: each has another */
-	u64 seq_num; /* of the element, from 0 */
-};
-/* each is called once more at the end, with NULL */
-struct bpf_iter__task {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-};
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	u32 fd;
-	struct file *file;
-};
-
-#pragma clang attribute pop
+#include "kernel/iter.h"
 
 /* The address of what the iterator stands on, as a number: global functions take no such pointers. */
 #define iter_address(ctx, member)                                         \

@@ -13,28 +13,8 @@
  */
 #pragma once
 
+#include "kernel/iter.h"
 #include "kernel/sock.h"
-
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct seq_file;
-struct bpf_iter_meta {
-	struct seq_file *seq;
-};
-struct bpf_iter__task_file {
-	struct bpf_iter_meta *meta;
-	struct task_struct *task;
-	u32 fd;
-	struct file *file;
-};
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	void *map;
-	void *key;
-	void *value;
-};
-
-#pragma clang attribute pop
 
 /* The socket, or NULL: another sort of file. */
 static __always_inline struct sock *iter_sock(struct file *file)

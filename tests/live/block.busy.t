@@ -71,6 +71,13 @@ def case_verdicts():
         if row:
             check(row["wait_ns"] > row["device_ns"] >= TAKES_NS, "they wait longer than it takes")
             check_equal(row["depth"], 2, "as many as it has at a time")
+    with null_disk(TAKES_NS, 2) as disk:
+        # a burst: the disk has time enough, but most of it waits for the first ones
+        with Sonda("trace", "block.busy") as s:
+            reads_at_once(disk, 12)
+            row = s.wait_row(lambda r: is_of(r, disk) and r["verdict"] == "waiting", 5)
+        check(row and row["busy_percent"] < 90 and row["wait_ns"] > row["device_ns"],
+              f"a burst: waiting; seen: {[r for r in s.rows if is_of(r, disk)]}")
     with null_disk(4000000000, 2) as disk:
         verdict_of(disk, 1, "stuck")
 

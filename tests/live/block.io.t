@@ -5,57 +5,22 @@ there is one. The truth: which sectors the test read and wrote, how long its cal
 they got, and the kernel's own counters in /sys/block/*/stat."""
 
 import contextlib
-import ctypes
 import errno
-import fcntl
 import glob
 import mmap
 import os
 import re
 import sys
-import tempfile
 import threading
 
+from disks import is_of, loop_disk, mounts_of_our_own
 from sondatest import *
 
-LOOP_SET_FD, LOOP_CLR_FD, LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 SCRATCH = "/dev/vm-scratch0"
 MIB = 1 << 20
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def system_call(result, what):
-    if result:
-        raise OSError(ctypes.get_errno(), what)
 
 
 # ---- disks ----
-
-
-def mount_tmpfs(size):
-    path = tempfile.mkdtemp()
-    system_call(libc.mount(b"none", path.encode(), b"tmpfs", 0, f"size={size}".encode()), "mount")
-    return path
-
-
-@contextlib.contextmanager
-def loop_disk(size, room):
-    """A loop device of `size` bytes over a file in a tmpfs with room for `room`."""
-    directory = mount_tmpfs(room)
-    with open(f"{directory}/image", "wb+") as image:
-        image.truncate(size)
-        with open("/dev/loop-control") as control:
-            path = f"/dev/loop{fcntl.ioctl(control, LOOP_CTL_GET_FREE)}"
-        disk = os.open(path, os.O_RDWR)
-        fcntl.ioctl(disk, LOOP_SET_FD, image.fileno())
-    try:
-        yield path
-    finally:
-        fcntl.ioctl(disk, LOOP_CLR_FD, 0)
-        os.close(disk)
-        libc.umount2(directory.encode(), 2)
-        os.rmdir(directory)
 
 
 def sys_block(path, name):
@@ -76,17 +41,6 @@ class Counters:
 
     def since(self, before):
         return {name: self.of[name] - before.of[name] for name in self.of}
-
-
-def device_numbers(path):
-    rdev = os.stat(path).st_rdev
-    return os.major(rdev), os.minor(rdev)
-
-
-def is_of(row, path):
-    """Is the row about the disk? `device` is its name or its numbers."""
-    major, minor = device_numbers(path)
-    return row["device"] in (f"{major}:{minor}", os.path.basename(os.path.realpath(path)))
 
 
 # ---- work ----
@@ -130,17 +84,6 @@ def in_process(work):
 
 def told(row):
     return row["op"], row["sector"], row["size_bytes"]
-
-
-def check_told(got, want, stats, what):
-    """All that was wanted is told in order; but for as many as sonda says that it missed, where an
-    interrupt came while its program ran."""
-    missed = stats.get("missed", 0)
-    if not missed:
-        return check_equal(got, want, what)
-    rest = iter(want)
-    return check(all(g in rest for g in got) and len(got) >= len(want) - missed,
-                 f"{what}: {len(got)} of {len(want)}, {missed} missed")
 
 
 # ---- cases ----
@@ -309,13 +252,8 @@ def case_not_ours_before(path):
     check(all(r["took_ns"] < took for r in rows), "none took longer than sonda ran")
 
 
-if os.geteuid() != 0:
-    skip("needs root, for disks of its own")
-if not os.path.exists("/dev/loop-control"):
-    skip("this kernel has no loop devices")
-system_call(libc.unshare(CLONE_NEWNS), "unshare")
-system_call(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
-with loop_disk(32 * MIB, 40 * MIB) as loop:
+mounts_of_our_own()
+with loop_disk(32 * MIB) as loop:
     for disk in [loop] + [SCRATCH] * os.path.exists(SCRATCH):
         case_every_request(disk)
         case_right_process(disk)

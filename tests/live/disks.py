@@ -3,7 +3,6 @@
 for each request, and as many at a time, as it is told."""
 
 import contextlib
-import ctypes
 import fcntl
 import mmap
 import os
@@ -11,17 +10,11 @@ import tempfile
 import threading
 import time
 
+from scratch import LIBC as libc, private_mounts, system_call
 from sondatest import skip
 
 LOOP_SET_FD, LOOP_CLR_FD, LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
-CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 CONFIGFS = "/sys/kernel/config"
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def system_call(result, what):
-    if result:
-        raise OSError(ctypes.get_errno(), what)
 
 
 def mount(what, where, kind, options=""):
@@ -35,8 +28,7 @@ def unmount(where):
 def mounts_of_our_own():
     if os.geteuid() != 0:
         skip("needs root, for disks of its own")
-    system_call(libc.unshare(CLONE_NEWNS), "unshare")
-    system_call(libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount")
+    private_mounts()
 
 
 @contextlib.contextmanager

@@ -3,19 +3,17 @@
 """driver.net on devices of the test's own, in a network namespace that is made while sonda watches: a
 veth pair and loopback, against /proc/net/dev, the frames that were sent, and /proc/net/softnet_stat."""
 
-import ctypes
 import os
 import socket
 import subprocess
 
+from networks import own_network
 from sondatest import *
 
-CLONE_NEWNET = 0x40000000
 FRAMES, FRAME = 1500, bytes.fromhex("ffffffffffff0200000000018888") + bytes(486)
 DATAGRAMS, DATAGRAM = 300, 1000
 ON_THE_LINK = 14 + 20 + 8 + DATAGRAM  # of one datagram
 BUDGET = "/proc/sys/net/core/netdev_budget"
-libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ip(*words):
@@ -24,13 +22,11 @@ def ip(*words):
 
 def netns_made():
     """A namespace for this process, where nobody sends anything on his own."""
-    if libc.unshare(CLONE_NEWNET):
-        skip(f"no network namespaces here: {os.strerror(ctypes.get_errno())}")
+    own_network()
     for what in "all", "default":
         path = f"/proc/sys/net/ipv6/conf/{what}/disable_ipv6"
         if os.path.exists(path):
             open(path, "w").write("1")
-    ip("set", "lo", "up")
     ip("add", "left", "type", "veth", "peer", "name", "right")
     ip("set", "left", "up")
     ip("set", "right", "up")

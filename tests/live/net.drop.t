@@ -3,32 +3,27 @@
 """net.drop in a network namespace of its own: datagrams that a firewall rule drops and counts, and those
 that nobody listens for, which the kernel counts as NoPorts; IPv4 and IPv6, rows and the table."""
 
-import ctypes
 import json
 import os
 import shutil
 import socket
 import subprocess
 
+from networks import counted, own_network
 from sondatest import *
 
-CLONE_NEWNET = 0x40000000
 COUNT = 40
 KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 TELLS_WHY = KERNEL >= (5, 17)
 
-if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-    skip("no network namespace can be made here")
-subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+own_network()
 NETNS = os.stat("/proc/self/ns/net").st_ino
 
 
 def snmp(name):
     """Of this namespace: UDP over IPv4 and over IPv6 together."""
-    lines = [l.split() for l in open("/proc/self/net/snmp") if l.startswith("Udp:")]
-    v4 = int(dict(zip(*lines))[name])
     v6 = [int(l.split()[1]) for l in open("/proc/self/net/snmp6") if l.split()[0] == "Udp6" + name]
-    return v4 + sum(v6)
+    return counted("Udp", name) + sum(v6)
 
 
 def send(address, port, count=COUNT):

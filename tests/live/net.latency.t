@@ -5,23 +5,15 @@ their own. The truth: how long the server says that it took between reading a re
 how long the client waited; how many requests there were."""
 
 import contextlib
-import ctypes
 import os
 import socket
 import struct
-import subprocess
 
+from networks import own_network
 from sondatest import *
 
-CLONE_NEWNET = 0x40000000
 WORDS = struct.Struct("=QQQ")      # the server's: delay asked for, bytes to answer with, how to send them
 SEND, SENDFILE, IN_PARTS = range(3)
-
-
-def own_network():
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
 def receive(sock, size):
@@ -177,8 +169,6 @@ def case_open_before():
                 [("client", os.getpid(), False), ("server", d.pid, True)], "each in its role, once")
 
 
-if os.geteuid() != 0:
-    skip("needs root, for a network namespace of its own")
 own_network()
 case_known_delays(socket.AF_INET, "127.0.0.1")
 if os.path.exists("/proc/net/if_inet6"):

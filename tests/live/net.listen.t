@@ -3,28 +3,16 @@
 """net.listen in a network namespace of the test's own. The truth: the kernel's own counts (/proc/net/netstat,
 /proc/net/tcp), what the test listened with, and how long it let connections wait."""
 
-import ctypes
 import os
 import socket
 import struct
 import subprocess
 
+from networks import counted, own_network
 from sondatest import *
 
-CLONE_NEWNET = 0x40000000
 BACKLOG = 1                     # the kernel admits one more
 SYN_RECV, LISTEN = "03", "0A"
-
-
-def own_network():
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-
-
-def counted(name):
-    names, values = [l.split() for l in open("/proc/net/netstat") if l.startswith("TcpExt:")]
-    return int(values[names.index(name)])
 
 
 def listener(family=socket.AF_INET, host="127.0.0.1", backlog=BACKLOG):
@@ -103,7 +91,7 @@ def case_full():
     than sonda; as a rate and as rows; then accepted, with the time that they waited."""
     server = listener()
     port = server.getsockname()[1]
-    before = {name: counted(name) for name in ("ListenDrops", "ListenOverflows")}
+    before = {name: counted("TcpExt", name) for name in ("ListenDrops", "ListenOverflows")}
     clients = connects(port, BACKLOG + 1)
     for c in clients:
         c.setblocking(True)
@@ -123,7 +111,7 @@ def case_full():
         check(t.wait_row(lambda r: r["accepts"] == BACKLOG + 2 and not r["queue"]), "all accepted, the queue empty")
         for c in taken + clients:
             c.close()
-        now = {name: counted(name) - n for name, n in before.items()}
+        now = {name: counted("TcpExt", name) - n for name, n in before.items()}
         server.close()
         check(s.wait_row(lambda r: r["step"] == "end"), "its end")
     last = t.rows[-1]
@@ -173,8 +161,6 @@ def case_handshakes():
     check_equal(t.rows[-1]["syn_queue"], 0, "none when it listens no more")
 
 
-if os.geteuid() != 0:
-    skip("needs root, for a network namespace of its own")
 own_network()
 subprocess.run(["ip", "route", "add", "10.9.9.0/24", "dev", "lo"], check=True)  # what is sent there ends there
 case_show()

@@ -5,7 +5,6 @@ The truth: the addresses that the sockets say they have, the bytes that each end
 the errors that connect(2) gave, and the times that the calls took."""
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
@@ -13,31 +12,22 @@ import struct
 import subprocess
 import sys
 
+from networks import CLONE_NEWNET, counted, libc, own_network
 from sondatest import *
 
-CLONE_NEWNET = 0x40000000
 NOBODY = "10.99.0.2"      # has a link address, but nobody answers
 NO_ROUTE = "192.0.2.1"
 SYN_RETRIES = 1
 KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
-libc = ctypes.CDLL(None, use_errno=True)
 
 
-def own_network():
-    """A network namespace where nothing else talks, with an address that swallows what it is sent."""
-    if libc.unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
-    for command in ("link set lo up", "link add to type veth peer name fro", "link set fro up",
+def tcp_network():
+    """A network of our own, with an address that swallows what it is sent."""
+    own_network()
+    for command in ("link add to type veth peer name fro", "link set fro up",
                     "link set to up", "addr add 10.99.0.1/24 dev to",
                     f"neigh add {NOBODY} lladdr 02:00:00:00:00:02 dev to"):
         subprocess.run(["ip", *command.split()], check=True)
-
-
-def counted(protocol, name):
-    """What the kernel has counted in this network namespace."""
-    lines = [l.split() for f in ("snmp", "netstat") for l in open(f"/proc/net/{f}")]
-    names, values = [l for l in lines if l[0] == protocol + ":"]
-    return int(values[names.index(name)])
 
 
 # ---- two ends ----
@@ -517,9 +507,7 @@ def case_many():
     check(only.stats["filtered"] + missed[1] >= 2 * count, "the server's are counted as filtered")
 
 
-if os.geteuid() != 0:
-    skip("needs root, for a network namespace of its own")
-own_network()
+tcp_network()
 case_life(socket.AF_INET, "127.0.0.1", "127.0.0.1")
 if os.path.exists("/proc/net/if_inet6"):
     case_life(socket.AF_INET6, "::", "::1")

@@ -72,10 +72,6 @@ struct {
 
 #define AT_FDCWD -100
 
-/* What a system call returns inside the kernel when a signal came: it begins again, or never ends. */
-#define ERESTARTSYS           512
-#define ERESTART_RESTARTBLOCK 516
-
 static __noinline int call_begins(s32 dirfd, const char *path, const char *const *argv)
 {
 	struct call call = {};
@@ -228,7 +224,7 @@ static __noinline int exec_failed(void *ctx, s32 err)
 	if (err >= 0)
 		return 0;
 	call_take(tid, &call);
-	if (err <= -ERESTARTSYS && err >= -ERESTART_RESTARTBLOCK)
+	if (syscall_is_interrupted(err))
 		return 0;
 	if (!exec_told(task, &call, err))
 		return 0;

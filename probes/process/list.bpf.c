@@ -5,7 +5,8 @@
  */
 #include "sonda.bpf.h"
 
-#include "kernel/page.h"
+#include "kernel/mm.h"
+#include "kernel/sched.h"
 #include "kernel/signal.h"
 #include "sonda/iter.h"
 
@@ -13,35 +14,12 @@ PROBE(list, "process", "Processes that there are, with what they hold");
 FILTERS("task");
 
 #define PROCESSES_MAX 65536
-#define CPUS_MAX      512
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct percpu_counter {
-	s64 count;
-	s32 *counters;
-};
-struct mm_struct___list {
-	unsigned long total_vm; /* pages */
-	struct percpu_counter rss_stat[4];
-};
-/* rss_stat was exact, one number each, before 6.2 (commit f1a7941243c1) */
-struct mm_rss_stat {
-	struct {
-		s64 counter;
-	} count[4];
-};
-struct mm_struct___pre62 {
-	struct mm_rss_stat rss_stat;
-};
 struct task_struct___list {
-	unsigned int __state;
 	int exit_state;
 	int static_prio;
-};
-/* __state was state, a long, before 5.14 (commit 2f064a59a11f) */
-struct task_struct___pre514 {
-	long state;
 };
 struct signal_struct___list {
 	short oom_score_adj;
@@ -145,85 +123,29 @@ SEC("iter/task_file") int fds_add(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-extern const void __per_cpu_offset __ksym __weak;
-extern const void nr_cpu_ids __ksym __weak;
-
-/* What the CPUs have not yet added to the sum, where it can be found. Global, so that the verifier
- * checks the loop once. */
-__noinline int percpu_rest(u64 counters)
+static __always_inline void memory_fill(struct list *row, struct task_struct *task)
 {
-	const u64 *offsets = &__per_cpu_offset;
-	const u32 *count_at = &nr_cpu_ids;
-	u32 count = 0;
-	int rest = 0;
+	struct mm_struct *mm = task->mm;
 
-	if (!offsets || !count_at || bpf_probe_read_kernel(&count, sizeof(count), count_at))
-		return 0;
-	for (u32 cpu = 0; cpu < CPUS_MAX; cpu++) {
-		u64 offset = 0;
-		s32 n = 0;
-
-		if (cpu >= count)
-			break;
-		bpf_probe_read_kernel(&offset, sizeof(offset), &offsets[cpu]);
-		bpf_probe_read_kernel(&n, sizeof(n), (void *)(counters + offset));
-		rest += n;
-	}
-	return rest;
-}
-
-/* Pages of a kind: 0 files, 1 anonymous, 2 swapped out, 3 shared. */
-static __noinline long mm_pages(struct mm_struct *mm, u32 kind)
-{
-	const void *first;
-	s64 n = 0;
-
-	kind &= 3;
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		first = &((const struct mm_struct___pre62 *)mm)->rss_stat.count;
-		bpf_probe_read_kernel(&n, sizeof(n), first + kind * sizeof(n));
-	} else {
-		const struct percpu_counter *counter;
-
-		first = &((const struct mm_struct___list *)mm)->rss_stat;
-		counter = first + kind * bpf_core_type_size(struct percpu_counter);
-		n = BPF_CORE_READ(counter, count) +
-		    percpu_rest((u64)BPF_CORE_READ(counter, counters));
-	}
-	return n < 0 ? 0 : n;
-}
-
-static __noinline int memory_fill(struct list *row, struct task_struct *task)
-{
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	u64 page = page_size();
-
-	if (!row || !mm)
-		return 0;
-	row->file_bytes = mm_pages(mm, 0) * page;
-	row->anon_bytes = mm_pages(mm, 1) * page;
-	row->swap_bytes = mm_pages(mm, 2) * page;
-	row->shmem_bytes = mm_pages(mm, 3) * page;
+	if (!mm)
+		return;
+	row->file_bytes = mm_counter_bytes(mm, MM_COUNTER_FILE, true);
+	row->anon_bytes = mm_counter_bytes(mm, MM_COUNTER_ANON, true);
+	row->swap_bytes = mm_counter_bytes(mm, MM_COUNTER_SWAP, true);
+	row->shmem_bytes = mm_counter_bytes(mm, MM_COUNTER_SHMEM, true);
 	row->rss_bytes = row->file_bytes + row->anon_bytes + row->shmem_bytes;
-	row->virtual_bytes = BPF_CORE_READ((struct mm_struct___list *)mm, total_vm) * page;
-	return 0;
+	row->virtual_bytes = mm_virtual_bytes(mm);
 }
 
-#define TASK_UNINTERRUPTIBLE 0x0002
-#define TASK_REPORT          0x007f
-#define TASK_NOLOAD          0x0400
-#define TASK_WAITS           0x9000 /* for a sleeping lock under PREEMPT_RT; frozen */
+#define TASK_REPORT 0x007f
+#define TASK_WAITS  0x9000 /* for a sleeping lock under PREEMPT_RT; frozen */
 
 static __always_inline enum process_state state_of(struct task_struct *task)
 {
 	struct task_struct___list *t = (void *)task;
 	enum process_state state = PROCESS_RUNNING;
-	u32 bits;
+	u32 bits = task_state(task);
 
-	if (bpf_core_field_exists(t->__state))
-		bits = BPF_CORE_READ(t, __state);
-	else
-		bits = BPF_CORE_READ((struct task_struct___pre514 *)task, state);
 	if ((bits & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == (TASK_UNINTERRUPTIBLE | TASK_NOLOAD))
 		return PROCESS_IDLE;
 	if (bits & TASK_WAITS)

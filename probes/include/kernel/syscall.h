@@ -34,6 +34,15 @@ struct trace_event_raw_sys_exit {
 
 #pragma clang attribute pop
 
+/* What a call returns inside the kernel when a signal came: it is made again, or gives EINTR. */
+#define ERESTARTSYS           512
+#define ERESTART_RESTARTBLOCK 516
+
+static __always_inline bool syscall_is_interrupted(long ret)
+{
+	return ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK;
+}
+
 struct thread_info {
 	unsigned long flags;
 	u32 status;

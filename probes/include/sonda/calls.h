@@ -53,10 +53,6 @@ struct call {
 #define SYSCALL_UNKNOWN 0x1fffffff
 #define SYSCALL_32BIT   0x20000000 /* the number is of the 32-bit table */
 
-/* What the kernel has for itself: the call will be made again, or give EINTR. */
-#define ERESTARTSYS           512
-#define ERESTART_RESTARTBLOCK 516
-
 /* A task's call, and the current one's. */
 static __always_inline u32 call_number_of(struct task_struct *task, long nr)
 {
@@ -125,7 +121,7 @@ static __always_inline s32 call_error(long nr, long ret)
 {
 	if (ret >= 0 || ret < -4095 || nr == -1)
 		return 0;
-	return ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK ? 0 : ret;
+	return syscall_is_interrupted(ret) ? 0 : ret;
 }
 
 /* Is the call that returns wanted? Counts it when not. */

@@ -8,7 +8,7 @@
 #include "kernel/iter.h"
 
 PROBE(slow, "block", "Block requests that took long, and those that still hang");
-FILTERS("task errors min=50ms");
+FILTERS("task errors min=50ms tables");
 
 #define requests_want_inode() events_wanted()
 #include "sonda/requests.h"
@@ -19,7 +19,8 @@ enum slow_where {
 	WHERE_DEVICE, /* for the device */
 };
 
-EVENT(slow, "A block request took long") {
+EVENT(slow, "A block request took long")
+{
 	struct task task; /* who submitted the first bio; for write-back who dirtied the page */
 	u32 device KIND("device") DOC("the whole disk");
 	enum req_op op DOC("operation");

@@ -34,7 +34,7 @@ EVENT(psi, "Pressure on a cgroup rose above the threshold, or fell below it")
 struct psi_labels {
 	u64 cgroup KIND("cgroup") DOC("cgroup v2; its root is the whole machine");
 	enum psi_resource resource DOC("what is waited for");
-	u32 pad;
+	u32 pad HIDE;
 };
 struct psi_values {
 	u64 some_ns COUNTER UNIT("ns") DOC("time in which some threads waited");
@@ -112,7 +112,7 @@ static __noinline int tell_change(const struct lost *lost, enum psi_change chang
 	e->some_percent = lost->some_percent;
 	e->full_percent = lost->full_percent;
 	e->interval_ns = lost->interval_ns;
-	event_send(NULL, e);
+	event_send(NULL, e); /* no kernel has iterators and no ring */
 	return 0;
 }
 
@@ -193,7 +193,7 @@ __noinline int look_at(u64 address, u64 cgroup, u64 walk)
 }
 
 /* The root has no pressure of its own: the machine's is above that of the groups in it. */
-AT_START EVERY(1000) SEC("iter/task") int each_second(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) NEED("pressure") SEC("?iter/task") int each_second(struct bpf_iter__task *ctx)
 {
 	struct psi_group *group, *above = NULL;
 	struct task_struct *task = ctx->task;

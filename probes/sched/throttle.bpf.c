@@ -102,7 +102,7 @@ static __always_inline void tell_group(struct task_group *group, const struct lo
 	if (tables_wanted())
 		count_throttling(e);
 	if (events_wanted() && (e->throttled_periods || e->throttled_ns))
-		event_send(NULL, e);
+		event_send(NULL, e); /* no kernel has iterators and no ring */
 	else
 		event_release(e);
 }

@@ -14,7 +14,7 @@
 #include "sonda/stack.h"
 
 PROBE(slow, "syscall", "System calls that take long, or hang: on what, waiting for what");
-FILTERS("task errors min=10ms");
+FILTERS("task errors min=10ms tables");
 
 enum slow_waits { SLOW_WAITS_NONE, SLOW_WAITS_PEERS, SLOW_WAITS_ALL };
 PARAM(enum slow_waits, waits, SLOW_WAITS_PEERS,

@@ -115,6 +115,17 @@ static bool has_cgroup2(const char *text)
 	return !cgroup_root_fd(&fd, &e);
 }
 
+/* Built in, and not switched off at boot: then the files are there, but can't be read. */
+static bool has_pressure(const char *text)
+{
+	auto_free char *told = NULL;
+	struct err e;
+	size_t len;
+
+	(void)text;
+	return !file_read("/proc/pressure/cpu", &told, &len, &e);
+}
+
 /* clang-format off */
 static const struct {
 	const char *word;
@@ -133,6 +144,7 @@ static const struct {
 	{ "map",     has_map,             "map type", NULL },
 	{ "config",  has_config,          "configuration", config_is_told },
 	{ "cgroup2", has_cgroup2,         "cgroup v2", NULL },
+	{ "pressure", has_pressure,       "pressure stall information (boot with psi=1)", NULL },
 };
 /* clang-format on */
 
@@ -151,9 +163,9 @@ static int need_check(const char *text, struct err *e)
 		if ((needs[i].known && !needs[i].known()) || needs[i].has(name) != negated)
 			return 0;
 		return fail_as(e, EXIT_KERNEL, ENOTSUP,
-			       negated ? "not meant for a kernel with %s %s"
-				       : "%s %s: not in this kernel",
-			       needs[i].what, name);
+			       negated ? "not meant for a kernel with %s%s%s"
+				       : "%s%s%s: not in this kernel",
+			       needs[i].what, *name ? " " : "", name);
 	}
 	return fail(e, EINVAL, "need '%s' is not one that sonda knows", text);
 }
@@ -233,9 +245,8 @@ int target_names_set(struct object *o, struct err *e)
 int program_gate(struct object *o, struct program_part *p, unsigned ifindex, struct err *e)
 {
 	auto_free char *targets = program_targets(o, p);
-	const struct attach_spec spec = {
-		p->handle, p->rest, targets, ifindex, -1, p->also, p->each, p->any
-	};
+	const struct attach_spec spec = { p->handle, p->rest, targets, ifindex,
+					  -1,        p->also, p->each, p->any };
 	const char *need;
 
 	if (!p->method)

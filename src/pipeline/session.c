@@ -225,8 +225,10 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 		conf->events_off = s->without_events;
 		conf->tables_off = s->without_tables;
 		conf->cpus = (uint32_t)max(sysconf(_SC_NPROCESSORS_ONLN), 1L);
-		/* a probe's own threshold is for its stream: tables count everything */
-		if (s->without_events && s->filters.min_ns == FILTER_MIN_UNSET)
+		/* a probe's own threshold is for its stream: tables count everything, unless it
+		 * says otherwise */
+		if (s->without_events && s->filters.min_ns == FILTER_MIN_UNSET &&
+		    !d->min_for_tables)
 			conf->min_ns = 0;
 	}
 	if (s->buffer_bytes && d->event_count)

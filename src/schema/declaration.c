@@ -176,7 +176,7 @@ static int probe_read(struct declarer *d, const char *fallback_name, struct decl
 	return probe_names(d, var, to, e);
 }
 
-/* One word of FILTERS: "task", "errors", "min" or "min=10ms". */
+/* One word of FILTERS: "task", "errors", "min", "min=10ms" or "tables". */
 static int filter_word_read(const char *word, struct declaration *to, struct err *e)
 {
 	if (str_startswith(word, "min=")) {
@@ -184,10 +184,15 @@ static int filter_word_read(const char *word, struct declaration *to, struct err
 			return wrap(e, "FILTERS: %s", word);
 		return 0;
 	}
+	if (str_eq(word, "tables")) {
+		to->min_for_tables = true;
+		return 0;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(common_filters); i++)
 		if (str_eq(word, common_filters[i]))
 			return 0;
-	return fail(e, EINVAL, "FILTERS: unknown filter '%s' (task errors min min=TIME)", word);
+	return fail(e, EINVAL, "FILTERS: unknown filter '%s' (task errors min min=TIME tables)",
+		    word);
 }
 
 static int filters_read(struct declarer *d, struct declaration *to, struct err *e)

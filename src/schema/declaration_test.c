@@ -56,7 +56,8 @@ TEST(the_probe_itself)
 	CHECK_STR(d->name, "test.language");
 	CHECK_STR(d->group, "test");
 	CHECK_STR(d->doc, "Every word of the language");
-	CHECK_STR(d->filters, "task errors min=0ns");
+	CHECK_STR(d->filters, "task errors min=0ns tables");
+	CHECK(d->min_for_tables);
 	CHECK(!d->internal);
 	CHECK(d->event_count == 1 && d->row_count == 1 && d->table_count == 2);
 	CHECK_STR(d->rows[0].name, "language_row");

@@ -127,6 +127,7 @@ struct declaration {
 	const char *doc;
 	const char *filters; /* space-separated: "task errors min" or "... min=10ms"; "" for none */
 	uint64_t min_ns;     /* what --min is where the user gives none; 0: nothing is left out */
+	bool min_for_tables; /* and that goes for its metric tables too */
 	bool internal;       /* a helper of sonda's own, not listed */
 	const struct schema *events;
 	size_t event_count;

@@ -3,7 +3,7 @@
 #include "sonda.bpf.h"
 
 PROBE(language, "test", "Every word of the language");
-FILTERS("task errors min=0ns");
+FILTERS("task errors min=0ns tables");
 
 enum colour { COLOUR_RED, COLOUR_GREEN, COLOUR_BLUE = 7 };
 enum right { RIGHT_READ = 1, RIGHT_WRITE = 2, RIGHT_BOTH = 3, RIGHT_RUN = 8 };

@@ -98,7 +98,9 @@ def those_that_hang(folder):
     os.mkfifo(before)
     os.mkfifo(after)
     old = in_open_of(before)
-    with Sonda("trace", "syscall.slow", "--min", MIN) as s:
+    with Sonda("trace", "syscall.slow", "--min", MIN) as s, \
+            Sonda("trace", "syscall.slow", "--min", MIN, "--hanging-s", "0") as never, \
+            Sonda("trace", "syscall.slow", "--min", MIN, "--hanging-s", "2") as later:
         new = in_open_of(after)
         rows = {}
         for p, at_least in ((old, True), (new, False)):
@@ -106,6 +108,7 @@ def those_that_hang(folder):
             if not check(row, f"the call hangs, at least {at_least}"):
                 continue
             rows[p] = row
+            check(later.wait_row(lambda r: r["pid"] == p.pid and r["state"] == "hanging"), "--hanging-s 2: told as well")
             check_equal((row["syscall"], row["at_least"], row["waits_for"]), ("openat", at_least, "nothing"), "it")
             check(row["kstack"], "where in the kernel")
             if "iter.s" in s_hooks(s):
@@ -114,6 +117,9 @@ def those_that_hang(folder):
             os.close(os.open(fifo, os.O_RDONLY))
         old.wait()
         new.wait()
+    check_equal([r for r in never.rows if r["state"] == "hanging"], [], "--hanging-s 0")
+    check({r["state"] for r in never.rows} == {"done"}, "--hanging-s 0: what returns is told")
+    check(all(r["took_ns"] >= 2e9 for r in later.rows if r["state"] == "hanging"), "--hanging-s 2: not sooner")
     for p, row in rows.items():
         done_ = [r for r in s.rows if r["pid"] == p.pid and r["state"] == "done" and r["syscall"] == "openat"]
         check_equal(len(done_), 1, "told when it returns as well")
@@ -127,6 +133,12 @@ def s_hooks(s):
 
 
 def counted():
+    """What is fast is in no table either, though nobody gives --min."""
+    code = "import os, time\nfor _ in range(2000): os.getppid()\ntime.sleep(0.05)"
+    r = run_sonda("top", "syscall.slow", "--waits", "all", "--once", "-l", "0", "--", sys.executable, "-I", "-S", "-c", code)
+    calls = {w["syscall"] for w in r.rows}
+    check("clock_nanosleep" in calls and "getppid" not in calls, f"the table has slow calls: {calls}")
+    check(all(w["time_ns"] >= w["calls"] * 10 ** 7 for w in r.rows), "10 ms or more")
     r = run_sonda("top", "syscall.slow", "--min", MIN, "--waits", "all", "--once", "-l", "0", "--", "sleep", str(LATE_S))
     rows = [(w["comm"], w["calls"], w["waits_for"]) for w in r.rows if w["syscall"] == "clock_nanosleep"]
     check_equal(rows, [("sleep", 1, "time")], "the table")
@@ -135,6 +147,7 @@ def counted():
 folder = os.path.realpath(tempfile.mkdtemp(prefix="syscall-slow-"))
 try:
     os.mkfifo(folder + "/fifo")
+    those_that_return(folder, "none", ("nothing",))
     those_that_return(folder, "peers", PEERS)
     those_that_return(folder, "all", ("data", "nothing", "pipe", "lock", "time"))
     those_that_hang(folder)

@@ -106,22 +106,29 @@ __noinline s64 mm_pages_of_cpus(u64 counters, u32 first)
 	return sum;
 }
 
-/* All that CPUs have of the counter `nth`. */
-static __noinline s64 mm_pages_of_all_cpus(struct mm_struct *mm, u32 nth)
+/* What all of them have; global for the same reason. */
+__noinline s64 mm_pages_of_all_cpus(u64 counters)
+{
+	s64 sum = 0;
+
+	if (bpf_core_type_exists(struct mm_rss_stat))
+		return 0;
+	for (u32 i = 0; i < MM_ROUNDS && percpu_offset(i * MM_CPUS); i++)
+		sum += mm_pages_of_cpus(counters, i * MM_CPUS);
+	return sum;
+}
+
+/* What CPUs have of the counter `nth`. */
+static __always_inline s64 mm_pages_spread(struct mm_struct *mm, u32 nth)
 {
 	struct mm_struct___counters *counters = (void *)mm;
 	struct percpu_counter *spread;
-	s64 sum = 0;
-	u64 shares;
 
 	if (bpf_core_type_exists(struct mm_rss_stat))
 		return 0;
 	spread = (void *)counters + bpf_core_field_offset(counters->rss_stat) +
 		 nth * bpf_core_type_size(struct percpu_counter);
-	shares = (u64)BPF_CORE_READ(spread, counters);
-	for (u32 i = 0; i < MM_ROUNDS && percpu_offset(i * MM_CPUS); i++)
-		sum += mm_pages_of_cpus(shares, i * MM_CPUS);
-	return sum;
+	return mm_pages_of_all_cpus((u64)BPF_CORE_READ(spread, counters));
 }
 
 /* 5.10 refuses plain loads of it. */
@@ -146,7 +153,7 @@ static __always_inline s64 mm_pages_pre62(struct mm_struct *mm, u32 nth)
 		else                                                                          \
 			counted = ((struct mm_struct___counters *)(mm))->rss_stat[nth].count; \
 		if (exact)                                                                    \
-			counted += mm_pages_of_all_cpus(mm, nth);                             \
+			counted += mm_pages_spread(mm, nth);                                  \
 		(u64)(counted > 0 ? counted : 0) * page_size();                               \
 	})
 

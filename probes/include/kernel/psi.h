@@ -2,13 +2,13 @@
 /* Pressure (PSI): what the kernel keeps for each cgroup, and for the machine. */
 #pragma once
 
-enum {
+enum psi_states {
 	PSI_IO_SOME,
 	PSI_IO_FULL,
 	PSI_MEM_SOME,
 	PSI_MEM_FULL,
 	PSI_CPU_SOME,
-	PSI_CPU_FULL,
+	PSI_CPU_FULL, /* since 5.13 (e7fcd7622823) */
 	PSI_TIMES
 };
 
@@ -47,8 +47,8 @@ static __always_inline u32 psi_total_offset(void)
 	return bpf_core_field_offset(struct psi_group, total);
 }
 
-/* Is there time stalled on CPU for all tasks of a group? Since 5.13; surely where groups have parents. */
+/* Is there time stalled on CPU for all tasks of a group? */
 static __always_inline bool psi_has_cpu_full(void)
 {
-	return bpf_core_field_exists(struct psi_group, parent);
+	return bpf_core_enum_value_exists(enum psi_states, PSI_CPU_FULL);
 }

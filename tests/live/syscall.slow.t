@@ -136,8 +136,9 @@ def counted():
     """What is fast is in no table either, though nobody gives --min."""
     code = "import os, time\nfor _ in range(2000): os.getppid()\ntime.sleep(0.05)"
     r = run_sonda("top", "syscall.slow", "--waits", "all", "--once", "-l", "0", "--", sys.executable, "-I", "-S", "-c", code)
-    calls = {w["syscall"] for w in r.rows}
-    check("clock_nanosleep" in calls and "getppid" not in calls, f"the table has slow calls: {calls}")
+    calls = {w["syscall"]: w["calls"] for w in r.rows}
+    # who has to give up the CPU in the midst of a call may be slow in any
+    check("clock_nanosleep" in calls and calls.get("getppid", 0) < 100, f"the table has slow calls: {calls}")
     check(all(w["time_ns"] >= w["calls"] * 10 ** 7 for w in r.rows), "10 ms or more")
     r = run_sonda("top", "syscall.slow", "--min", MIN, "--waits", "all", "--once", "-l", "0", "--", "sleep", str(LATE_S))
     rows = [(w["comm"], w["calls"], w["waits_for"]) for w in r.rows if w["syscall"] == "clock_nanosleep"]

@@ -44,7 +44,7 @@ static __noinline int count_dirtied(struct inode *inode, u64 bytes, struct file_
 	if (!inode)
 		return 0;
 	if (label(dirtied, 0))
-		bpf_get_current_comm(key.comm, sizeof(key.comm));
+		comm_now(key.comm);
 	if (label(dirtied, 1) && is_metadata(inode))
 		__builtin_memcpy(key.path, "[device]", 8);
 	if (label(dirtied, 1))

@@ -355,24 +355,18 @@ static __always_inline int path_done(void *ctx, const volatile struct file_call 
 }
 #undef ARG
 
-static __always_inline bool call_watched(const volatile struct file_call *call,
-					 const struct pt_regs *regs, bool is_32bit)
-{
-	if (call->path != NO_ARG)
-		return true;
-	if (file_watched(file_of_arg(regs, call->fd, is_32bit)))
-		return true;
-	return call->fd2 != NO_ARG && file_watched(file_of_arg(regs, call->fd2, is_32bit));
-}
-
 SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
 {
 	const volatile struct file_call *call;
+	struct file_call_files files;
 	bool is_32bit;
 
 	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
-	if (call && call_watched(call, regs, is_32bit))
-		file_call_begins(call, regs, is_32bit);
+	if (!call)
+		return 0;
+	files = file_call_files(call, regs, is_32bit);
+	if (call->path != NO_ARG || file_watched(files.file) || file_watched(files.file2))
+		file_call_begins(regs, is_32bit, files);
 	return 0;
 }
 

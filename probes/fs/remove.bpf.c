@@ -134,7 +134,7 @@ SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
 
 	call = file_call_of(regs, REMOVE_OPS, &is_32bit);
 	if (call)
-		file_call_begins(call, regs, is_32bit);
+		file_call_begins(regs, is_32bit, (struct file_call_files){});
 	return 0;
 }
 

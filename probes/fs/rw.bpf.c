@@ -59,7 +59,7 @@ static __always_inline void label_file(struct rw_labels *key, struct file *file,
 static __always_inline void label_task(struct rw_labels *key)
 {
 	if (label(files, 0))
-		bpf_get_current_comm(key->comm, sizeof(key->comm));
+		comm_now(key->comm);
 	if (label(files, 5))
 		key->cgroup = task_cgroup_id(current_task());
 	if (label(files, 6))

@@ -48,7 +48,7 @@ static __noinline int count_pages(struct inode *inode, struct file_name *name, e
 	if (!inode)
 		return 0;
 	if (label(cache, 0))
-		bpf_get_current_comm(key.comm, sizeof(key.comm));
+		comm_now(key.comm);
 	if (label(cache, 1) && is_metadata(inode))
 		__builtin_memcpy(key.path, "[device]", 8);
 	if (label(cache, 1))

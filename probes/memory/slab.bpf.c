@@ -84,7 +84,7 @@ static __always_inline void label_cache(struct alloc_labels *key, const char *na
 static __always_inline struct alloc_values *alloc_row(struct alloc_labels *key)
 {
 	if (label(allocs, 2))
-		bpf_get_current_comm(key->comm, sizeof(key->comm));
+		comm_now(key->comm);
 	if (label(allocs, 3))
 		key->pid = bpf_get_current_pid_tgid() >> 32;
 	if (label(allocs, 4))

@@ -4,8 +4,9 @@
  * offset are among its arguments.
  *
  *	call = file_call_of(regs, WANTED, &is_32bit);	FILE_OP_BIT(READ) | FILE_OP_BIT(WRITE) ...
- *	file_call_begins(call, regs, is_32bit);		at the entry: keeps time and open files
- *	begun = file_call_ends(&took_ns);		at the exit; NULL: the entry was not seen
+ *	files = file_call_files(call, regs, is_32bit);	those of its descriptors
+ *	file_call_begins(regs, is_32bit, files);	at the entry: keeps time and files
+ *	if (file_call_ends(&begun)) ...			at the exit; false: the entry was not seen
  *
  * What the entry keeps lies in an array, in a place that the thread's id gives: two stores instead of
  * an insertion and a deletion in a hash map. Threads whose ids are equal in their lower bits share a
@@ -228,9 +229,26 @@ static __always_inline struct file *file_of_arg(const struct pt_regs *regs, u32 
 	return files ? kernel_pointer(&files[fd]) : NULL;
 }
 
-/* The files are those of the descriptors at the entry: another thread may close them meanwhile. */
-static __always_inline void file_call_begins(const volatile struct file_call *call,
-					     const struct pt_regs *regs, bool is_32bit)
+/* The open files of a call on descriptors; of one on paths none. */
+struct file_call_files {
+	struct file *file, *file2;
+};
+static __always_inline struct file_call_files
+file_call_files(const volatile struct file_call *call, const struct pt_regs *regs, bool is_32bit)
+{
+	struct file_call_files files = {};
+
+	if (call->path != NO_ARG)
+		return files;
+	files.file = file_of_arg(regs, call->fd, is_32bit);
+	if (call->fd2 != NO_ARG)
+		files.file2 = file_of_arg(regs, call->fd2, is_32bit);
+	return files;
+}
+
+/* `files` are those at the entry: another thread may close them meanwhile. */
+static __always_inline void file_call_begins(const struct pt_regs *regs, bool is_32bit,
+					     struct file_call_files files)
 {
 	u32 tid = bpf_get_current_pid_tgid(), place = tid & (CALL_PLACES - 1);
 	struct file_call_begun crowded, *begun = bpf_map_lookup_elem(&file_calls_begun, &place);
@@ -247,10 +265,8 @@ static __always_inline void file_call_begins(const volatile struct file_call *ca
 	barrier();
 	begun->task = current_task();
 	begun->told_ns = 0;
-	begun->file = call->path == NO_ARG ? file_of_arg(regs, call->fd, is_32bit) : NULL;
-	begun->file2 = call->path == NO_ARG && call->fd2 != NO_ARG
-			       ? file_of_arg(regs, call->fd2, is_32bit)
-			       : NULL;
+	begun->file = files.file;
+	begun->file2 = files.file2;
 	begun->nr = syscall_nr(regs);
 	begun->is_32bit = is_32bit;
 	begun->at_ns = bpf_ktime_get_ns();

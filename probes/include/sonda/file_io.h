@@ -46,7 +46,20 @@ static __always_inline bool file_is_stored(u32 mode)
 
 static __always_inline bool file_stored(struct file *file)
 {
-	return file && file_is_stored(BPF_CORE_READ(file, f_inode, i_mode));
+	if (!file)
+		return false;
+	return file_is_stored(DIRECT ? direct(struct file, file)->f_inode->i_mode
+				     : BPF_CORE_READ(file, f_inode, i_mode));
+}
+
+/* Is it of a stored file, or of a path? A call that may wait for somebody is best let go at once; where
+ * looking is dear that is left to its end, but of a close, which leaves nothing to look at. */
+static __always_inline bool file_call_stored(const volatile struct file_call *call,
+					     struct file_call_files files)
+{
+	if (call->path != NO_ARG || (!DIRECT && call->op != FILE_OP_CLOSE))
+		return true;
+	return file_stored(files.file) || file_stored(files.file2);
 }
 
 static __always_inline int file_io_tell(void *ctx, struct file_io *io)
@@ -217,18 +230,21 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 		return uring_io_ends(ctx, req);                                                    \
 	}
 
-/* FILE_IO_ENDS, and a beginning that takes all that are of files. */
+/* FILE_IO_ENDS, and a beginning that takes all that are of stored files, or of paths. */
 #define FILE_IO_PROGRAMS                                                                           \
 	SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)           \
 	{                                                                                          \
 		const volatile struct file_call *call;                                             \
+		struct file_call_files files;                                                      \
 		bool is_32bit;                                                                     \
                                                                                                    \
 		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
-		if (!call || (call->op == FILE_OP_CLOSE &&                                         \
-			      !file_stored(file_of_arg(regs, call->fd, is_32bit))))                \
+		if (!call)                                                                         \
 			return 0;                                                                  \
-		file_call_begins(call, regs, is_32bit);                                            \
+		files = file_call_files(call, regs, is_32bit);                                     \
+		if (!file_call_stored(call, files))                                                \
+			return 0;                                                                  \
+		file_call_begins(regs, is_32bit, files);                                           \
 		if (call->path != NO_ARG)                                                          \
 			path_begins(call, regs, is_32bit);                                         \
 		return 0;                                                                          \

@@ -30,12 +30,6 @@ struct dirty_values {
 };
 METRICS(dirtied, struct dirty_labels, struct dirty_values, 8192, "Pages made dirty");
 
-/* A block device's own pages hold the metadata of its file system. */
-static __always_inline bool is_metadata(struct inode *inode)
-{
-	return inode_type(inode) == FILE_TYPE_BLOCK;
-}
-
 static __noinline int count_dirtied(struct inode *inode, u64 bytes, struct file_name *name)
 {
 	struct dirty_labels key = {};
@@ -45,10 +39,8 @@ static __noinline int count_dirtied(struct inode *inode, u64 bytes, struct file_
 		return 0;
 	if (label(dirtied, 0))
 		comm_now(key.comm);
-	if (label(dirtied, 1) && is_metadata(inode))
-		__builtin_memcpy(key.path, "[device]", 8);
 	if (label(dirtied, 1))
-		file_name_label(key.path, name);
+		inode_name_label(key.path, inode, name);
 	if (label(dirtied, 2))
 		key.inode = BPF_CORE_READ(inode, i_ino);
 	if (label(dirtied, 3))
@@ -58,8 +50,7 @@ static __noinline int count_dirtied(struct inode *inode, u64 bytes, struct file_
 	if (label(dirtied, 5))
 		key.uid = task_uid(current_task());
 	if (label(dirtied, 6))
-		key.device = is_metadata(inode) ? BPF_CORE_READ(inode, i_rdev)
-						: BPF_CORE_READ(inode, i_sb, s_dev);
+		key.device = inode_device(inode);
 	row = row_of(dirtied, &key);
 	if (!row)
 		return 0;
@@ -74,8 +65,8 @@ static __noinline int page_dirtied(struct inode *inode, u64 bytes)
 
 	if (!inode || !wanted())
 		return 0;
-	if (label(dirtied, 1) && !is_metadata(inode))
-		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	if (label(dirtied, 1))
+		name = inode_named(inode);
 	return count_dirtied(inode, bytes, name);
 }
 

@@ -68,8 +68,9 @@ struct step_key {
 	u32 tid;
 	u32 op;
 };
+/* LRU: an allocation that a quota refuses has no end. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct step_key);
 	__type(value, struct step);

@@ -88,7 +88,7 @@ EVENT(mount_call, "A mount was made, changed or removed, or could not be")
 	enum mount_flag flags FLAGS DOC("of mount(2)");
 	enum umount_flag umount_flags FLAGS HIDE DOC("of umount2(2)");
 	s32 fd HIDE DOC("descriptor of the steps' calls: made by fsopen, fsmount, open_tree and "
-			"fspick, taken by fsconfig, fsmount and move_mount; -1: none");
+			"fspick, taken by fsconfig and move_mount; -1: none");
 	u32 mnt_ns KIND("mntns") HIDE DOC("mount namespace of the caller");
 	char fstype[16] DOC("type of the file system");
 	struct text source KIND("path") DOC("device, or what is bound or moved");
@@ -182,7 +182,8 @@ static __always_inline void describe_mount(struct mount_call *e, struct pt_regs 
 static __always_inline void describe_steps(struct mount_call *e, struct pt_regs *regs,
 					   bool is_32bit, long ret)
 {
-	e->fd = ret >= 0 ? ret : -1;
+	if (ret >= 0 && e->op != MOUNT_OP_MOUNT_SETATTR)
+		e->fd = ret;
 	if (e->op == MOUNT_OP_FSOPEN) {
 		bpf_probe_read_user_str(e->fstype, sizeof(e->fstype), TEXT(0));
 	} else if (e->op == MOUNT_OP_FSCONFIG) {

@@ -12,7 +12,6 @@
 	(FILE_OP_BIT(READ) | FILE_OP_BIT(WRITE) | FILE_OP_BIT(SYNC) | FILE_OP_BIT(TRANSFER))
 #include "sonda/file_io.h"
 #include "sonda/file_name.h"
-#include "kernel/pagecache.h"
 
 #include <asm/fcntl.h>
 
@@ -119,11 +118,11 @@ SEC("?tp_btf/mm_filemap_fault") int BPF_PROG(mapping_faults, struct address_spac
 	struct file_name *name = NULL;
 	struct inode *inode;
 
-	if (!mapping || !wanted())
+	if (!mapping || !wanted() || !notable(0, 0)) /* it has no error and no duration */
 		return 0;
 	inode = mapping->host;
 	io.inode = inode;
 	if (label(files, 3))
-		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+		name = inode_named(inode);
 	return count_io(&io, name);
 }

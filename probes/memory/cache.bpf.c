@@ -9,7 +9,8 @@
 #include "sonda/dirtied.h"
 #include "sonda/file_name.h"
 
-PROBE(cache, "memory", "The page cache: asked of it, brought in, dropped, made dirty, by process and file");
+PROBE(cache, "memory",
+      "The page cache: asked of it, brought in, dropped, made dirty, by process and file");
 FILTERS("task");
 
 struct cache_labels {
@@ -33,12 +34,6 @@ METRICS_PERCPU(cache, struct cache_labels, struct cache_values, 8192, "Page cach
 
 enum cache_what { CACHE_ASKED, CACHE_ADDED, CACHE_DROPPED, CACHE_DIRTIED, CACHE_COUNT };
 
-/* A block device's own pages hold the metadata of its file system. */
-static __always_inline bool is_metadata(struct inode *inode)
-{
-	return inode_type(inode) == FILE_TYPE_BLOCK;
-}
-
 static __noinline int count_pages(struct inode *inode, struct file_name *name, enum cache_what what,
 				  u64 bytes)
 {
@@ -49,10 +44,8 @@ static __noinline int count_pages(struct inode *inode, struct file_name *name, e
 		return 0;
 	if (label(cache, 0))
 		comm_now(key.comm);
-	if (label(cache, 1) && is_metadata(inode))
-		__builtin_memcpy(key.path, "[device]", 8);
 	if (label(cache, 1))
-		file_name_label(key.path, name);
+		inode_name_label(key.path, inode, name);
 	if (label(cache, 2))
 		key.inode = BPF_CORE_READ(inode, i_ino);
 	if (label(cache, 3))
@@ -60,8 +53,7 @@ static __noinline int count_pages(struct inode *inode, struct file_name *name, e
 	if (label(cache, 4))
 		key.pid = bpf_get_current_pid_tgid() >> 32;
 	if (label(cache, 5))
-		key.device = is_metadata(inode) ? BPF_CORE_READ(inode, i_rdev)
-						: BPF_CORE_READ(inode, i_sb, s_dev);
+		key.device = inode_device(inode);
 	row = row_of(cache, &key);
 	if (row && what < CACHE_COUNT)
 		add(row[what], bytes);
@@ -74,8 +66,8 @@ static __noinline int pages_counted(struct inode *inode, enum cache_what what, u
 
 	if (!inode || !bytes || !tables_wanted() || !wanted())
 		return 0;
-	if (label(cache, 1) && !is_metadata(inode))
-		name = file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	if (label(cache, 1))
+		name = inode_named(inode);
 	return count_pages(inode, name, what, bytes);
 }
 

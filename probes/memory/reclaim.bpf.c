@@ -59,10 +59,10 @@ struct stall {
 	s32 order;
 	u32 gfp;
 };
+/* LRU: before 5.18 what was asked of compaction stays when no zone had to be compacted. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
 	__type(key, struct stall_key);
 	__type(value, struct stall);
 } stalls_now SEC(".maps");

@@ -11,7 +11,8 @@
 #include "sonda/iter.h"
 #include "sonda/stack.h"
 
-PROBE(slab, "memory", "The kernel's memory for small objects: who allocates what, and which caches grow");
+PROBE(slab, "memory",
+      "The kernel's memory for small objects: who allocates what, and which caches grow");
 FILTERS("task");
 
 struct alloc_labels {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * What processes have in memory, looked at once a second, and how that changes. No hook fires when
- * memory is used: the cost is a walk over the processes each second.
+ * What processes have in memory, looked at every two seconds, and how that changes. No hook fires
+ * when memory is used: the cost is the walk over the processes.
  *
  * A row of the table may stand for many processes (--by cgroup). So each process is remembered with
  * what it gave to which row; a look adds the difference, and its end takes all away.
@@ -218,7 +218,7 @@ static __noinline struct known *known_of(u32 pid, u64 start_ns, u64 bytes)
 
 #define PF_EXITING 0x00000004
 
-AT_START EVERY(1000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
+AT_START EVERY(2000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct usage_values now = { .processes = 1 };

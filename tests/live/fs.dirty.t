@@ -21,22 +21,11 @@ def write_bytes():
     return int(next(l for l in open("/proc/self/io") if l.startswith("write_bytes")).split()[1])
 
 
-def in_process(work):
-    """Runs work() in a child; its pid and the write_bytes that the kernel charged it with."""
-    r, w = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            before = write_bytes()
-            work()
-            os.write(w, b"%d" % (write_bytes() - before))
-        finally:
-            os._exit(0)
-    os.close(w)
-    with os.fdopen(r) as f:
-        charged = int(f.read() or -1)
-    os.waitpid(pid, 0)
-    return pid, charged
+def charged(work):
+    """What the kernel charges the process with for work()."""
+    before = write_bytes()
+    work()
+    return write_bytes() - before
 
 
 def writes(path, size):
@@ -77,15 +66,15 @@ def main():
     works = [(one, writes(one, 8 * MIB), 8 * MIB), (two, writes(two, 5 * MIB), 5 * MIB),
              (again, rewrites(again), MIB), (mapped, maps(mapped, 100), None)]
     with Sonda("top", "fs.dirty", "--by", "pid,path", "--interval", "1h") as s:
-        told = [in_process(work) for _, work, _ in works]
+        told = [in_process(charged, work) for _, work, _ in works]
     got = {(r["pid"], r["path"]): r["dirtied_bytes"] for r in s.rows}
-    for (path, _, size), (pid, charged) in zip(works, told):
+    for (path, _, size), (pid, account) in zip(works, told):
         mine = got.get((pid, path), 0)
         if size:
             check_equal(mine, size, f"bytes of {path} by its writer")
         else:  # where folios are large more is dirtied than was touched
             check(100 * PAGE <= mine <= MIB, f"bytes of {path} by its writer: {mine}")
-        check_equal(sum(n for k, n in got.items() if k[0] == pid), charged, f"{path}: write_bytes of the writer")
+        check_equal(sum(n for k, n in got.items() if k[0] == pid), account, f"{path}: write_bytes of the writer")
         others = [k for k in got if k[1] == path and k[0] != pid]
         check_equal(others, [], f"nobody else is charged for {path}")
     done()

@@ -9,9 +9,9 @@ import ctypes
 import errno
 import os
 import shutil
+import struct
 import sys
 import tempfile
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sondatest import *
@@ -22,7 +22,8 @@ MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE, MS_SHARE
 MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 NR_OPEN_TREE, NR_MOVE_MOUNT, NR_FSOPEN, NR_FSCONFIG, NR_FSMOUNT = 428, 429, 430, 431, 432
 FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE, MOVE_MOUNT_F_EMPTY_PATH, AT_FDCWD = 1, 6, 4, -100
-OPEN_TREE_CLONE = 1
+OPEN_TREE_CLONE = MOUNT_ATTR_RDONLY = 1
+NR_MOUNT_SETATTR = 442
 
 
 def text(s):
@@ -78,9 +79,17 @@ class Work:
         m = self.told(LIBC.syscall(NR_FSMOUNT, fd, 1, 0), op="fsmount")
         self.told(LIBC.syscall(NR_MOVE_MOUNT, m, b"", AT_FDCWD, text(f + "/b"), MOVE_MOUNT_F_EMPTY_PATH),
                   op="move_mount", target=f + "/b", fd=m)
+        attr = struct.pack("4Q", MOUNT_ATTR_RDONLY, 0, 0, 0)
+        self.told(LIBC.syscall(NR_MOUNT_SETATTR, AT_FDCWD, text(f + "/b"), 0, attr, len(attr)), op="mount_setattr",
+                  target=f + "/b", fd=-1)
         self.told(LIBC.syscall(NR_OPEN_TREE, AT_FDCWD, text(f + "/b"), OPEN_TREE_CLONE), op="open_tree",
                   target=f + "/b")
         self.told(LIBC.umount2(text(f + "/b"), MNT_DETACH), op="umount", target=f + "/b", umount_flags="detach")
+
+
+def workload(folder):
+    private_mounts()
+    return os.stat("/proc/self/ns/mnt").st_ino, Work(folder).run()
 
 
 def main():
@@ -88,21 +97,7 @@ def main():
     LIBC.syscall.restype = ctypes.c_long
     try:
         with Sonda("trace", "fs.mount") as s:
-            r, w = os.pipe()
-            pid = os.fork()
-            if pid == 0:
-                try:
-                    private_mounts()
-                    os.write(w, repr((os.stat("/proc/self/ns/mnt").st_ino, Work(folder).run())).encode())
-                except Exception:
-                    traceback.print_exc(file=sys.stdout)
-                    sys.stdout.flush()
-                finally:
-                    os._exit(0)
-            os.close(w)
-            with os.fdopen(r) as f:
-                ns, want = eval(f.read())
-            os.waitpid(pid, 0)
+            pid, (ns, want) = in_process(workload, folder)
         rows = [r for r in s.rows if r["pid"] == pid][1:]  # the first made the namespace's mounts private
         check_equal([r["op"] for r in rows], [w["op"] for w in want], "operations in their order")
         for row, wanted in zip(rows, want):

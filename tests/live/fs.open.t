@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sondatest import *
@@ -96,26 +95,11 @@ class Cases:
 
     def run(self, body):
         """Runs body(self) in a child; returns its rows and what they should be."""
-        r, w = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                os.close(r)
-                body(self)
-                os.write(w, repr(self.want).encode())
-                status = 0
-            except Exception:
-                traceback.print_exc(file=sys.stdout)
-                sys.stdout.flush()
-            finally:
-                os._exit(status)
-        os.close(w)
-        with os.fdopen(r, "rb") as f:
-            said = f.read()
-        _, status = os.waitpid(pid, 0)
-        check_equal(status, 0, f"the workload {body.__name__} runs")
-        return pid, eval(said.decode()) if said else []
+        def does():
+            body(self)
+            return self.want
+        pid, want = in_process(does)
+        return pid, want or []
 
 
 def compare(rows, pid, want):

@@ -8,6 +8,7 @@ Truth: rchar and wchar of /proc/PID/io, what the calls returned, and the workloa
 import ctypes
 import mmap
 import os
+import resource
 import struct
 import sys
 
@@ -16,6 +17,7 @@ from sondatest import *
 from scratch import *
 
 KIB = 1024
+PAGES = 100
 NR_URING_SETUP, NR_URING_ENTER = 425, 426
 LIBC.copy_file_range.restype = LIBC.splice.restype = ctypes.c_ssize_t
 
@@ -123,40 +125,34 @@ def uring_io(path):
     return got
 
 
-def in_process(body):
-    """Runs body() in a child; its pid and what it returned."""
-    r, w = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.write(w, repr(body()).encode())
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(w)
-    with os.fdopen(r) as f:
-        said = f.read()
-    check_equal(os.waitpid(pid, 0)[1], 0, "the workload runs")
-    return pid, eval(said) if said else None
-
-
 def work(folder):
-    def body():
-        w = Work(folder)
-        before, size = account()  # that reading is in what follows
-        w.run()
-        after, _ = account()
-        return w.want, after["rchar"] - before["rchar"] - size, after["wchar"] - before["wchar"]
-    return body
+    w = Work(folder)
+    before, size = account()  # that reading is in what follows
+    w.run()
+    after, _ = account()
+    return w.want, after["rchar"] - before["rchar"] - size, after["wchar"] - before["wchar"]
+
+
+def maps(path, pages):
+    """Writes to each page of a mapping that is in the cache: a fault each, that asks the file system."""
+    with open(path, "w+b") as f:
+        f.truncate(pages * mmap.PAGESIZE)
+        os.pread(f.fileno(), pages * mmap.PAGESIZE, 0)
+        with mmap.mmap(f.fileno(), pages * mmap.PAGESIZE) as m:
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            for i in range(pages):
+                m[i * mmap.PAGESIZE] = 1
+            after = resource.getrusage(resource.RUSAGE_SELF)
+    return after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt
 
 
 def main():
     private_mounts()
     folder = scratch_fs("ext4") or mount_tmpfs()
     with Sonda("top", "fs.rw", "--by", "pid,path,op", "--interval", "1h") as s:
-        pid, (want, rchar, wchar) = in_process(work(folder))
-        uring_pid, uring = in_process(lambda: uring_io(folder + "/uring"))
+        pid, (want, rchar, wchar) = in_process(work, folder)
+        uring_pid, uring = in_process(uring_io, folder + "/uring")
+        mapper, faults = in_process(maps, folder + "/mapped", PAGES)
     got = {}
     for r in s.rows:
         if (r["path"] or "").startswith(folder) and r["op"] != "fault":
@@ -171,6 +167,10 @@ def main():
         path = folder + "/uring"
         check_equal(got.get(uring_pid), {(path, "write"): [1, uring[0], 0], (path, "read"): [1, uring[1], 0]},
                     "io_uring's bytes")
+    if "not seen here: files read through mappings" not in s.stderr:
+        calls = [r["calls"] for r in s.rows if (r["pid"], r["path"], r["op"]) == (mapper, folder + "/mapped", "fault")]
+        check(len(calls) == 1 and PAGES - s.stats.get("missed", 0) <= calls[0] <= faults,
+              f"faults: {calls}, pages {PAGES}, by the kernel {faults}")
     r = run_sonda("top", "fs.rw", "--by", "fs,way,op", "--once", "--where", "op == write", "--",
                   "dd", "if=/dev/zero", f"of={folder}/direct", "bs=4096", "count=3", "oflag=direct")
     rows = [x for x in r.rows if x["way"] == "direct"]

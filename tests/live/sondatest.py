@@ -10,6 +10,7 @@
 Truth comes from outside sonda: the workload's own count, strace, /proc. Nothing here sleeps for luck.
 """
 
+import ast
 import atexit
 import json
 import os
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 
 SONDA = os.environ.get("SONDA", os.path.join(os.path.dirname(__file__), "../../build/sonda"))
 PATIENCE_S = int(os.environ.get("SONDA_TEST_PATIENCE", "120"))  # a guest without KVM is slow
@@ -120,6 +122,29 @@ def _with_json(args, json_output):
         return args
     at = args.index("--") if "--" in args else len(args)
     return args[:at] + ["-o", "json"] + args[at:]
+
+
+def in_process(body, *args):
+    """Runs body(*args) in a child; its pid and what it returned: plain values, lists, tuples, dicts."""
+    r, w = os.pipe()
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            with os.fdopen(w, "w") as f:
+                f.write(repr(body(*args)))
+            status = 0
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
+    os.close(w)
+    with os.fdopen(r) as f:
+        said = f.read()
+    check_equal(os.waitpid(pid, 0)[1], 0, f"the workload {body.__name__} runs")
+    return pid, ast.literal_eval(said) if said else None
 
 
 class Sonda:

@@ -9,10 +9,14 @@
  *		file_name_label(key.path, name);
  *
  * A path that is too long for the label keeps its end, behind ".../".
+ *
+ * Where only the inode is known, as in the page cache: inode_named(inode), inode_name_label(), and
+ * inode_device() for the device.
  */
 #pragma once
 
 #include "sonda/path.h"
+#include "kernel/pagecache.h"
 
 #define FILE_NAME_MAX   96
 #define FILE_NAMES_KEPT 8192
@@ -126,4 +130,31 @@ static __always_inline struct mount *file_mount(struct file *file)
 	do {                                                                  \
 		if (name)                                                     \
 			__builtin_memcpy(label, (name)->path, FILE_NAME_MAX); \
+	} while (0)
+
+/* A block device's own pages hold the metadata of its file system: they have no name. */
+static __always_inline bool inode_is_metadata(struct inode *inode)
+{
+	return inode_type(inode) == FILE_TYPE_BLOCK;
+}
+
+static __always_inline struct file_name *inode_named(struct inode *inode)
+{
+	if (inode_is_metadata(inode))
+		return NULL;
+	return file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+}
+
+static __always_inline u32 inode_device(struct inode *inode)
+{
+	return inode_is_metadata(inode) ? BPF_CORE_READ(inode, i_rdev)
+					: BPF_CORE_READ(inode, i_sb, s_dev);
+}
+
+/* As file_name_label(), and metadata are called "[device]". */
+#define inode_name_label(label, inode, name)                    \
+	do {                                                    \
+		if (inode_is_metadata(inode))                   \
+			__builtin_memcpy(label, "[device]", 8); \
+		file_name_label(label, name);                   \
 	} while (0)

@@ -22,7 +22,8 @@ struct cpu_values {
 	u64 cpu_ns COUNTER UNIT("ns") DOC("CPU time used");
 	u64 system_ns COUNTER UNIT("ns") DOC("of it in the kernel, as the timer's ticks found it");
 	u64 waited_ns COUNTER UNIT("ns") DOC("time it could have run but had no CPU");
-	u64 sleeps COUNTER DOC("times that it gave up the CPU because it had to wait for something");
+	u64 sleeps
+		COUNTER DOC("times that it gave up the CPU because it had to wait for something");
 	u64 preempted COUNTER DOC("times that it had to give up the CPU to others");
 };
 METRICS(cpu, struct cpu_labels, struct cpu_values, 8192, "CPU time");
@@ -31,16 +32,19 @@ METRICS(cpu, struct cpu_labels, struct cpu_values, 8192, "CPU time");
 struct seen {
 	struct cpu_values used;
 	u64 start_ns; /* of the thread: another may get its memory */
-	u32 wanted; /* by the filters, when they were asked last */
-	u32 lived;  /* it was there at a look: it has a row of its own */
+	u32 wanted;   /* by the filters, when they were asked last */
+	u32 lived;    /* it was there at a look: it has a row of its own */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 262144);
 	__uint(map_flags, BPF_F_NO_PREALLOC); /* no lock of the scheduler is held here */
-	__type(key, u64); /* struct task_struct */
+	__type(key, u64);                     /* struct task_struct */
 	__type(value, struct seen);
 } seen SEC(".maps");
+
+/* When the first look at all threads began. What older ones had used before it is not counted. */
+u64 since_ns;
 
 static __always_inline void used_by(struct task_struct___sched *task, struct cpu_values *used)
 {
@@ -97,6 +101,7 @@ enum look { LOOK_LIVES, LOOK_ENDS, LOOK_GONE };
 static __always_inline void look_at(struct task_struct *task, enum look look)
 {
 	struct cpu_values nothing = {};
+	const struct cpu_values *was = &nothing;
 	struct seen now = {}, *before;
 	u64 key = (u64)task;
 
@@ -113,35 +118,24 @@ static __always_inline void look_at(struct task_struct *task, enum look look)
 	else
 		now.wanted = !sonda_conf.sets_on || task_in_filters(task);
 	now.lived = look == LOOK_LIVES || (before ? before->lived : process_lived(task));
-	if (now.wanted && has_run(&now.used, before ? &before->used : &nothing))
-		count_used(task, &now, before ? &before->used : &nothing);
+	if (before)
+		was = &before->used;
+	else if (!since_ns || now.start_ns < since_ns)
+		was = &now.used;
+	if (now.wanted && has_run(&now.used, was))
+		count_used(task, &now, was);
 	if (before)
 		*before = now;
 	else if (look != LOOK_GONE && bpf_map_update_elem(&seen, &key, &now, BPF_ANY))
 		count_lost(LOSS_STATE);
 }
 
-/* What was used before sonda came is not counted. */
-AT_START SEC("iter/task") int there_already(struct bpf_iter__task *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct seen now = { .lived = true };
-	u64 key = (u64)task;
-
-	if (!task)
-		return 0;
-	used_by((void *)task, &now.used);
-	now.start_ns = task->start_boottime;
-	now.wanted = !sonda_conf.sets_on || task_in_filters(task);
-	if (bpf_map_update_elem(&seen, &key, &now, BPF_NOEXIST))
-		count_lost(LOSS_STATE);
-	return 0;
-}
-
-EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
+	if (!since_ns)
+		since_ns = bpf_ktime_get_boot_ns();
 	if (task)
 		look_at(task, LOOK_LIVES);
 	return 0;

@@ -8,7 +8,7 @@
  */
 #include "sonda.bpf.h"
 
-#include "kernel/netdev.h"
+#include "kernel/skb.h"
 
 PROBE(net, "driver", "Network devices: packets, polls and stops by queue");
 

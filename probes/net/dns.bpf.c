@@ -224,7 +224,7 @@ static __noinline int query_fill(struct __sk_buff *skb, struct bench *b)
 	else
 		socket_remote(skb, b->p.version, &e->server);
 	e->id = b->header.id;
-	e->transport = b->p.protocol == PROTO_TCP ? DNS_OVER_TCP : DNS_OVER_UDP;
+	e->transport = b->p.protocol == IPPROTO_TCP ? DNS_OVER_TCP : DNS_OVER_UDP;
 	e->attempts = 1;
 	e->flags = b->header.bits & DNS_FLAGS_ALL;
 	e->query_bytes = b->size;
@@ -240,7 +240,7 @@ static __noinline int query_task(struct bench *b)
 
 	if (!b)
 		return 0;
-	if (b->p.protocol == PROTO_UDP)
+	if (b->p.protocol == IPPROTO_UDP)
 		return task_now(&b->query.event.task);
 	s = stream_find(b->key.socket, true);
 	if (s)
@@ -254,7 +254,7 @@ static __noinline bool query_wanted(struct bench *b)
 
 	if (!b)
 		return false;
-	if (b->p.protocol == PROTO_UDP)
+	if (b->p.protocol == IPPROTO_UDP)
 		return wanted_task(current_task());
 	s = stream_find(b->key.socket, true);
 	if (!s || !s->unwanted)
@@ -478,7 +478,7 @@ static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, 
 	b->p = *p;
 	b->at = p->payload;
 	b->size = p->end - p->payload;
-	if (p->protocol == PROTO_TCP)
+	if (p->protocol == IPPROTO_TCP)
 		segment_seen(skb, nth, b, outbound);
 	else if (outbound)
 		query_sent(skb, nth);

@@ -6,7 +6,7 @@
  */
 #include "sonda.bpf.h"
 
-#include "kernel/skb_flow.h"
+#include "kernel/skb.h"
 
 PROBE(drop, "net", "Packets dropped by the kernel: why, where, of which flow");
 

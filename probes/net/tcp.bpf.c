@@ -576,19 +576,19 @@ static __noinline int reset_stray(void *ctx, const struct sk_buff *skb, u32 reas
 {
 	struct stray_labels key = {};
 	struct stray_values *row;
-	struct skb_ends ends = {};
+	struct skb_flow flow = {};
 
-	skb_ends(skb, &ends);
+	skb_flow(skb, &flow);
 	if (table_wanted(strays)) {
 		if (label(strays, 0))
-			key.port = ends.to_port;
+			key.port = flow.ends.to_port;
 		if (label(strays, 1))
-			key.peer = ends.from;
+			key.peer = flow.ends.from;
 		row = row_of(strays, &key);
 		if (row)
 			add(row->resets, 1);
 	}
-	return events_wanted() ? stray_told(ctx, &ends, (u64)skb, reason) : 0;
+	return events_wanted() ? stray_told(ctx, &flow.ends, (u64)skb, reason) : 0;
 }
 
 static __noinline int reset_asked(void *ctx, const struct sock *sk, u32 reason)

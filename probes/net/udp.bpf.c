@@ -337,7 +337,7 @@ ALT(write, 2) NEED("cgroup2") SEC("?cgroup/sendmsg6") int send_named6(struct bpf
 ALT(read, 2) NEED("tp sock/sock_recv_length")
 SEC("?tp_btf/sock_recv_length") int BPF_PROG(read_length, const struct sock *sk, int ret, int flags)
 {
-	return sock_is_udp(sk) && !(flags & 2 /* MSG_PEEK */) ? datagram_named(ctx, sk, ret, false) : 0;
+	return sock_is_udp(sk) && !(flags & MSG_PEEK) ? datagram_named(ctx, sk, ret, false) : 0;
 }
 ALT(read, 2) NEED("cgroup2") SEC("?cgroup/recvmsg4") int read_named4(struct bpf_sock_addr *ctx)
 {
@@ -372,14 +372,14 @@ int BPF_KPROBE(sends6, const struct sock *sk, void *message, u64 size)
 /* Where a datagram is done with, after its bytes were copied: negative when it was only peeked at. */
 static __noinline int consumed(void *ctx, const struct sock *sk, const struct sk_buff *skb, int size)
 {
-	struct skb_ends ends = {};
+	struct skb_flow flow = {};
 	struct peer peer = {};
 
 	if (size < 0)
 		return 0;
-	skb_ends(skb, &ends);
-	peer.ip = ends.from;
-	peer.port = ends.from_port;
+	skb_flow(skb, &flow);
+	peer.ip = flow.ends.from;
+	peer.port = flow.ends.from_port;
 	return datagram(ctx, sk, &peer, size, false);
 }
 ALT(read, 1) SEC("?fentry/skb_consume_udp")
@@ -419,12 +419,12 @@ ALT(drop, 1) NEED("tpargs udp_fail_queue_rcv_skb 3")
 SEC("?tp_btf/udp_fail_queue_rcv_skb")
 int BPF_PROG(dropped, int err, const struct sock *sk, const struct sk_buff *skb)
 {
-	struct skb_ends ends = {};
+	struct skb_flow flow = {};
 	struct peer peer = {};
 
-	skb_ends(skb, &ends);
-	peer.ip = ends.from;
-	peer.port = ends.from_port;
+	skb_flow(skb, &flow);
+	peer.ip = flow.ends.from;
+	peer.port = flow.ends.from_port;
 	return trouble_of(ctx, sk, &peer, UDP_STEP_DROP, err);
 }
 

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-enum { MSG_PEEK = 2 };
+#include "kernel/inet.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

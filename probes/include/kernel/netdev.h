@@ -6,35 +6,21 @@
 #pragma once
 
 #include "kernel/direct.h"
+#include "kernel/sock.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct net_device;
 struct netdev_queue {
 	unsigned long state;
 };
-struct ns_common___netdev {
-	unsigned int inum;
-};
-struct net___netdev {
-	struct ns_common___netdev ns;
-};
 typedef struct {
-	struct net___netdev *net;
-} possible_net_t___netdev;
+	struct net___ns *net;
+} possible_net_t;
 struct net_device {
 	char name[16];
 	int ifindex;
 	struct netdev_queue *_tx;
-	possible_net_t___netdev nd_net;
-};
-struct sk_buff {
-	struct net_device *dev;
-	unsigned int len;
-	u16 queue_mapping;
-	u16 mac_header;
-	unsigned char *head;
-	unsigned char *data;
+	possible_net_t nd_net;
 };
 struct napi_struct {
 	struct net_device *dev;
@@ -94,19 +80,4 @@ static __always_inline bool netdev_queue_stopped(const struct net_device *dev, u
 	if (DIRECT)
 		return direct(struct netdev_queue, q)->state & QUEUE_STOPPED;
 	return BPF_CORE_READ(q, state) & QUEUE_STOPPED;
-}
-
-/* The queue that a packet was received by, as far as its driver says; else 0. */
-static __always_inline u32 skb_rx_queue(const struct sk_buff *skb)
-{
-	return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
-}
-
-/* With the link's header, which lies before the data when a packet was received. */
-static __always_inline u32 skb_rx_bytes(const struct sk_buff *skb)
-{
-	u64 header = (u64)skb->data - (u64)skb->head;
-
-	barrier_var(header); /* or it is worked out in 32 bits, which pointers may not be */
-	return skb->len + header - skb->mac_header;
 }

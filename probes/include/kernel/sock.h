@@ -6,12 +6,8 @@
 #pragma once
 
 #include "kernel/fs.h"
+#include "kernel/inet.h"
 #include "kernel/task.h"
-
-#define AF_INET     2
-#define AF_INET6    10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
 
 enum socket_state { SS_FREE, SS_UNCONNECTED };
 
@@ -20,7 +16,7 @@ enum socket_state { SS_FREE, SS_UNCONNECTED };
 struct ns_common___net {
 	u32 inum;
 };
-struct net {
+struct net___ns { /* a probe is called net */
 	struct ns_common___net ns;
 };
 struct in6_addr {
@@ -36,7 +32,7 @@ struct sock_common {
 	u16 skc_family;
 	unsigned char skc_state;
 	struct {
-		struct net *net;
+		struct net___ns *net;
 	} skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;

@@ -13,8 +13,6 @@
 #include "kernel/unix.h"
 #include "sonda/path.h"
 
-#define IPPROTO_UDP 17
-
 /* --- appending to the slot's tail --- */
 
 static __always_inline void put_char(struct event_slot *slot, char c)

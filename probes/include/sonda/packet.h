@@ -5,12 +5,9 @@
  */
 #pragma once
 
-enum { PROTO_TCP = 6, PROTO_UDP = 17 };
+#include "kernel/inet.h"
+
 enum { TCP_SYN = 0x02, TCP_ACK = 0x10 };
-#ifndef AF_INET
-#define AF_INET  2
-#define AF_INET6 10
-#endif
 
 struct packet {
 	u32 l4; /* where the TCP or UDP header begins */
@@ -23,7 +20,7 @@ struct packet {
 	u8 tcp_flags;
 };
 
-enum { IP6_HOP = 0, IP6_ROUTING = 43, IP6_FRAGMENT = 44, IP6_DEST = 60, IP6_HEADERS = 8 };
+#define PACKET_EXTENSIONS 8
 
 /* Behind the extension headers of IPv6; `p->protocol` names the first. */
 static __noinline int packet_skip_extensions(struct __sk_buff *skb, struct packet *p)
@@ -32,13 +29,12 @@ static __noinline int packet_skip_extensions(struct __sk_buff *skb, struct packe
 
 	if (!p)
 		return 0;
-	for (int i = 0; i < IP6_HEADERS; i++) {
-		if (p->protocol != IP6_HOP && p->protocol != IP6_ROUTING &&
-		    p->protocol != IP6_FRAGMENT && p->protocol != IP6_DEST)
+	for (int i = 0; i < PACKET_EXTENSIONS; i++) {
+		if (!is_ipv6_extension(p->protocol))
 			break;
 		if (bpf_skb_load_bytes(skb, p->l4, header, sizeof(header)))
 			break;
-		p->l4 += p->protocol == IP6_FRAGMENT ? 8 : (header[1] + 1) * 8;
+		p->l4 += p->protocol == IPV6_FRAGMENT ? 8 : (header[1] + 1) * 8;
 		p->protocol = header[0];
 	}
 	return 0;
@@ -59,10 +55,10 @@ static __always_inline bool packet_ports(struct __sk_buff *skb, struct packet *p
 	} else {
 		p->protocol = ip[6];
 		p->l4 = 40;
-		if (p->protocol != PROTO_UDP && p->protocol != PROTO_TCP)
+		if (p->protocol != IPPROTO_UDP && p->protocol != IPPROTO_TCP)
 			packet_skip_extensions(skb, p);
 	}
-	if (p->protocol != PROTO_UDP && p->protocol != PROTO_TCP)
+	if (p->protocol != IPPROTO_UDP && p->protocol != IPPROTO_TCP)
 		return false;
 	ip = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
@@ -87,7 +83,7 @@ static __noinline int packet_payload(struct __sk_buff *skb, struct packet *p)
 				(fragment & bpf_htons(0x1fff))))
 		return false;
 	p->end = skb->len;
-	if (p->protocol == PROTO_UDP) {
+	if (p->protocol == IPPROTO_UDP) {
 		if (bpf_skb_load_bytes(skb, p->l4, header, 8))
 			return false;
 		p->payload = p->l4 + 8;

@@ -115,7 +115,8 @@ def case_cgroup():
     if not told or s.stats.get("missed", 0):
         return
     want = {k: int(v) for k, v in (w.split("=") for w in told[0][1:])}
-    check_equal(sum(r["bytes"] for r in rows), want["wbytes"], "bytes written as io.stat has them")
+    check_equal(sum(r["bytes"] for r in rows), want["wbytes"],
+                f"bytes written as io.stat has them, of {[(r['charged_cgroup'], r['bytes']) for r in last_reading(s)]}")
     check_equal(sum(r["ios"] for r in rows), want["wios"], "and requests")
 
 

@@ -5,6 +5,7 @@ UDP, IPv4 and IPv6, a client and a server that are processes of their own."""
 
 import os
 import socket
+import struct
 import sys
 
 from sondatest import *
@@ -40,28 +41,38 @@ def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def put_on_the_wire(conn):
+    """Payload that the kernel says it has sent, with what it has sent again: tcpi_bytes_sent."""
+    return conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 208)[200:208]
+
+
 def talk_tcp(address):
-    """Returns the port, and the pids of server and client."""
+    """Returns the port, the pids of server and client, and what each has sent."""
     listener = socket.socket(family(address), socket.SOCK_STREAM)
     listener.bind((address, 0))
     listener.listen(1)
     where = listener.getsockname()[:2]
+    sent = os.pipe(), os.pipe()
 
     def serve():
         conn, _ = listener.accept()
         read_all(conn, UP)
         conn.sendall(b"d" * DOWN)
         conn.recv(1)
+        os.write(sent[0][1], put_on_the_wire(conn))
 
     def ask():
         with socket.create_connection(where) as conn:
             conn.sendall(b"u" * UP)
             read_all(conn, DOWN)
+            os.write(sent[1][1], put_on_the_wire(conn))
 
     pids = in_child(serve), in_child(ask)
     check_equal([ended(p) for p in pids], [0, 0], "the workload")
     listener.close()
-    return where[1], *pids
+    bytes_sent = [struct.unpack("=Q", os.read(read, 8))[0] for read, _ in sent]
+    check(bytes_sent[0] >= DOWN and bytes_sent[1] >= UP, "nothing is missing on the wire")
+    return where[1], *pids, *bytes_sent
 
 
 def talk_udp(address):
@@ -95,13 +106,13 @@ with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_po
 
 last = s.rows[-1]["time"]
 rows = [r for r in s.rows if r["time"] == last]
-for version, (port, server, client) in tcp.items():
+for version, (port, server, client, down, up) in tcp.items():
     sent, received, mine = sums(rows, port, client, "peer_port")
-    check_equal((sent, received), (UP, DOWN), f"TCP over IPv{version}, the client's process")
+    check_equal((sent, received), (up, down), f"TCP over IPv{version}, the client's process")
     check_equal({(r["protocol"], r["peer"]) for r in mine}, {(6, SERVER_ADDRESSES[version])}, "protocol and peer")
     check(all(r["tx_bytes"] > r["tx_payload_bytes"] and r["tx_packets"] for r in mine), "headers count as bytes")
     servers = [r for r in rows if r["local_port"] == port]
-    check_equal((sum(r["tx_payload_bytes"] for r in servers), sum(r["rx_payload_bytes"] for r in servers)), (DOWN, UP),
+    check_equal((sum(r["tx_payload_bytes"] for r in servers), sum(r["rx_payload_bytes"] for r in servers)), (down, up),
                 f"TCP over IPv{version}, the server's end")
     check(server in {r["pid"] for r in servers}, "which is known to be the server's once it has sent")
 for version, (port, server, client) in udp.items():

@@ -92,7 +92,9 @@ def case_cgroup():
     if "io" not in open(f"{root}/cgroup.controllers").read().split() if os.path.exists(
             f"{root}/cgroup.controllers") else True:
         return
-    open(f"{root}/cgroup.subtree_control", "w").write("+io")
+    control = f"{root}/cgroup.subtree_control"
+    was_on = "io" in open(control).read().split()
+    open(control, "w").write("+io")
     mine = f"{root}/sonda-io"
     os.mkdir(mine)
     try:
@@ -109,9 +111,12 @@ def case_cgroup():
             rdev = os.stat(disk).st_rdev
             told = [line.split() for line in open(f"{mine}/io.stat")]
             told = [l for l in told if l[0] == f"{os.major(rdev)}:{os.minor(rdev)}"]
+            number = os.stat(mine).st_ino
     finally:
         os.rmdir(mine)
-    rows = [r for r in last_reading(s) if is_of(r, disk) and "sonda-io" in str(r["charged_cgroup"])]
+        if not was_on:
+            open(control, "w").write("-io")
+    rows = [r for r in last_reading(s) if is_of(r, disk) and r["charged_cgroup"] == number]
     if not told or s.stats.get("missed", 0):
         return
     want = {k: int(v) for k, v in (w.split("=") for w in told[0][1:])}

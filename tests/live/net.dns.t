@@ -704,6 +704,24 @@ def other_port():
     check_equal([(label_of(r), r["result"]) for r in watch.rows], [("ok-elsewhere", "noerror")], "--port")
 
 
+def tables():
+    """Counted by server, type and result, with those that were sent again; answers that fit no query."""
+    with Sonda("top", "net.dns", "queries", "--pid", os.getpid(), "--interval", "200ms", "--totals") as queries, \
+            Sonda("top", "net.dns", "strays", "--interval", "200ms", "--totals") as strays:
+        for name, sends, answers in ("once-table", 2, 1), ("ok-table", 1, 1), ("dup-table", 1, 2):
+            s = udp()
+            for _ in range(sends):
+                s.send(query(name + ".test"))
+            for _ in range(answers):
+                s.recv(512)
+        queries.wait_row(lambda r: r["queries"] == 3)
+        strays.wait_row(lambda r: (r["server"], r["answers"]) == (SERVER4, 1))
+    last = {r["result"]: r for r in queries.rows}
+    check_equal({result: (r["server"], r["type"], r["queries"], r["resent"], r["took_ns"]["count"])
+                 for result, r in last.items()}, {"noerror": (SERVER4, "a", 3, 1, 3)}, "the table of queries")
+    check((SERVER4, 1) in {(r["server"], r["answers"]) for r in strays.rows}, "the table of strays")
+
+
 def flood():
     """More open queries than the table holds: each is a row or is counted as lost."""
     sent, table = 6000, 4096
@@ -750,6 +768,7 @@ def main():
     only_mine()
     other_port()
     of_a_command()
+    tables()
     flood()
     done()
 

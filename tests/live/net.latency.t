@@ -112,6 +112,7 @@ def case_known_delays(family, host):
     for each, (least, most, waited), client, server in zip(asked, times, rows["client"], rows["server"]):
         check(least <= server["took_ns"] <= most, f"{each}: {server['took_ns']} is between {least} and {most}")
         check(least <= client["took_ns"] <= waited, f"{each}: {client['took_ns']} is between {least} and {waited}")
+    check_equal({r["netns"] for r in s.rows}, {os.stat("/proc/self/ns/net").st_ino}, "in which namespace")
     check_equal(s.stats["lost"], 0, "nothing lost")
 
 

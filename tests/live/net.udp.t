@@ -108,6 +108,7 @@ def case_drops():
     peers = {(r["peer"], r["peer_port"]) for r in s.rows}
     known = {client.getsockname()}
     check(peers == known or peers == {(None, 0)} and KERNEL < (6, 10), f"from whom: {peers}")
+    check_equal({r["netns"] for r in s.rows}, {os.stat("/proc/self/ns/net").st_ino}, "in which namespace")
     check(all(r["buffered_bytes"] > 0 and r["buffer_bytes"] == server.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
               for r in s.rows), "how full the buffer was")
 

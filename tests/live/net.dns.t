@@ -709,9 +709,9 @@ def tables():
     with Sonda("top", "net.dns", "queries", "--pid", os.getpid(), "--interval", "200ms", "--totals") as queries, \
             Sonda("top", "net.dns", "strays", "--interval", "200ms", "--totals") as strays:
         for name, sends, answers in ("once-table", 2, 1), ("ok-table", 1, 1), ("dup-table", 1, 2):
-            s = udp()
+            s, q = udp(), query(name + ".test")
             for _ in range(sends):
-                s.send(query(name + ".test"))
+                s.send(q)
             for _ in range(answers):
                 s.recv(512)
         queries.wait_row(lambda r: r["queries"] == 3)

@@ -66,6 +66,7 @@ def case_show():
         want[six.getsockname()[1]] = ("::1", 7, 0)
     check_equal({p: (row["local"], row["backlog"], row["queue"]) for p, row in rows.items()}, want,
                 "where, backlog and queue of each")
+    check_equal({row["netns"] for row in rows.values()}, {os.stat("/proc/self/ns/net").st_ino}, "in which namespace")
     check_equal({(row["pid"], row["comm"], row["fd"]) for row in rows.values()},
                 {(os.getpid(), open("/proc/self/comm").read().strip(), s.fileno()) for s in (server, six) if s},
                 "whose")

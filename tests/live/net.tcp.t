@@ -156,6 +156,7 @@ def case_life(family, listen_host, host):
     for r in ours, theirs:
         check(0 < r["took_ns"] <= open_at_most, "time open")
         check(0 < r["min_rtt_us"] <= open_at_most / 1000 and r["rtt_us"] > 0, "round trips")
+        check_equal(r["netns"], os.stat("/proc/self/ns/net").st_ino, "in which namespace")
         check_equal(r["already_open"], False, "seen from its beginning")
     check_equal(ours["retransmits"] + theirs["retransmits"], sent_again, "segments sent again")
 

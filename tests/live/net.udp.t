@@ -119,7 +119,8 @@ def case_errors():
     port = dead.getsockname()[1]
     dead.close()
     own = Sonda("trace", "net.udp", "--pid", os.getpid())
-    with own as s, top("--by", "port", port=port) as t:
+    others = Sonda("trace", "net.udp", "--comm", "somebody-else")
+    with own as s, others, top("--by", "port", port=port) as t:
         client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         client.sendto(b"now it is known whose socket this is", alive.getsockname())
         client.connect(("127.0.0.1", port))
@@ -135,6 +136,8 @@ def case_errors():
     check_equal([(r["step"], r["err"], r["peer"], r["peer_port"], r["pid"]) for r in s.rows],
                 [("error", "ECONNREFUSED", "127.0.0.1", port, os.getpid()),
                  ("send", "EMSGSIZE", "127.0.0.1", port, os.getpid())], "both, with the peer")
+    check_equal(others.rows, [], "and to nobody who asks for another's")
+    check(others.stats["filtered"] >= 2, "who counts them as filtered")
 
 
 KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])

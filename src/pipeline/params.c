@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/opt.h"
 #include "base/str.h"
+#include "base/strbuf.h"
 #include "bpf/object.h"
 #include "pipeline/catalog.h"
 #include "pipeline/param_file.h"
@@ -13,12 +14,22 @@
 
 #include <errno.h>
 
-static int param_range(const struct param *param, int64_t value, struct err *e)
+static struct value bound_of(const struct param *param, int64_t bound)
 {
+	return param->field.is_signed ? value_s64(bound) : value_u64(bound);
+}
+
+/* `text` is what the user wrote for `value`; the bounds are said in the same way, with their unit. */
+static int param_range(const struct param *param, const char *text, int64_t value, struct err *e)
+{
+	auto_done(strbuf) low = { 0 }, high = { 0 };
+
 	if (!param->has_range || (value >= param->low && value <= param->high))
 		return 0;
-	return fail(e, ERANGE, "%lld is not between %lld and %lld", (long long)value,
-		    (long long)param->low, (long long)param->high);
+	value_text_form(&low, &param->field, bound_of(param, param->low));
+	value_text_form(&high, &param->field, bound_of(param, param->high));
+	return fail(e, ERANGE, "%s is not between %s and %s", text, strbuf_str(&low),
+		    strbuf_str(&high));
 }
 
 static int param_chars(const struct param *param, const char *text, struct object *o, struct err *e)
@@ -56,7 +67,7 @@ static int param_set(const struct opt *row, const char *value, void *cfg, struct
 		return param_path(param, value, p->object, e);
 	err = value_parse(&param->field, value, &v, e);
 	if (!err)
-		err = param_range(param, v.s64, e);
+		err = param_range(param, value, v.s64, e);
 	if (err)
 		return err;
 	return param->field.is_signed ? object_var_set_s64(p->object, param->field.name, v.s64, e)

@@ -64,6 +64,9 @@ def case_verdicts():
         row = verdict_of(disk, 1, "working")
         if row:
             check_equal(row["depth"], 1, "one at a time")
+            # each takes TAKES_NS or more, and the row is of about a second
+            check(0 < row["ios_per_s"] <= 10**9 // TAKES_NS + 1, f"as many as there is time for: {row['ios_per_s']}")
+            check_equal(round(row["bytes_per_s"] / row["ios_per_s"] / 4096), 1, "of 4 KiB")
             check(row["device_ns"] >= TAKES_NS, f"each takes what it was told to: {row['device_ns']}")
             check_equal(row["top_pid"], os.getpid(), "whose requests these are")
             check(row["top_percent"] >= 75, f"nearly all: {row['top_percent']}")

@@ -108,7 +108,8 @@ def case_every_request(path):
     for row, call_ns in zip(rows, took if not missed else []):
         check(0 < row["device_ns"] and row["tag_ns"] + row["queue_ns"] + row["device_ns"] == row["took_ns"] < call_ns,
               f"queue {row['queue_ns']} and device {row['device_ns']} fit into the call's {call_ns}")
-        check_equal((row["pid"], row["err"]), (os.getpid(), None), "whose it is, and that it went well")
+        check_equal((row["pid"], row["err"], row["requeues"]), (os.getpid(), None, 0),
+                    "whose it is, and that it went well at the first try")
     check_equal(s.stats["lost"], missed, "nothing lost otherwise")
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + missed,
                 "every request accounted")

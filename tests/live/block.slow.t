@@ -14,8 +14,11 @@ def case_threshold(disk):
     calls = [("read", 8 * i, 4096) for i in range(30)]
     with Sonda("trace", "block.slow", "--min", "1ns", "--pid", os.getpid()) as all_, \
             Sonda("trace", "block.slow", "--min", "10s", "--pid", os.getpid()) as none, \
-            Sonda("trace", "block.slow", "--pid", os.getpid()) as default:
+            Sonda("trace", "block.slow", "--pid", os.getpid()) as default, \
+            Sonda("top", "block.slow", "--min", "1ns", "--pid", os.getpid(), "--by", "device,op", "--interval", "200ms",
+                  "--totals") as table:
         took = [transfer(disk, *c) for c in calls]
+        table.wait_row(lambda r: is_of(r, disk) and r["requests"] == len(calls), 5)
         all_.wait_row(lambda r: r["sector"] == calls[-1][1])
     rows = [r for r in all_.rows if is_of(r, disk) and not r["hanging"]]
     missed = all_.stats.get("missed", 0)
@@ -25,6 +28,11 @@ def case_threshold(disk):
         check(r["tag_ns"] + r["queue_ns"] + r["device_ns"] == r["took_ns"] < call_ns, "times fit into the call's")
         longest = max(r["device_ns"], r["queue_ns"], r["tag_ns"])
         check_equal(r[f"{r['where']}_ns"], longest, "where it was longest")
+        check_equal((r["requeues"], r["err"]), (0, None), "at the first try")
+    if not table.stats.get("missed", 0):
+        last = [r for r in table.rows if is_of(r, disk)][-1]
+        check_equal((last["requests"], last["lost_ns"]), (len(calls), last["took_ns"]["sum"]), "the table has all of them")
+        check(len(calls) <= last["lost_ns"] < sum(took), "and their time")
     check_equal(none.rows, [], "nothing takes 10 s")
     check(none.stats["filtered"] >= 30 - none.stats.get("missed", 0), "and that is counted")
     want = [t for t in took if t >= 50000000]  # a call takes longer than its request

@@ -140,10 +140,13 @@ static void run_losses(struct run *r)
 static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
 {
 	struct run *r = ctx;
+	uint64_t delivered = r->router.delivered;
 	int n = run_drain(r);
 
 	(void)timer, (void)missed;
-	r->drain_ns = n > 0 ? DRAIN_FIRST_NS : min(r->drain_ns * 2, DRAIN_IDLE_NS);
+	/* nobody waits for what is filtered, or only feeds the enrichers */
+	r->drain_ns = r->router.delivered > delivered ? DRAIN_FIRST_NS
+						      : min(r->drain_ns * 2, DRAIN_IDLE_NS);
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
 	else if (!r->ends.reached)

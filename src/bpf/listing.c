@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 
 #include "base/err.h"
+#include "base/fdinfo.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -30,24 +31,6 @@ struct listing {
 	void *ctx;
 };
 
-/* A line "key:\tnumber" of an fdinfo; 0 when it isn't there. */
-static uint64_t fdinfo_number(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
-}
-
-static uint64_t fd_memory(int fd)
-{
-	auto_free char *text = NULL;
-	char path[64];
-	struct err gone;
-
-	str_format(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return file_read(path, &text, NULL, &gone) < 0 ? 0 : fdinfo_number(text, "memlock:");
-}
-
 static void name_put(char *to, size_t size, const char *name, const char *fallback)
 {
 	str_copy(to, size, name ? name : fallback);
@@ -64,7 +47,7 @@ static bool program_fill(int fd, struct listed *l)
 	str_copy(l->name, sizeof(l->name), info.name);
 	l->loaded_at_ns = info.load_time;
 	l->uid = info.created_by_uid;
-	l->memory_bytes = fd_memory(fd);
+	l->memory_bytes = fdinfo_own(fd, "memlock:");
 	return true;
 }
 
@@ -78,7 +61,7 @@ static bool map_fill(int fd, struct listed *l)
 	name_put(l->type, sizeof(l->type), libbpf_bpf_map_type_str(info.type), "?");
 	str_copy(l->name, sizeof(l->name), info.name);
 	l->max_entries = info.max_entries;
-	l->memory_bytes = fd_memory(fd);
+	l->memory_bytes = fdinfo_own(fd, "memlock:");
 	return true;
 }
 
@@ -157,7 +140,7 @@ static int descriptor_look(int dir_fd, const char *name, unsigned char type, voi
 		return 0;
 	str_format(path, sizeof(path), "/proc/%s/fdinfo/%s", s->pid, name);
 	if (file_read(path, &text, NULL, e) == 0)
-		holder_add(s, (enum listed_what)what, fdinfo_number(text, kinds[what].key));
+		holder_add(s, (enum listed_what)what, fdinfo_number(text, kinds[what].key, 10));
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fdinfo.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/str.h"
@@ -43,25 +44,6 @@ static int denied(struct err *e)
 	return hint(e, "run it as root");
 }
 
-/* A line "key:\tnumber" of an fdinfo; 0 when it isn't there. */
-static uint64_t fdinfo_number(const char *text, const char *key)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, 10) : 0;
-}
-
-/* Bytes that the kernel accounts to the object behind `fd`. */
-static uint64_t fd_memory(int fd)
-{
-	auto_free char *text = NULL;
-	char path[64];
-	struct err e;
-
-	str_format(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return file_read(path, &text, NULL, &e) < 0 ? 0 : fdinfo_number(text, "memlock:");
-}
-
 static struct map_use *map_survey(struct survey *s, uint32_t id)
 {
 	struct map_use *use = map_get(&s->maps, id);
@@ -72,7 +54,7 @@ static struct map_use *map_survey(struct survey *s, uint32_t id)
 	use = xnew(struct map_use);
 	fd = bpf_map_get_fd_by_id(id);
 	if (fd >= 0)
-		use->bytes = fd_memory(fd);
+		use->bytes = fdinfo_own(fd, "memlock:");
 	map_put(&s->maps, id, use);
 	return use;
 }
@@ -125,7 +107,7 @@ static int program_survey(struct survey *s, uint32_t id)
 	p->recursion_misses = info.recursion_misses;
 	p->loaded_at_ns = info.load_time;
 	p->insns = info.verified_insns;
-	p->code_bytes = fd_memory(fd);
+	p->code_bytes = fdinfo_own(fd, "memlock:");
 	program_name(&info, p);
 	map_put(&s->by_id, id, (void *)s->programs.len);
 	for (size_t i = 0; i < ARRAY_LEN(map_ids); i++) {
@@ -161,7 +143,7 @@ static int descriptor_look(int dir_fd, const char *name, unsigned char type, voi
 	str_format(path, sizeof(path), "/proc/%d/fdinfo/%s", s->pid, name);
 	if (file_read(path, &text, NULL, e) < 0)
 		return 0;
-	index = (uintptr_t)map_get(&s->by_id, fdinfo_number(text, "prog_id:"));
+	index = (uintptr_t)map_get(&s->by_id, fdinfo_number(text, "prog_id:", 10));
 	if (!index)
 		return 0;
 	p = &s->programs.at[index - 1];

@@ -3,6 +3,7 @@
 #include "transport/proc.h"
 
 #include "base/err.h"
+#include "base/fdinfo.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "transport/proc_row.h"
@@ -138,14 +139,6 @@ const struct proc_source proc_processes = {
 
 /* ---- open files ---- */
 
-/* A line "key:\tnumber" of an fdinfo. */
-static uint64_t fdinfo_number(const char *text, const char *key, int base)
-{
-	const char *at = strstr(text, key);
-
-	return at ? strtoull(at + strlen(key), NULL, base) : 0;
-}
-
 static void handle_info(struct proc_row *row, pid_t pid, const char *fd)
 {
 	auto_free char *info = NULL;
@@ -155,9 +148,9 @@ static void handle_info(struct proc_row *row, pid_t pid, const char *fd)
 	str_format(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)pid, fd);
 	if (file_read(path, &info, NULL, &gone) < 0)
 		return;
-	proc_row_u64(row, "offset_bytes", fdinfo_number(info, "pos:\t", 10));
+	proc_row_u64(row, "offset_bytes", fdinfo_number(info, "pos:", 10));
 	/* the kernel doesn't keep O_CLOEXEC with the file */
-	proc_row_u64(row, "flags", fdinfo_number(info, "flags:\t", 8) & ~(uint64_t)O_CLOEXEC);
+	proc_row_u64(row, "flags", fdinfo_number(info, "flags:", 8) & ~(uint64_t)O_CLOEXEC);
 }
 
 static void handle_file(struct proc_row *row, const struct stat *st)

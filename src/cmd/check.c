@@ -152,9 +152,7 @@ static int check_finish(struct checking *c, struct probe *p, struct err *e)
 		json_obj_end(c->json);
 		json_line_end(c->json);
 	} else {
-		strbuf_appendf(c->out, "%s: %s%s\n", p->name,
-			       runs < 0 ? "can't run here: " : "runs here",
-			       runs < 0 ? why.text : "");
+		strbuf_appendf(c->out, "%s: %s\n", p->name, runs < 0 ? why.text : "runs here");
 	}
 	return runs < 0 ? EXIT_KERNEL : EXIT_OK;
 }

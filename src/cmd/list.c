@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sonda list: what can be watched, whether it works here, and by which hook. */
 #include "base/json.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "base/table.h"
 #include "bpf/object.h"
+#include "cmd/catalog_list.h"
 #include "cmd/command.h"
 #include "cmd/describe.h"
 #include "pipeline/catalog.h"
@@ -64,12 +64,13 @@ static void methods_of(const char *hooks, struct strbuf *out)
 	strlist_done(&all);
 }
 
-static void list_text_row(struct table *t, struct probe *p)
+static void list_text_row(struct table *t, struct probe *p, void *ctx)
 {
 	auto_done(strbuf) hooks = { 0 };
 	auto_done(strbuf) methods = { 0 };
 	bool works = probe_works(p, &hooks);
 
+	(void)ctx;
 	methods_of(strbuf_str(&hooks), &methods);
 	table_cell(t, TERM_BOLD, p->name, strlen(p->name));
 	table_cellf(t, works ? TERM_GREEN : TERM_RED, "%s", works ? "yes" : "no");
@@ -81,12 +82,13 @@ static void list_text_row(struct table *t, struct probe *p)
 	table_row_end(t);
 }
 
-static void list_json_row(struct strbuf *out, struct probe *p)
+static void list_json_row(struct strbuf *out, struct probe *p, void *ctx)
 {
 	auto_done(strbuf) hooks = { 0 };
 	bool works = probe_works(p, &hooks);
 	struct json j = { .out = out };
 
+	(void)ctx;
 	json_obj_begin(&j);
 	json_key(&j, "probe");
 	json_str(&j, p->name);
@@ -111,30 +113,13 @@ static int list_all(const struct catalog *c, bool as_json, struct err *e)
 	static const struct table_col cols[] = {
 		{ .title = "PROBE" }, { .title = "HERE" }, { .title = "HOOKS" }, { .title = "WHAT" }
 	};
-	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
-				     .colour = term_has_colour(STDOUT_FILENO),
-				     .settle_rows = 1000 };
-	auto_done(strbuf) out = { 0 };
-	auto_ptr(table) table = table_new(cols, ARRAY_LEN(cols), style, &out);
+	const struct catalog_list list = { .cols = cols,
+					   .col_count = ARRAY_LEN(cols),
+					   .as_json = as_json,
+					   .text = list_text_row,
+					   .json = list_json_row };
 
-	vec_for_each(entry, &c->entries) {
-		auto_ptr(probe) p = NULL;
-
-		if (catalog_open(entry, &p, e) < 0) {
-			log_warn(NULL, "%s", e->text);
-			err_clear(e);
-			continue;
-		}
-		if (p->decl->internal)
-			continue;
-		if (as_json)
-			list_json_row(&out, p);
-		else
-			list_text_row(table, p);
-	}
-	if (!as_json)
-		table_settle(table);
-	return out_write(&out, STDOUT_FILENO, -1, e);
+	return catalog_list(c, &list, e);
 }
 
 static void probe_text(struct strbuf *out, struct probe *p)
@@ -172,7 +157,7 @@ static int list_one(const struct catalog *c, const char *word, bool as_json, str
 	if (err)
 		return err;
 	if (as_json)
-		list_json_row(&out, p);
+		list_json_row(&out, p, NULL);
 	else
 		probe_text(&out, p);
 	return out_write(&out, STDOUT_FILENO, -1, e);

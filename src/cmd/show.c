@@ -4,17 +4,16 @@
 
 #include "base/clock.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/table.h"
 #include "base/term.h"
+#include "cmd/catalog_list.h"
 #include "cmd/rows.h"
 #include "enrich/enrich.h"
 #include "pipeline/session.h"
 #include "pipeline/snapshot.h"
 #include "sink/columns.h"
-#include "sink/out.h"
 #include "sink/sink.h"
 
 #include <errno.h>
@@ -70,16 +69,29 @@ static void show_init(void *cfg)
 	s->session.without_events = s->session.without_tables = s->session.only_snapshots = true;
 }
 
+static const char *topic_nth(const void *ctx, size_t i)
+{
+	(void)ctx;
+	return i < ARRAY_LEN(topics) ? topics[i].name : NULL;
+}
+
 static int show_word(struct opt_set *set, const char *word, void *ctx, struct err *e)
 {
 	struct show *s = ctx;
+	const char *near;
+	int err;
 
 	for (size_t i = 0; i < ARRAY_LEN(topics); i++)
 		if (str_eq(topics[i].name, word) || str_eq(topics[i].probe, word)) {
 			s->topic = &topics[i];
 			word = s->topic->probe;
 		}
-	return session_word(set, word, &s->session, e);
+	err = session_word(set, word, &s->session, e);
+	near = err == -ENOENT && !strpbrk(word, "./") ? suggest_from(word, topic_nth, NULL) : NULL;
+	if (near)
+		return fail_as(e, EXIT_USAGE, ENOENT,
+			       "nothing to show is called '%s' (did you mean '%s'?)", word, near);
+	return err == -ENOENT ? hint(e, "`sonda show` lists what can be shown") : err;
 }
 
 static void show_options(void *cfg, struct opt_set *set)
@@ -236,17 +248,24 @@ static const char *topic_of(const char *probe)
 	return probe;
 }
 
-static void list_row(struct strbuf *out, struct table *t, bool as_json, const struct probe *p)
+static void list_text(struct table *t, struct probe *p, void *ctx)
+{
+	(void)ctx;
+	if (!p->decl->row_count)
+		return;
+	table_str(t, topic_of(p->name));
+	table_str(t, p->name);
+	table_str(t, p->decl->doc);
+	table_row_end(t);
+}
+
+static void list_json(struct strbuf *out, struct probe *p, void *ctx)
 {
 	struct json j = { .out = out };
 
-	if (!as_json) {
-		table_str(t, topic_of(p->name));
-		table_str(t, p->name);
-		table_str(t, p->decl->doc);
-		table_row_end(t);
+	(void)ctx;
+	if (!p->decl->row_count)
 		return;
-	}
 	json_obj_begin(&j);
 	json_key(&j, "show");
 	json_str(&j, topic_of(p->name));
@@ -263,27 +282,14 @@ static int show_list(const struct show *s, struct err *e)
 	static const struct table_col cols[] = { { .title = "SHOW" },
 						 { .title = "PROBE" },
 						 { .title = "WHAT" } };
-	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
-				     .colour = term_has_colour(STDOUT_FILENO),
-				     .no_header = s->no_header,
-				     .settle_rows = 1000 };
-	auto_done(strbuf) out = { 0 };
-	auto_ptr(table) table = table_new(cols, ARRAY_LEN(cols), style, &out);
-	bool as_json = str_eq(s->format ?: "text", "json");
+	const struct catalog_list list = { .cols = cols,
+					   .col_count = ARRAY_LEN(cols),
+					   .as_json = str_eq(s->format ?: "text", "json"),
+					   .no_header = s->no_header,
+					   .text = list_text,
+					   .json = list_json };
 
-	vec_for_each(entry, &s->session.catalog.entries) {
-		auto_ptr(probe) p = NULL;
-
-		if (catalog_open(entry, &p, e) < 0) {
-			log_warn(NULL, "%s", e->text);
-			err_clear(e);
-		} else if (p->decl->row_count && !p->decl->internal) {
-			list_row(&out, table, as_json, p);
-		}
-	}
-	if (!as_json)
-		table_settle(table);
-	return out_write(&out, STDOUT_FILENO, -1, e);
+	return catalog_list(&s->session.catalog, &list, e);
 }
 
 static int show_run(void *cfg, const struct opt_rest *rest, struct err *e)

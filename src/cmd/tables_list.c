@@ -4,14 +4,12 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "base/table.h"
+#include "cmd/catalog_list.h"
 #include "pipeline/catalog.h"
-#include "sink/out.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 /* Histograms only, or all but what is hidden. */
 static void fields_text(const struct schema *s, bool hists, struct strbuf *out)
@@ -73,42 +71,39 @@ static bool has_hists(const struct metric_table *t)
 	return false;
 }
 
+static void probe_text(struct table *to, struct probe *p, void *ctx)
+{
+	const bool *hists = ctx;
+
+	for (size_t i = 0; i < p->decl->table_count; i++)
+		if (!*hists || has_hists(&p->decl->tables[i]))
+			table_text(to, p, &p->decl->tables[i], *hists);
+}
+
+static void probe_json(struct strbuf *out, struct probe *p, void *ctx)
+{
+	const bool *hists = ctx;
+
+	for (size_t i = 0; i < p->decl->table_count; i++)
+		if (!*hists || has_hists(&p->decl->tables[i]))
+			table_json(out, p, &p->decl->tables[i]);
+}
+
 int tables_list(const struct catalog *c, const char *format, bool hists, struct err *e)
 {
 	const struct table_col cols[] = { { .title = "PROBE" },
 					  { .title = "TABLE" },
 					  { .title = hists ? "HISTOGRAMS" : "VALUES" },
 					  { .title = "LABELS (--by)" } };
-	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
-				     .colour = term_has_colour(STDOUT_FILENO),
-				     .settle_rows = 1000 };
-	auto_done(strbuf) out = { 0 };
-	auto_ptr(table) table = table_new(cols, ARRAY_LEN(cols), style, &out);
-	bool as_json = format && str_eq(format, "json");
+	const struct catalog_list list = { .cols = cols,
+					   .col_count = ARRAY_LEN(cols),
+					   .as_json = str_eq(format ?: "text", "json"),
+					   .text = probe_text,
+					   .json = probe_json,
+					   .ctx = &hists };
 
-	if (format && !as_json && !str_eq(format, "text"))
+	if (!list.as_json && !str_eq(format ?: "text", "text"))
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "a list is text or json, not '%s': which probe is meant?", format);
-	vec_for_each(entry, &c->entries) {
-		auto_ptr(probe) p = NULL;
-
-		if (catalog_open(entry, &p, e) < 0) {
-			log_warn(NULL, "%s", e->text);
-			err_clear(e);
-			continue;
-		}
-		for (size_t i = 0; !p->decl->internal && i < p->decl->table_count; i++) {
-			const struct metric_table *t = &p->decl->tables[i];
-
-			if (hists && !has_hists(t))
-				continue;
-			if (as_json)
-				table_json(&out, p, t);
-			else
-				table_text(table, p, t, hists);
-		}
-	}
-	if (!as_json)
-		table_settle(table);
-	return out_write(&out, STDOUT_FILENO, -1, e);
+	return catalog_list(c, &list, e);
 }

@@ -32,7 +32,7 @@ struct catalog_entry {
 struct catalog {
 	vec(struct catalog_entry) entries;
 };
-/* Without `internal`, sonda's own helpers are left out ("process.tree"). */
+/* All, sonda's own helpers too ("process.tree"). */
 void catalog_read(struct catalog *c);
 void catalog_done(struct catalog *c);
 

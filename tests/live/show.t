@@ -107,6 +107,9 @@ for args, words in [
     ([TASKS, "--pid", "1"], "has no --pid"),
     ([TASKS, "--", "true"], "takes no COMMAND"),
     ([TASKS, "--sort", "nicee"], "did you mean 'nice'"),
+    (["fil"], "did you mean 'file'"),
+    (["proces"], "did you mean 'process'"),
+    (["nonsense"], "`sonda show` lists"),
     ([TASKS, "--buffer", "1MiB"], "unknown option '--buffer'"),
 ]:
     r = run_sonda("show", *args, json_output=False)

@@ -10,6 +10,8 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 
+struct err;
+
 static inline bool str_eq(const char *a, const char *b)
 {
 	return !strcmp(a, b);
@@ -47,3 +49,7 @@ MUST_USE const char *suggest(const char *name, const char *const *names, size_t 
 /* The same over any collection: `nth(ctx, i)` gives the i-th name, NULL at the end. */
 typedef const char *suggest_fn(const void *ctx, size_t i);
 MUST_USE const char *suggest_from(const char *name, suggest_fn *nth, const void *ctx);
+/* Fails (EINVAL, EXIT_USAGE): "there is no column 'opns' (did you mean 'opens'?)", or where none is near,
+ * "there is no column 'x': a, b, c". */
+int name_unknown(const char *what, const char *name, suggest_fn *nth, const void *ctx,
+		 struct err *e);

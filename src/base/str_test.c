@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Strings: prefixes, splitting, suggestions. */
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/test.h"
+
+#include <errno.h>
 
 TEST(prefix_and_suffix)
 {
@@ -74,6 +77,25 @@ TEST(suggestions)
 	CHECK_STR(suggest("", names, 5), NULL);
 	CHECK_STR(suggest("x", names, 5), NULL);
 	CHECK_STR(suggest("anything", NULL, 0), NULL);
+}
+
+static const char *name_nth(const void *ctx, size_t i)
+{
+	const char *const *names = ctx;
+
+	return names[i];
+}
+
+TEST(unknown_names)
+{
+	static const char *const names[] = { "comm", "opens", NULL };
+	struct err e = { 0 };
+
+	CHECK_INT(name_unknown("column", "opnes", name_nth, names, &e), -EINVAL);
+	CHECK_STR(e.text, "there is no column 'opnes' (did you mean 'opens'?)");
+	CHECK_INT(err_exit_code(&e), EXIT_USAGE);
+	CHECK_INT(name_unknown("label", "zzz", name_nth, names, &e), -EINVAL);
+	CHECK_STR(e.text, "there is no label 'zzz': comm, opens");
 }
 
 TEST(suggest_long_names)

@@ -2,8 +2,13 @@
 /* "Did you mean": the edit distance that counts a swap of neighbours as one; the nearest name. */
 #include "base/str.h"
 
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/strbuf.h"
+
 #include <assert.h>
 #include <ctype.h>
+#include <errno.h>
 
 enum { NAME_MAX_LEN = 63 };
 
@@ -82,4 +87,19 @@ const char *suggest(const char *name, const char *const *names, size_t count)
 	struct names n = { names, count };
 
 	return suggest_from(name, names_nth, &n);
+}
+
+int name_unknown(const char *what, const char *name, suggest_fn *nth, const void *ctx,
+		 struct err *e)
+{
+	const char *near = suggest_from(name, nth, ctx), *each;
+	auto_done(strbuf) all = { 0 };
+
+	if (near)
+		return fail_as(e, EXIT_USAGE, EINVAL, "there is no %s '%s' (did you mean '%s'?)",
+			       what, name, near);
+	for (size_t i = 0; (each = nth(ctx, i)); i++)
+		strbuf_appendf(&all, "%s%s", i ? ", " : ": ", each);
+	return fail_as(e, EXIT_USAGE, EINVAL, "there is no %s '%s'%s", what, name,
+		       strbuf_str(&all));
 }

@@ -52,13 +52,9 @@ static int label_named(const struct schema *s, const char *name, const struct fi
 		       struct err *e)
 {
 	const struct field *f = fold_field(s->fields, s->field_count, name);
-	const char *near = suggest_from(name, label_nth, s);
 
-	if (!f && near)
-		return fail_as(e, EXIT_USAGE, EINVAL, "there is no label '%s' (did you mean '%s'?)",
-			       name, near);
 	if (!f)
-		return fail_as(e, EXIT_USAGE, EINVAL, "there is no label '%s'", name);
+		return name_unknown("label", name, label_nth, s, e);
 	*ret = f;
 	return 0;
 }

@@ -189,7 +189,6 @@ int fold_order_by(const struct fold *f, const char *column, struct fold_order *r
 {
 	struct fold_order order = { 0 };
 	const struct field *field;
-	const char *near;
 
 	for (size_t i = 0; (field = column_nth(&f->columns, i, &order.what, &order.nth)); i++)
 		if (fold_field(field, 1, column)) {
@@ -197,9 +196,7 @@ int fold_order_by(const struct fold *f, const char *column, struct fold_order *r
 			ret->nth = order.nth;
 			return 0;
 		}
-	near = suggest_from(column, column_name, &f->columns);
-	return fail_as(e, EXIT_USAGE, EINVAL, "there is no column '%s'%s%s%s", column,
-		       near ? " (did you mean '" : "", near ?: "", near ? "'?)" : "");
+	return name_unknown("column", column, column_name, &f->columns, e);
 }
 
 uint64_t fold_observations(const struct field *hist, const uint64_t *slots)

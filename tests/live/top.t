@@ -144,6 +144,8 @@ def bad_input():
         (["fs.open", "opns"], "did you mean 'opens'"),
         (["fs.open", "--by", "com"], "did you mean 'comm'"),
         (["fs.open", "--sort", "opnes"], "did you mean 'opens'"),
+        (["fs.open", "--sort", "zzz"], "there is no column 'zzz': opens, took_ns, comm"),
+        (["fs.open", "--by", "zzz"], "there is no label 'zzz': comm, "),
         (["fs.open", "--where", "path == x"], "path"),
         (["fs.open", "-o", "yaml"], "expected text, json, csv"),
         (["fs.open", "--interval", "5"], "is not a duration"),

@@ -118,7 +118,8 @@ static int uprobe_any(const struct attach_spec *spec, bool is_return, struct lin
 	}
 	if (links->len > before)
 		return 0;
-	return fail_as(e, EXIT_KERNEL, ENOENT, "none of these is here: %s", spec->targets);
+	fail_as(e, EXIT_KERNEL, ENOENT, "none of these is here: %s", spec->targets);
+	return hint(e, "a parameter of the probe names other files (`sonda list` shows it)");
 }
 
 /* The first of the targets that is there, or each. */

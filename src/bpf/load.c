@@ -65,17 +65,21 @@ static unsigned slot_lowest(const struct object *o, unsigned slot)
 static int slot_fail(const struct object *o, unsigned slot, struct err *e)
 {
 	auto_done(strbuf) reasons = { 0 };
+	const char *advice = NULL;
 
 	vec_for_each(p, &o->programs) {
 		if (p->slot != slot || !p->why.code || p->told.missed ||
 		    (reasons.len && strstr(reasons.s, p->why.text)))
 			continue;
+		advice = p->why.hint[0] ? p->why.hint : advice;
 		strbuf_appendf(&reasons, "%s%s", reasons.len ? "; " : "", p->why.text);
 	}
-	fail_as(e, EXIT_KERNEL, ENOTSUP, "can't run on this kernel: %s", strbuf_str(&reasons));
-	return strstr(strbuf_str(&reasons), "the verifier refuses it")
-		       ? hint(e, "`sonda check %s` shows the refused line", o->name)
-		       : hint(e, "`sonda doctor` says what this kernel can do, and what to change");
+	fail_as(e, EXIT_KERNEL, ENOTSUP, "can't run here: %s", strbuf_str(&reasons));
+	if (strstr(strbuf_str(&reasons), "the verifier refuses it"))
+		return hint(e, "`sonda check %s` shows the refused line", o->name);
+	if (advice)
+		return hint(e, "%s", advice);
+	return hint(e, "`sonda doctor` says what this kernel can do, and what to change");
 }
 
 /* Refusals that are nobody's fault but the caller's: they end the loading. */
@@ -412,8 +416,8 @@ static bool is_methods_fault(int code)
 static int program_attach(struct object *o, struct program_part *p, unsigned ifindex)
 {
 	auto_free char *targets = program_targets(o, p);
-	struct attach_spec spec = { p->handle, p->rest, targets, ifindex, -1, p->also,
-				    p->each,   p->any };
+	struct attach_spec spec = { p->handle, p->rest, targets, ifindex,
+				    -1,        p->also, p->each, p->any };
 	struct err why = { 0 };
 
 	if (p->over)

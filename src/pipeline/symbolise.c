@@ -56,12 +56,16 @@ static void on_event(const struct mapfeed_event *event, void *ctx)
 	}
 }
 
+/* Each probe keeps its own; a number says the same in all, being made of what the stack holds. */
 static bool kept_find(uint64_t id, struct stack_kept *ret, void *ctx)
 {
 	const struct session *s = ctx;
 
-	return maptable_get(s->probes.at[0].probe->object, "sonda_stacks", &id, sizeof(id), ret,
-			    sizeof(*ret));
+	vec_for_each(w, &s->probes)
+		if (maptable_get(w->probe->object, "sonda_stacks", &id, sizeof(id), ret,
+				 sizeof(*ret)))
+			return true;
+	return false;
 }
 
 int symbolise_start(struct session *s, struct err *e)

@@ -140,6 +140,10 @@ s = run_sonda("replay", file, "-o", "folded", "--weight", "pid")
 check_equal(folded(s, "weight"), sum(r["pid"] for r in naps(replayed.rows)), "folded: a chosen field is summed")
 s = run_sonda("replay", file, "-o", "folded", "--weight", "wight")
 check("no field 'wight'" in s.stderr and s.code == 2, f"an unknown weight: {s.stderr!r}")
+# the stacks of a probe that is not the first
+s = run_sonda("top", "process.exit", PROBE, "--comm", "chain-pie", "--by", "comm,ustack", "--once", "--", chain("pie"), "3")
+check([r for r in s.rows if "ustack" in r and (r["ustack"] or [])[:3] == ["leaf", "b", "a"]], f"top of two probes: {s.rows}")
+
 s = run_sonda("top", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--once", "--", chain("dynamic"), "5")
 at_least(folded(s, "top, folded"), 5, "top, folded")
 check_equal(run_sonda("trace", "process.exec", "-o", "folded", "--", "/bin/true").code, 2, "folded needs a stack")

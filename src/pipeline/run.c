@@ -50,6 +50,7 @@ struct run {
 	struct periodics periodics;
 	struct ends ends;
 	uint64_t drain_ns; /* until the next look */
+	bool names_fresh;  /* what was told of mappings is as new as the rows of this look */
 	struct err *e;     /* of whatever failed within the loop */
 	int failed;
 };
@@ -91,10 +92,20 @@ static void run_check(struct run *r, int err)
 	run_stop(r);
 }
 
+/* Not before the look at the rings: a row's process may have begun since. Also when no rows came, so
+ * that files are found while their process lives. */
+static void names_refresh(struct run *r)
+{
+	if (!r->names_fresh && r->session)
+		symbolise_refresh(r->session);
+	r->names_fresh = true;
+}
+
 static int on_row(const struct row *row, void *ctx)
 {
 	struct run *r = ctx;
 
+	names_refresh(r);
 	run_check(r, router_row(&r->router, row, r->e));
 	if (router_full(&r->router))
 		run_stop(r);
@@ -110,9 +121,9 @@ static int run_drain(struct run *r)
 		return 0;
 	if (r->session)
 		wall_refresh(&r->wall); /* a recording keeps its own clock */
-	if (r->session)
-		symbolise_refresh(r->session);
+	r->names_fresh = false;
 	n = r->stream->ops->drain(r->stream, DRAIN_ROWS, on_row, r, r->e);
+	names_refresh(r);
 	run_check(r, n);
 	if (n > 0 && !r->failed)
 		run_check(r, r->router.ops->flush(r->router.sink, r->e));
@@ -137,6 +148,14 @@ static void run_losses(struct run *r)
 		run_check(r, r->router.ops->flush(r->router.sink, r->e));
 }
 
+/* Nobody waits for rows that are filtered, or only feed the enrichers; but where there are stacks, an exec
+ * among them says that files are to be found while its process lives. */
+static bool is_heeded(const struct run *r, int n, uint64_t delivered_before)
+{
+	return r->router.delivered > delivered_before ||
+	       (n > 0 && r->session && r->session->symboliser);
+}
+
 static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
 {
 	struct run *r = ctx;
@@ -144,9 +163,8 @@ static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t mi
 	int n = run_drain(r);
 
 	(void)timer, (void)missed;
-	/* nobody waits for what is filtered, or only feeds the enrichers */
-	r->drain_ns = r->router.delivered > delivered ? DRAIN_FIRST_NS
-						      : min(r->drain_ns * 2, DRAIN_IDLE_NS);
+	r->drain_ns = is_heeded(r, n, delivered) ? DRAIN_FIRST_NS
+						 : min(r->drain_ns * 2, DRAIN_IDLE_NS);
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
 	else if (!r->ends.reached)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """fs.journal: commits and waits inside ext4, btrfs and xfs.
 
-Truth: ext4's own count of transactions in /proc/fs/jbd2/DEVICE/info; btrfs' generation on the disk.
+Truth: ext4's own counts, of transactions in /proc/fs/jbd2/DEVICE/info and of fast commits in
+/proc/fs/ext4/DEVICE/fc_info; btrfs' generation on the disk.
 """
 
 import os
@@ -67,6 +68,36 @@ def case_ext4():
     return True
 
 
+def fast_commits(disk):
+    words = re.findall(r"^(\d+) (commits|ineligible)", open(f"/proc/fs/ext4/{disk}/fc_info").read(), re.M)
+    return {name: int(n) for n, name in words}
+
+
+def case_fast_commit():
+    folder = scratch_fs("ext4", features=("-O", "fast_commit"))
+    if not folder:
+        return False
+    device, disk = device_of(folder)
+    if not os.path.exists(f"/proc/fs/ext4/{disk}/fc_info"):
+        return False
+    with Sonda("trace", "fs.journal") as s:
+        before = fast_commits(disk)
+        fd = os.open(folder + "/file", os.O_CREAT | os.O_WRONLY)
+        for i in range(SYNCS):
+            os.pwrite(fd, b"x" * 100, i * 100)
+            os.fsync(fd)
+        os.close(fd)
+        after = fast_commits(disk)
+    if "not seen here: fast commits of ext4" in s.stderr:
+        return False
+    commits, refused = (after[k] - before[k] for k in ("commits", "ineligible"))
+    rows = [r for r in s.rows if (r["op"], r["device"], r["pid"]) == ("fast_commit", device, os.getpid())]
+    check(commits > 0 and commits - s.stats.get("missed", 0) <= len(rows) <= commits + refused,
+          f"fast commits told: {len(rows)}, by ext4 itself {commits} and {refused} that were none")
+    check(all(r["took_ns"] > 0 and r["fs"] == "ext4" for r in rows), "each took its time")
+    return True
+
+
 def generation(image):
     text = subprocess.run(["btrfs", "inspect-internal", "dump-super", image], stdout=subprocess.PIPE).stdout.decode()
     return int(re.search(r"^generation\s+(\d+)", text, re.M).group(1))
@@ -93,7 +124,7 @@ def case_btrfs():
 
 def main():
     private_mounts()
-    if not [case for case in (case_ext4, case_btrfs) if case()]:
+    if not [case for case in (case_ext4, case_fast_commit, case_btrfs) if case()]:
         skip("no file system whose inside can be seen")
     done()
 

@@ -39,21 +39,21 @@ def mount_tmpfs(size="300m"):
     return folder
 
 
-def scratch_fs(fstype, size="64M", options=""):
-    """A mounted, empty file system of that type, or None."""
+def scratch_fs(fstype, size="64M", features=()):
+    """A mounted, empty file system of that type, made with these options of its mkfs; or None."""
     if fstype not in open("/proc/filesystems").read().split() or not shutil.which("mkfs." + fstype):
         return None
     folder = mount_tmpfs()
     image, top = folder + "/image", folder + "/top"
     os.mkdir(top)
     _run("truncate", "-s", size, image)
-    if _run("mkfs." + fstype, "-q", image) is None:
+    if _run("mkfs." + fstype, "-q", *features, image) is None:
         return None
     loop = _run("losetup", "--show", "-f", image)
     if not loop:
         return None
     _undo.append(lambda: _run("losetup", "-d", loop))
-    if LIBC.mount(loop.encode(), top.encode(), fstype.encode(), 0, options.encode()) < 0:
+    if LIBC.mount(loop.encode(), top.encode(), fstype.encode(), 0, None) < 0:
         return None
     _undo.append(lambda: LIBC.umount2(top.encode(), 0))
     return top

@@ -246,8 +246,8 @@ file_call_files(const volatile struct file_call *call, const struct pt_regs *reg
 	return files;
 }
 
-/* `files` are those at the entry: another thread may close them meanwhile. */
-static __always_inline void file_call_begins(const struct pt_regs *regs, bool is_32bit,
+/* `files` are those at the entry: another thread may close them meanwhile. Is the place the thread's? */
+static __always_inline bool file_call_begins(const struct pt_regs *regs, bool is_32bit,
 					     struct file_call_files files)
 {
 	u32 tid = bpf_get_current_pid_tgid(), place = tid & (CALL_PLACES - 1);
@@ -255,7 +255,7 @@ static __always_inline void file_call_begins(const struct pt_regs *regs, bool is
 	bool is_taken;
 
 	if (!begun)
-		return;
+		return false;
 	is_taken = begun->tid && begun->tid != tid;
 	if (is_taken) {
 		__builtin_memset(&crowded, 0, sizeof(crowded));
@@ -273,12 +273,13 @@ static __always_inline void file_call_begins(const struct pt_regs *regs, bool is
 	barrier();
 	begun->tid = tid;
 	if (!is_taken)
-		return;
+		return true;
 	begun = bpf_map_lookup_elem(&file_calls_begun, &place);
 	if (bpf_map_update_elem(&file_calls_crowded, &tid, &crowded, BPF_ANY))
 		count_lost(LOSS_STATE);
 	else if (begun)
 		__sync_fetch_and_add(&begun->crowded, 1);
+	return false;
 }
 
 /* Takes what the entry kept out; false: it was not seen. */

@@ -33,7 +33,7 @@ static __noinline int io_done(void *ctx, struct file_io *io);
 static __always_inline int path_done(void *ctx, const volatile struct file_call *call,
 				     struct pt_regs *regs, bool is_32bit, struct file_io *io);
 
-/* The same when it begins. */
+/* The same when it begins, if the thread has its place to itself: what is kept there is its own. */
 static __always_inline void path_begins(const volatile struct file_call *call, struct pt_regs *regs,
 					bool is_32bit);
 
@@ -244,8 +244,7 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 		files = file_call_files(call, regs, is_32bit);                                     \
 		if (!file_call_stored(call, files))                                                \
 			return 0;                                                                  \
-		file_call_begins(regs, is_32bit, files);                                           \
-		if (call->path != NO_ARG)                                                          \
+		if (file_call_begins(regs, is_32bit, files) && call->path != NO_ARG)               \
 			path_begins(call, regs, is_32bit);                                         \
 		return 0;                                                                          \
 	}                                                                                          \

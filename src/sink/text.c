@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 
 #define SETTLE_ROWS 1        /* a person waits for the first row */
+#define NAME_COLS   16       /* the most that are kept free for names of an enum */
 #define ALL_ROWS    UINT_MAX /* nobody waits for a part of a snapshot */
 
 struct text_schema {
@@ -51,6 +52,19 @@ static int text_open(const struct sink_options *options, struct sink **ret, stru
 	return 0;
 }
 
+/* The usual width of a field's values. Names of an enum are known beforehand: the longest counts, or
+ * the rows of a slow stream would not stand below each other. */
+static unsigned field_cols(const struct field *f)
+{
+	const struct names *names =
+		f->type == FIELD_ENUM && !(f->flags & FIELD_FLAGS) ? f->names : NULL;
+	unsigned cols = f->kind->min_cols;
+
+	for (size_t i = 0; names && i < names->count; i++)
+		cols = max(cols, min((unsigned)strlen(names->at[i].name), (unsigned)NAME_COLS));
+	return cols;
+}
+
 static struct table_col table_column(const struct column *c)
 {
 	const struct kind *kind = c->field ? c->field->kind : NULL;
@@ -59,7 +73,7 @@ static struct table_col table_column(const struct column *c)
 		.title = columns_title(c->name, c->field),
 		.align = kind && kind->right_aligned ? TABLE_RIGHT : TABLE_LEFT,
 		.min_cols = c->what == COLUMN_TIME ? WALL_LOCAL_LEN
-			    : kind                 ? kind->min_cols
+			    : kind                 ? field_cols(c->field)
 						   : 0,
 		.whole = c->what == COLUMN_TIME,
 	};

@@ -65,7 +65,7 @@ struct spell {
 	u64 used;     /* from `since_ns` to `until_ns` */
 	u64 paused;   /* used since then */
 	u64 peak;     /* the rest are rates */
-	u64 late;     /* average that forgets */
+	u64 late;     /* average that forgets: half of it is the last second */
 	u64 told;
 	struct who who; /* of a cgroup: who used most, when it was too much last */
 };
@@ -204,7 +204,7 @@ static __always_inline void spell_goes_on(struct spell *s, const struct load *l,
 	s->until_ns = l->at_ns;
 	s->used += s->paused + used;
 	s->paused = 0;
-	s->late = (3 * s->late + rate) / 4;
+	s->late = (s->late + rate) / 2;
 	if (rate > s->peak)
 		s->peak = rate;
 }

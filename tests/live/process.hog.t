@@ -19,7 +19,7 @@ from workers import Group, mount_of
 
 CHUNK = 1 << 18
 # low: others may have most of the machine
-LIMITS = {"cpu-percent": 3, "cgroup-cpu-percent": 0, "faults-per-s": 20, "read-bytes-per-s": 0,
+LIMITS = {"cpu-percent": 3, "cgroup-cpu-percent": 0, "faults-per-s": 20, "read-bytes-per-s": 1 << 16,
           "written-bytes-per-s": 1 << 16, "forks-per-s": 2}
 
 
@@ -40,12 +40,38 @@ def write():
             yield
 
 
+def read():
+    """A file that is thrown out of memory each time."""
+    with tempfile.TemporaryFile(dir=disk(), buffering=0) as f:
+        os.pwrite(f.fileno(), bytes(CHUNK), 0)
+        os.fsync(f.fileno())
+        while True:
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            os.pread(f.fileno(), CHUNK, 0)
+            time.sleep(0.02)
+            yield
+
+
+def touch_pages():
+    with mmap.mmap(-1, 64 * mmap.PAGESIZE) as m:
+        for at in range(0, len(m), mmap.PAGESIZE):
+            m[at] = 1
+
+
 def touch():
     while True:
-        with mmap.mmap(-1, 64 * mmap.PAGESIZE) as m:
-            for at in range(0, len(m), mmap.PAGESIZE):
-                m[at] = 1
+        touch_pages()
         time.sleep(0.02)
+        yield
+
+
+def tire():
+    """At first as quickly as it can, then seldom."""
+    end = time.monotonic() + 2
+    while True:
+        touch_pages()
+        if time.monotonic() > end:
+            time.sleep(0.3)
         yield
 
 
@@ -119,7 +145,7 @@ class Child:
         io = dict(line.split(": ") for line in open(f"/proc/{self.pid}/io").read().splitlines())
         return {"cpu_percent": int(open(f"/proc/{self.pid}/schedstat").read().split()[0]) / 1e7,
                 "faults_per_s": int(stat[7]) + int(stat[9]), "written_bytes_per_s": int(io["write_bytes"]),
-                "forks_per_s": self.count()}
+                "read_bytes_per_s": int(io["read_bytes"]), "forks_per_s": self.count()}
 
 
 def options():
@@ -169,9 +195,10 @@ class Processes:
         works = {"cpu_percent": burn, "faults_per_s": touch, "forks_per_s": fork}
         if disk():
             works["written_bytes_per_s"] = write
+            works["read_bytes_per_s"] = read
         self.children = {what: Child(work) for what, work in works.items()}
-        self.mortal, self.idle = Child(burn), Child(rest)
-        self.all = [*self.children.values(), self.mortal, self.idle]
+        self.mortal, self.idle, self.tiring = Child(burn), Child(rest), Child(tire)
+        self.all = [*self.children.values(), self.mortal, self.idle, self.tiring]
         self.pids = ",".join(str(c.pid) for c in self.all)
         self.before = {what: c.used()[what] for what, c in self.children.items()}
 
@@ -179,19 +206,22 @@ class Processes:
         for what, child in self.children.items():
             verdict(s, what, "begin", pid=child.pid, scope="process")
         check(verdict(s, "cpu_percent", "begin", pid=self.mortal.pid), "it burns")
-        for child in self.children.values():
+        for child in [*self.children.values(), self.tiring]:
             child.halt()
         self.used = {what: c.used()[what] - self.before[what] for what, c in self.children.items()}
         self.mortal.end()
         check(verdict(s, "cpu_percent", "end", pid=self.mortal.pid), "its end ends it")
         for what, child in self.children.items():
             is_over(s, what, pid=child.pid, scope="process")
-        for child in [*self.children.values(), self.idle]:
+        is_over(s, "faults_per_s", pid=self.tiring.pid)
+        for child in [*self.children.values(), self.idle, self.tiring]:
             child.end()
 
     def judge(self, s):
         for what, child in self.children.items():
             judge(s, what, self.used[what], 1, pid=child.pid, scope="process")
+        tiring = [r for r in s.rows if (r["pid"], r["what"]) == (self.tiring.pid, "faults_per_s")]
+        check("falling" in [r["trend"] for r in tiring], f"what grows less falls: {tiring}")
         check_equal([r for r in s.rows if r["pid"] == self.idle.pid], [], "verdicts on one that rests")
         check_equal(s.stats["lost"], 0, "nothing lost")
 

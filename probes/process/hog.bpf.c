@@ -16,7 +16,8 @@
 PROBE(hog, "process", "Verdicts: which process or cgroup uses too much, since when, how much");
 FILTERS("task");
 
-PARAM(u32, lasting, 5, DOC("for how long it has to be too much, and to be over") UNIT("s") RANGE(1, 3600));
+PARAM(u32, lasting, 5,
+      DOC("for how long it has to be too much, and to be over") UNIT("s") RANGE(1, 3600));
 PARAM(u64, cpu_percent, 80, DOC("CPU time of a process, in percent of one CPU; 0: never"));
 PARAM(u64, cgroup_cpu_percent, 80, DOC("CPU time of a cgroup, in percent of all CPUs; 0: never"));
 PARAM(u64, faults_per_s, 50000, DOC("page faults a second, major and minor; 0: never"));
@@ -37,7 +38,8 @@ enum hog_scope { HOG_SCOPE_PROCESS, HOG_SCOPE_CGROUP };
 enum hog_trend { HOG_TREND_STEADY, HOG_TREND_RISING, HOG_TREND_FALLING };
 
 struct who {
-	u32 pid KIND("pid") DOC("the process, or the one of the cgroup that uses most; 0: short-lived ones");
+	u32 pid KIND("pid")
+		DOC("the process, or the one of the cgroup that uses most; 0: short-lived ones");
 	u32 uid KIND("uid") HIDE DOC("user it runs as");
 	u64 start_ns KIND("boottime") HIDE DOC("when it began; with pid it is unique");
 	char comm[16] KIND("comm") DOC("its command name");
@@ -250,8 +252,7 @@ static __always_inline bool has_shrunk(const struct load *l)
 {
 	bool shrunk = false;
 
-	_Pragma("unroll") for (int i = 0; i < USES; i++)
-		shrunk |= l->used[i] < l->then[i];
+	_Pragma("unroll") for (int i = 0; i < USES; i++) shrunk |= l->used[i] < l->then[i];
 	return shrunk;
 }
 
@@ -431,7 +432,8 @@ static __noinline int end_process(void *ctx, struct process *p)
 }
 
 OVER(processes)
-AT_START EVERY(1000) SEC("iter/bpf_map_elem") int judge_processes(struct bpf_iter__bpf_map_elem *ctx)
+AT_START EVERY(1000)
+	SEC("iter/bpf_map_elem") int judge_processes(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u32 *key = ctx->key, pid;
 	struct process *p;
@@ -532,7 +534,8 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 
 /* The bytes of a thread that is gone belong to its process, and at once to the cgroup where it lived so
  * short that it was never seen. */
-static __always_inline void thread_gone(struct process *p, struct group *g, struct task_struct *task)
+static __always_inline void thread_gone(struct process *p, struct group *g,
+					struct task_struct *task)
 {
 	struct task_struct___account *thread = (void *)task;
 
@@ -548,7 +551,8 @@ static __always_inline void thread_gone(struct process *p, struct group *g, stru
 }
 
 /* The cgroup gets what its process used since it was judged. */
-static __always_inline void process_gone(struct process *p, struct group *g, struct task_struct *task)
+static __always_inline void process_gone(struct process *p, struct group *g,
+					 struct task_struct *task)
 {
 	u64 used[USES] = {}, then;
 
@@ -578,7 +582,8 @@ SEC("tp_btf/sched_process_free") int BPF_PROG(gone, struct task_struct *task)
 		p = NULL; /* another has its number */
 	/* never seen, though it was there in the last walk: the filters didn't want it. --exe and --tree
 	 * can't be asked about it any more. */
-	if (!p && (task->start_boottime < walk_ns || (sonda_conf.sets_on && !task_in_filters(task))))
+	if (!p &&
+	    (task->start_boottime < walk_ns || (sonda_conf.sets_on && !task_in_filters(task))))
 		return 0;
 	thread_gone(p, g, task);
 	if (g && task->pid == task->tgid && (!p || p->load.then_ns))

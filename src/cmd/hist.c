@@ -246,9 +246,9 @@ const struct command command_hist = {
 		"that have histograms.\n"
 		"\n"
 		"Over time: --heat prints a line each interval, a column for each slot; --across draws a map with\n"
-		"a column each interval, slow at the top. Darker is more; the legend says how many. JSON has an object for each group and reading, with the slots as\n"
-		"[upper bound, count] since the beginning and, as NAME_delta, in the interval, and p99_above,\n"
-		"the bound that p99 is above.",
+		"a column each interval, slow at the top. Darker is more; the legend says how many. JSON has an\n"
+		"object for each group and reading, with the slots as [upper bound, count] since the beginning\n"
+		"and, as NAME_delta, in the interval, and p99_above, the bound that p99 is above.",
 	.examples = "sonda hist block.io --once\thow long I/O waits and takes\n"
 		    "sonda hist block.io device_ns --by device\tdevice by device\n"
 		    "sonda hist fs.open took --heat\tover time, a line each second\n"

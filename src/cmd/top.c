@@ -200,9 +200,9 @@ const struct command command_top = {
 		"\n"
 		"--by says which labels to group by; those left out are neither worked out nor stored. Where a\n"
 		"table has a uid, a cgroup or a pid, user, unit, container, cgroup_path, comm and exe are labels\n"
-		"too. What finds no room in a full table is counted in the row 'other'. --where may speak of labels and values. JSON and CSV\n"
-		"have a row for each group and reading: a counter's total and NAME_delta, what the interval\n"
-		"added to it.",
+		"too. What finds no room in a full table is counted in the row 'other'. --where may speak of\n"
+		"labels and values. JSON and CSV have a row for each group and reading: a counter's total and\n"
+		"NAME_delta, what the interval added to it.",
 	.examples =
 		"sonda top\twho uses the machine now\n"
 		"sonda top fs.open --by comm\twho opens most files\n"

@@ -163,8 +163,8 @@ static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t mi
 	int n = run_drain(r);
 
 	(void)timer, (void)missed;
-	r->drain_ns = is_heeded(r, n, delivered) ? DRAIN_FIRST_NS
-						 : min(r->drain_ns * 2, DRAIN_IDLE_NS);
+	r->drain_ns =
+		is_heeded(r, n, delivered) ? DRAIN_FIRST_NS : min(r->drain_ns * 2, DRAIN_IDLE_NS);
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
 	else if (!r->ends.reached)

@@ -11,7 +11,7 @@
 
 #define FILE_IO_OPS (~(FILE_OP_BIT(NONE) | FILE_OP_BIT(LOCK)))
 #include "sonda/file_io.h"
-#include "kernel/iter.h"
+#include "sonda/iter.h"
 
 #include <asm/fcntl.h>
 
@@ -144,8 +144,9 @@ static __always_inline void describe_name(struct slow *e, u32 tid)
 {
 	u32 place = tid & (CALL_PLACES - 1);
 	struct hanging_name *name = bpf_map_lookup_elem(&hanging_names, &place);
+	struct file_call_begun *owner = bpf_map_lookup_elem(&file_calls_begun, &place);
 
-	if (name && text_kernel(e, path, name->text) > 1)
+	if (name && owner && owner->tid == tid && text_kernel(e, path, name->text) > 1)
 		e->path_is = SLOW_PATH_REQUESTED;
 }
 
@@ -153,19 +154,15 @@ static __always_inline bool is_due(struct file_call_begun *begun, u64 now)
 {
 	u64 since = begun->told_ns ?: begun->at_ns;
 
-	return begun->tid && now > since && now - since >= hanging_s * 1000000000ull;
+	return now > since && now - since >= hanging_s * 1000000000ull;
 }
 
-static __noinline int tell_hanging(void *ctx, const struct file_call_begun *begun, u32 op, u64 now)
+static __noinline int tell_hanging(void *ctx, struct task_struct *task,
+				   const struct file_call_begun *begun, u32 op, u64 now)
 {
-	struct task_struct *task;
 	struct slow *e;
 
-	if (!begun)
-		return 0;
-	task = begun->task;
-	/* the thread may have gone on since: then this is told when it is done */
-	if (BPF_CORE_READ(task, pid) != begun->tid || !wanted_task(task))
+	if (!begun || !wanted_task(task))
 		return 0;
 	e = event_new(slow);
 	if (!e)
@@ -183,25 +180,22 @@ static __noinline int tell_hanging(void *ctx, const struct file_call_begun *begu
 	return 0;
 }
 
-OVER(file_calls_begun)
-EVERY(1000) SEC("iter/bpf_map_elem") int hanging_sweep(struct bpf_iter__bpf_map_elem *ctx)
+EVERY(1000) SEC("iter/task") int hanging_sweep(struct bpf_iter__task *ctx)
 {
-	struct file_call_begun *begun = ctx->value, still;
+	struct task_struct *task = ctx->task;
+	struct file_call_begun *begun, still;
 	const volatile struct file_call *call;
 	u64 now = bpf_ktime_get_ns();
-	struct inode *inode = NULL;
-	struct file *file;
 
-	if (!begun || !is_due(begun, now) || sonda_conf.errors_only || !events_wanted())
+	if (!task || sonda_conf.errors_only || !events_wanted())
+		return 0;
+	begun = file_call_underway(task->pid);
+	if (!begun || !is_due(begun, now))
 		return 0;
 	still = *begun;
 	call = call_again(&still);
-	file = still.file;
-	if (file)
-		inode = BPF_CORE_READ(file, f_inode);
-	if (!call || (!inode && call->path == NO_ARG) ||
-	    (inode && !file_is_stored(BPF_CORE_READ(inode, i_mode))))
+	if (still.tid != task->pid || !call || (call->path == NO_ARG && !file_stored(still.file)))
 		return 0;
 	begun->told_ns = now;
-	return tell_hanging(ctx, &still, call->op, now);
+	return tell_hanging(ctx, task, &still, call->op, now);
 }

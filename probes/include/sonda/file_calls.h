@@ -199,7 +199,6 @@ file_call_of(const struct pt_regs *regs, u32 wanted_ops, bool *ret_32bit)
 struct file_call_begun {
 	u64 at_ns;
 	u64 told_ns; /* since when it is known to take long */
-	struct task_struct *task;
 	struct file *file, *file2;
 	u32 tid; /* 0: none */
 	u32 nr;
@@ -263,7 +262,6 @@ static __always_inline bool file_call_begins(const struct pt_regs *regs, bool is
 	}
 	begun->tid = 0; /* nobody shall take it for whole meanwhile */
 	barrier();
-	begun->task = current_task();
 	begun->told_ns = 0;
 	begun->file = files.file;
 	begun->file2 = files.file2;
@@ -280,6 +278,17 @@ static __always_inline bool file_call_begins(const struct pt_regs *regs, bool is
 	else if (begun)
 		__sync_fetch_and_add(&begun->crowded, 1);
 	return false;
+}
+
+/* The call that the thread `tid` is in, or NULL. */
+static __always_inline struct file_call_begun *file_call_underway(u32 tid)
+{
+	u32 place = tid & (CALL_PLACES - 1);
+	struct file_call_begun *begun = bpf_map_lookup_elem(&file_calls_begun, &place);
+
+	if (!begun || begun->tid == tid)
+		return begun;
+	return begun->crowded ? bpf_map_lookup_elem(&file_calls_crowded, &tid) : NULL;
 }
 
 /* Takes what the entry kept out; false: it was not seen. */

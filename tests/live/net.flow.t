@@ -94,13 +94,20 @@ def talk_udp(address):
     return where[1], os.getpid(), pid
 
 
+def own_cgroup():
+    """Its number, which is that of its directory."""
+    path = next(l[3:].strip() for l in open("/proc/self/cgroup") if l.startswith("0::"))
+    root = next(l.split()[1] for l in open("/proc/self/mounts") if l.split()[2] == "cgroup2")
+    return os.stat(root + path).st_ino
+
+
 def sums(rows, port, pid, side):
     """Payload sent and received by the end that has that port (side "local_port") or that talks to it."""
     mine = [r for r in rows if r.get(side) == port and r["pid"] == pid]
     return sum(r["tx_payload_bytes"] for r in mine), sum(r["rx_payload_bytes"] for r in mine), mine
 
 
-with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port", "--limit", 10000) as s:
+with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port,cgroup", "--limit", 10000) as s:
     tcp = {v: talk_tcp(a) for v, a in SERVER_ADDRESSES.items()}
     udp = {v: talk_udp(a) for v, a in SERVER_ADDRESSES.items()}
 
@@ -110,6 +117,7 @@ for version, (port, server, client, down, up) in tcp.items():
     sent, received, mine = sums(rows, port, client, "peer_port")
     check_equal((sent, received), (up, down), f"TCP over IPv{version}, the client's process")
     check_equal({(r["protocol"], r["peer"]) for r in mine}, {(6, SERVER_ADDRESSES[version])}, "protocol and peer")
+    check_equal({r["cgroup"] for r in mine}, {own_cgroup()}, "its cgroup")
     check(all(r["tx_bytes"] > r["tx_payload_bytes"] and r["tx_packets"] for r in mine), "headers count as bytes")
     servers = [r for r in rows if r["local_port"] == port]
     check_equal((sum(r["tx_payload_bytes"] for r in servers), sum(r["rx_payload_bytes"] for r in servers)), (down, up),

@@ -135,6 +135,16 @@ def case_counted():
     check_equal(last.get((server, "write"), {}).get("bytes"), 2 * sum(SIZES), "the server's writes")
 
 
+def case_retries():
+    """Calls that find the socket not ready, in the table and as rows where they are asked for."""
+    with Sonda("trace", "user.tls", "--retries", "--pid", os.getpid()) as s, \
+            Sonda("top", "user.tls", "--by", "pid", "--sort", "retries", "--pid", os.getpid()) as t:
+        talk(socket.AF_INET, "127.0.0.1", timeout=60)
+    told = sum(r["outcome"] == "retry" for r in s.rows)
+    check(told > 0, "there were some")
+    check_equal(t.rows[-1]["retries"] if t.rows else 0, told, "as many are counted as are told")
+
+
 def case_refused():
     """A client that does not trust the server: both handshakes fail, by the protocol."""
     with Sonda("trace", "user.tls", "--errors") as s:
@@ -176,6 +186,7 @@ if os.path.exists("/proc/net/if_inet6"):
     case_bytes(socket.AF_INET6, "::1")
 case_bytes(socket.AF_INET, "127.0.0.1", timeout=60)
 case_counted()
+case_retries()
 case_refused()
 case_payload()
 case_mistakes()

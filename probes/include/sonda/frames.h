@@ -49,12 +49,19 @@ struct {
 
 static const struct frames frames_none;
 
+/* The place of call `i`, of 0 to FRAMES_DEEP - 1. The bound is set where the verifier of 5.10 sees it. */
+static __always_inline struct frame *frame_at(struct frames *frames, u32 i)
+{
+	barrier_var(i);
+	return &frames->at[i & (FRAMES_DEEP - 1)];
+}
+
 /* A new call stands where an older one did, which therefore will never return, nor what it called; but
  * for one whose last act is this call: both return together. */
 static __always_inline void frames_replace(struct frames *frames, u32 target, u64 sp)
 {
 	u32 top = frames->depth - 1;
-	bool deeper = top < FRAMES_DEEP && frames->at[top & (FRAMES_DEEP - 1)].sp != sp;
+	bool deeper = top < FRAMES_DEEP && frame_at(frames, top)->sp != sp;
 
 	for (u32 i = 0; i < FRAMES_DEEP; i++) {
 		if (i > top || top >= FRAMES_DEEP)
@@ -74,7 +81,7 @@ static __always_inline void frames_unwind(struct frames *frames, u64 sp)
 
 		if (top >= FRAMES_DEEP)
 			top = frames->depth ? FRAMES_DEEP - 1 : FRAMES_DEEP;
-		if (top >= FRAMES_DEEP || frames->at[top & (FRAMES_DEEP - 1)].sp >= sp)
+		if (top >= FRAMES_DEEP || frame_at(frames, top)->sp >= sp)
 			break;
 		frames->depth = top;
 	}
@@ -101,7 +108,7 @@ static __always_inline struct frame *frame_push(u32 target, u64 sp)
 		count_lost(LOSS_STATE);
 		return NULL;
 	}
-	f = &frames->at[depth & (FRAMES_DEEP - 1)];
+	f = frame_at(frames, depth);
 	f->target = target;
 	f->sp = sp;
 	return f;
@@ -114,7 +121,7 @@ static __always_inline struct frame *frame_top(void)
 	struct frames *frames = bpf_map_lookup_elem(&sonda_frames, &tid);
 
 	depth = frames ? frames->depth - 1 : FRAMES_DEEP;
-	return depth < FRAMES_DEEP ? &frames->at[depth & (FRAMES_DEEP - 1)] : NULL;
+	return depth < FRAMES_DEEP ? frame_at(frames, depth) : NULL;
 }
 
 static __always_inline struct frame *frame_pop(u32 target, u64 sp)
@@ -132,7 +139,7 @@ static __always_inline struct frame *frame_pop(u32 target, u64 sp)
 		frames->depth = depth;
 		return NULL;
 	}
-	f = &frames->at[depth & (FRAMES_DEEP - 1)];
+	f = frame_at(frames, depth);
 	if (f->target != target || (sp && f->sp + FRAME_PUSHED != sp))
 		return NULL; /* another's: this one's entry was not wanted */
 	frames->depth = depth;

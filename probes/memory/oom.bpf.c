@@ -236,6 +236,35 @@ static __always_inline void describe_reason(struct oom *e, struct decision *d)
 	text_cgroup(e, cgroup_at_limit, memcg_node(d->memcg));
 }
 
+static __noinline int victim_died(void *ctx, u32 pid)
+{
+	struct victim victim, *found = bpf_map_lookup_elem(&victims, &pid);
+	struct oom_died *e;
+	u64 took_ns;
+
+	if (!found)
+		return 0;
+	victim = *found;
+	if (bpf_map_delete_elem(&victims, &pid)) /* another thread that went at the same moment */
+		return 0;
+	took_ns = bpf_ktime_get_ns() - victim.at_ns;
+	if (!notable(0, took_ns))
+		return 0;
+	e = event_new(oom_died);
+	if (!e)
+		return 0;
+	e->task = victim.task;
+	e->took_ns = took_ns;
+	event_send(ctx, e);
+	return 0;
+}
+
+/* No thread of the process is left, or only ones that are beyond sched_process_exit. */
+static __always_inline bool is_dead(struct task_struct *task)
+{
+	return !BPF_CORE_READ(task_signal(task), live.counter);
+}
+
 /* The victim's: task is the thread that was found to have memory. */
 SEC("tp_btf/mark_victim") NEED("tpargs mark_victim 2")
 int BPF_PROG(victim_marked, struct task_struct *task)
@@ -263,41 +292,17 @@ int BPF_PROG(victim_marked, struct task_struct *task)
 	victim.at_ns = bpf_ktime_get_ns();
 	task_fill(&victim.task, task);
 	bpf_map_update_elem(&victims, &pid, &victim, BPF_ANY);
-	if (sonda_conf.min_ns) /* it is about the time to die, told then */
-		return 0;
-	e = event_new(oom);
-	if (!e)
-		return 0;
-	e->task = victim.task;
-	e->trigger_pid = bpf_get_current_pid_tgid() >> 32;
-	bpf_get_current_comm(e->trigger_comm, sizeof(e->trigger_comm));
-	describe_victim(e, task, mm);
-	describe_reason(e, &d);
-	event_send(ctx, e);
-	return 0;
-}
-
-static __noinline int victim_died(void *ctx, u32 pid)
-{
-	struct victim victim, *found = bpf_map_lookup_elem(&victims, &pid);
-	struct oom_died *e;
-	u64 took_ns;
-
-	if (!found)
-		return 0;
-	victim = *found;
-	if (bpf_map_delete_elem(&victims, &pid)) /* another thread that went at the same moment */
-		return 0;
-	took_ns = bpf_ktime_get_ns() - victim.at_ns;
-	if (!notable(0, took_ns))
-		return 0;
-	e = event_new(oom_died);
-	if (!e)
-		return 0;
-	e->task = victim.task;
-	e->took_ns = took_ns;
-	event_send(ctx, e);
-	return 0;
+	e = sonda_conf.min_ns ? NULL : event_new(oom); /* min is about the time to die, told then */
+	if (e) {
+		e->task = victim.task;
+		e->trigger_pid = bpf_get_current_pid_tgid() >> 32;
+		bpf_get_current_comm(e->trigger_comm, sizeof(e->trigger_comm));
+		describe_victim(e, task, mm);
+		describe_reason(e, &d);
+		event_send(ctx, e);
+	}
+	/* It was sent its signal before, and may have been so quick that its end went unnoticed. */
+	return is_dead(task) ? victim_died(ctx, pid) : 0;
 }
 
 /* Since 6.17 the tracepoint says whether this is the last thread. */
@@ -309,7 +314,7 @@ int BPF_PROG(last_thread_exits, struct task_struct *task, bool last)
 
 ALT(death, 2) SEC("?tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struct task_struct *task)
 {
-	if (!events_wanted() || BPF_CORE_READ(task_signal(task), live.counter))
+	if (!events_wanted() || !is_dead(task))
 		return 0;
 	return victim_died(ctx, task->tgid);
 }

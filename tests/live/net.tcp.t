@@ -467,7 +467,8 @@ def case_listen_drops():
 
 def case_many():
     """Two hundred connections: every step of each, and --pid one end's only. A slow guest may miss
-    some, where an interrupt comes while the program runs: no more than it says."""
+    some, where an interrupt comes while the program runs: no more than it says. A state missed may also
+    make one more, as of a connection that was there before."""
     count = 200
     server = listener()
     port = server.getsockname()[1]
@@ -494,7 +495,7 @@ def case_many():
     missed = s.stats.get("missed", 0), only.stats.get("missed", 0)
     for name, each in (("connect", "client"), missed[0]), (("accept", "server"), 0), \
                       (("close", "client"), missed[0]), (("close", "server"), missed[0]):
-        check(count - each <= len(found.get(name, [])) <= count,
+        check(count - each <= len(found.get(name, [])) <= count + each,
               f"{name}: {len(found.get(name, []))} of {count}, {each} missed")
     told = [r["received_bytes"] for r in found.get(("close", "server"), [])]
     check(sorted(told) == sorted(got) or missed[0] and set(told) <= set(got), "bytes of each")

@@ -131,12 +131,21 @@ bool kernel_has_type(const char *name)
 	return kernel_find(name, kinds, ARRAY_LEN(kinds), &type);
 }
 
-uint32_t kernel_func_id(const char *name)
+static uint32_t kernel_id(const char *name, enum type_kind kind)
 {
-	static const enum type_kind kinds[] = { TYPE_FUNC };
 	struct type type;
 
-	return kernel_find(name, kinds, 1, &type) ? type.id : 0;
+	return kernel_find(name, &kind, 1, &type) ? type.id : 0;
+}
+
+uint32_t kernel_func_id(const char *name)
+{
+	return kernel_id(name, TYPE_FUNC);
+}
+
+uint32_t kernel_typedef_id(const char *name)
+{
+	return kernel_id(name, TYPE_TYPEDEF);
 }
 
 bool kernel_has_func(const char *name)

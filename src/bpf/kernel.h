@@ -30,6 +30,7 @@ MUST_USE bool kernel_has_func(const char *name);
 MUST_USE bool kernel_has_field(const char *struct_name, const char *member); /* "a.b" goes down */
 /* Id of the function, for a trampoline; 0: none. */
 MUST_USE uint32_t kernel_func_id(const char *name);
+MUST_USE uint32_t kernel_typedef_id(const char *name);
 /* Arguments of a tracepoint (without the context); -1: there is no such tracepoint. */
 MUST_USE int kernel_tracepoint_args(const char *name);
 /* Value of an enumerator in an enum (NULL: in any). */

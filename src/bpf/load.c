@@ -20,6 +20,7 @@
 #include "bpf/capture.h"
 #include "bpf/kernel.h"
 #include "bpf/parts.h"
+#include "bpf/sections.h"
 #include "bpf/trim.h"
 #include "bpf/verify.h"
 
@@ -254,8 +255,11 @@ int object_apply(struct object *o, struct err *e)
 		if (map_apply(m, conf, e) < 0)
 			return -e->code;
 	}
-	vec_for_each(p, &o->programs)
+	vec_for_each(p, &o->programs) {
 		bpf_program__set_autoload(p->handle, p->chosen);
+		if (p->chosen)
+			section_target_settle(p->handle);
+	}
 	return 0;
 }
 
@@ -284,7 +288,6 @@ static void program_refuse(const struct object *o, struct program_part *p, int c
 			   const struct blame *blame)
 {
 	const struct map_part *map = blame->map[0] ? map_part_find(o, blame->map) : NULL;
-	const char *missing = memmem(blame->words, blame->words_len, "kernel BTF type ID of '", 23);
 	char words[256];
 
 	if (map && map->why.code) {
@@ -293,10 +296,8 @@ static void program_refuse(const struct object *o, struct program_part *p, int c
 	} else if (verifier_words(capture_text(), words, sizeof(words))) {
 		fail_as(&p->why, EXIT_KERNEL, EINVAL, "%s: the verifier refuses it: %s",
 			p->told.hook, words);
-	} else if (missing) {
-		missing += 23;
-		fail_as(&p->why, EXIT_KERNEL, ENOENT, "%s: %.*s: not in this kernel", p->told.hook,
-			(int)strcspn(missing, "'\n"), missing);
+	} else if (code == ENOENT) {
+		fail_as(&p->why, EXIT_KERNEL, ENOENT, "%s: not in this kernel", p->told.hook);
 	} else if (code == EPERM || code == EACCES) {
 		fail_as(&p->why, EXIT_KERNEL, ENOTSUP, "refused by the kernel (%s)",
 			strerror(code));

@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "bpf/capture.h"
 #include "bpf/parts.h"
+#include "bpf/sections.h"
 
 enum { OBJECT_MAX = 16 * 1024 * 1024 }; /* bytes */
 
@@ -66,6 +67,7 @@ int object_reopen(struct object *o, struct err *e)
 		opts.btf_custom_path = btf_path;
 	}
 	capture_begin();
+	sections_register();
 	o->bpf = bpf_object__open_mem(o->bytes, o->size, &opts);
 	if (!o->bpf)
 		return open_failed(o, errno == ENOMEM ? ENOMEM : EINVAL, e);

@@ -31,21 +31,32 @@ static bool within(uint64_t at, uint64_t size, uint64_t whole)
 	return at <= whole && size <= whole - at;
 }
 
-void *elf_section(void *elf, size_t size, const char *name, size_t *ret_size)
+/* The table of sections; NULL: it isn't such a file. */
+static const Elf64_Shdr *elf_sections(const void *elf, size_t size, unsigned *ret_count)
 {
 	const Elf64_Ehdr *h = elf;
-	const Elf64_Shdr *sections, *names;
-	uint64_t room;
 
 	if (size < sizeof(*h) || (uintptr_t)elf % 8 || memcmp(h->e_ident, ELFMAG, SELFMAG) ||
-	    h->e_shoff % 8 || h->e_shentsize != sizeof(*sections) || h->e_shstrndx >= h->e_shnum ||
-	    !within(h->e_shoff, (uint64_t)h->e_shnum * sizeof(*sections), size))
+	    h->e_shoff % 8 || h->e_shentsize != sizeof(Elf64_Shdr) || h->e_shstrndx >= h->e_shnum ||
+	    !within(h->e_shoff, (uint64_t)h->e_shnum * sizeof(Elf64_Shdr), size))
 		return NULL;
-	sections = (const void *)((const char *)elf + h->e_shoff);
-	names = &sections[h->e_shstrndx];
+	*ret_count = h->e_shnum;
+	return (const void *)((const char *)elf + h->e_shoff);
+}
+
+void *elf_section(void *elf, size_t size, const char *name, size_t *ret_size)
+{
+	const Elf64_Shdr *sections, *names;
+	unsigned count = 0;
+	uint64_t room;
+
+	sections = elf_sections(elf, size, &count);
+	if (!sections)
+		return NULL;
+	names = &sections[((const Elf64_Ehdr *)elf)->e_shstrndx];
 	if (!within(names->sh_offset, names->sh_size, size))
 		return NULL;
-	for (unsigned i = 1; i < h->e_shnum; i++) {
+	for (unsigned i = 1; i < count; i++) {
 		const Elf64_Shdr *s = &sections[i];
 		const char *at = (const char *)elf + names->sh_offset + s->sh_name;
 
@@ -60,6 +71,20 @@ void *elf_section(void *elf, size_t size, const char *name, size_t *ret_size)
 		return (char *)elf + s->sh_offset;
 	}
 	return NULL;
+}
+
+void elf_code_each(void *elf, size_t size, code_fn *fn, void *ctx)
+{
+	unsigned count = 0;
+	const Elf64_Shdr *sections = elf_sections(elf, size, &count);
+
+	for (unsigned i = 1; i < count; i++) {
+		const Elf64_Shdr *s = &sections[i];
+
+		if (s->sh_type == SHT_PROGBITS && s->sh_flags & SHF_EXECINSTR &&
+		    s->sh_offset % 8 == 0 && within(s->sh_offset, s->sh_size, size))
+			fn((char *)elf + s->sh_offset, s->sh_size, ctx);
+	}
 }
 
 /* One section's records, from `at`; returns behind them, 0 when they go beyond the end. */

@@ -41,5 +41,9 @@ MUST_USE int relocations_read(const void *elf, size_t size, relocations *to,
 /* Takes those of one kind out of the file. */
 void relocations_drop(void *elf, const struct relocation_place *place, uint32_t kind);
 
+/* Hands each section with instructions to `fn`; none of a file that doesn't hold together. */
+typedef void code_fn(void *code, size_t size, void *ctx);
+void elf_code_each(void *elf, size_t size, code_fn *fn, void *ctx);
+
 /* Where the bytes of section `name` lie in the file; NULL: it has none, or they lie outside. */
 MUST_USE void *elf_section(void *elf, size_t size, const char *name, size_t *ret_size);

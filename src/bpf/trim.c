@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/str.h"
+#include "bpf/casts.h"
 #include "bpf/kernel.h"
 #include "bpf/parts.h"
 #include "bpf/relocations.h"
@@ -284,15 +285,26 @@ static int copies_write(const struct btf *btf)
 	return TAKE_FD(fd);
 }
 
+/* Returns the bytes that libbpf read until now, to be freed when the object is opened anew. */
+static void *bytes_replace(struct object *o, void *elf)
+{
+	void *old = o->owned;
+
+	o->bytes = o->owned = elf;
+	return old;
+}
+
 static int trim(struct trim *t, struct object *o, struct err *e)
 {
-	auto_free void *old = NULL;
+	auto_free void *with_casts = casts_copy(o->bytes, o->size), *old = NULL, *older = NULL;
 	struct relocation_place place;
+	bool can, is_other = with_casts != NULL;
 	relocations all = { 0 };
 	struct err ignored;
 	void *elf = NULL;
-	bool can;
 
+	if (with_casts)
+		older = bytes_replace(o, TAKE_PTR(with_casts));
 	can = !relocations_read(o->bytes, o->size, &all, &place, &ignored) &&
 	      wanted_read(t, o->types, &all) && !kernel_types(&t->from, &ignored) &&
 	      wanted_copy(t) && ids_settle(t, o, &all, &place, &elf);
@@ -302,11 +314,9 @@ static int trim(struct trim *t, struct object *o, struct err *e)
 	log_debug("load", "%s: relocated against %s", o->name,
 		  o->kernel_btf_fd < 0 ? "the whole of the kernel's BTF"
 				       : "the types that it reads");
-	if (elf) {
-		old = o->owned; /* libbpf may look at it until the object is opened anew */
-		o->bytes = o->owned = elf;
-	}
-	return elf || o->kernel_btf_fd >= 0 ? object_reopen(o, e) : 0;
+	if (elf)
+		old = bytes_replace(o, elf);
+	return is_other || elf || o->kernel_btf_fd >= 0 ? object_reopen(o, e) : 0;
 }
 
 int object_trim(struct object *o, struct err *e)
@@ -316,6 +326,8 @@ int object_trim(struct object *o, struct err *e)
 
 	if (t.to)
 		code = trim(&t, o, e);
+	else
+		code = casts_settle(o, e);
 	btf__free(t.to);
 	map_done(&t.ids, NULL);
 	map_done(&t.names, NULL);

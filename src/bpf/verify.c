@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "bpf/advice.h"
 #include "bpf/capture.h"
+#include "bpf/casts.h"
 #include "bpf/parts.h"
 
 enum {
@@ -248,6 +249,8 @@ int verify_object(struct object *o, verdict_fn *fn, void *ctx, struct err *e)
 	if (o->loaded)
 		return fail(e, EBUSY, "'%s' is already loaded", o->name);
 	err_clear(e);
+	if (casts_settle(o, e) < 0)
+		return -e->code;
 	vec_for_each(p, &o->programs) {
 		code = verify_program(o, p, log, copy, fn, ctx, e);
 		if (code)

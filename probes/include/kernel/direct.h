@@ -13,11 +13,23 @@
  */
 #pragma once
 
-extern void *bpf_rdonly_cast(const void *obj, u32 btf_id) __ksym __weak;
+#include "abi/direct.h"
 
 /* Known when the program is loaded: the branch not taken is removed. */
-#define DIRECT          bpf_ksym_exists(bpf_rdonly_cast)
-#define direct(T, addr) ((T *)bpf_rdonly_cast(addr, bpf_core_type_id_kernel(T)))
+#define DIRECT direct_known()
+static __always_inline bool direct_known(void)
+{
+	u64 known;
+
+	asm("%0 = %1" : "=r"(known) : "i"(DIRECT_KNOWN));
+	return known;
+}
+
+#define direct(T, addr) ((T *)rdonly_cast(addr, bpf_core_type_id_kernel(T)))
+static __always_inline void *rdonly_cast(const void *addr, u32 btf_id)
+{
+	return ((void *(*)(const void *, u32))DIRECT_CAST)(addr, btf_id);
+}
 
 /* Any struct of the kernel that is one pointer. */
 struct hlist_head {

@@ -21,7 +21,8 @@ static __always_inline bool direct_known(void)
 {
 	u64 known;
 
-	asm("%0 = %1" : "=r"(known) : "i"(DIRECT_KNOWN));
+	/* volatile: shared by several tests it would take room on the stack */
+	asm volatile("%0 = %1" : "=r"(known) : "i"(DIRECT_KNOWN));
 	return known;
 }
 

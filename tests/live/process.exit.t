@@ -22,7 +22,7 @@ from sondatest import *
 
 LIBC = ctypes.CDLL(None)  # lets other threads run during a call
 TICK_NS = 10_000_000  # what a thread used since the last timer tick is not yet known when it exits
-KILLED = 300
+KILLED = 60 if EMULATED else 300
 EXIT_THREAD = {"x86_64": 60, "aarch64": 93}.get(platform.machine())
 
 

@@ -69,11 +69,10 @@ static struct value derive_args(const struct field *f, const struct row *r, void
 static struct value derive_parents(const struct field *f, const struct row *r, void *ctx)
 {
 	const struct extended *x = ctx;
-	struct strbuf *text = &x->enrich->text;
+	const struct strbuf *text;
 
 	(void)f;
-	strbuf_reset(text);
-	processes_parents(x->enrich->processes, (uint32_t)number(r, x->ppid), text);
+	text = processes_parents(x->enrich->processes, (uint32_t)number(r, x->ppid));
 	return text->len ? value_text(text->s, (uint32_t)text->len) : value_none();
 }
 

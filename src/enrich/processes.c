@@ -28,8 +28,20 @@ struct process {
 	struct period periods[IMAGES]; /* latest first */
 };
 
+/* Rows come in runs of one process: what was told last is kept until the table changes. */
+#define CHAINS 16 /* a power of two */
+struct chain {
+	uint64_t changes; /* of the table, when the text was made; 0: never */
+	uint32_t pid;
+	struct strbuf text;
+};
+
 struct processes {
 	struct lru *by_pid;
+	uint64_t changes; /* counts from 1 */
+	struct chain chains[CHAINS];
+	struct process *last; /* that was found, as of `last_changes` */
+	uint64_t last_changes;
 };
 
 static struct image *image_new(const char *exe, size_t exe_len, const char *args, size_t args_len)
@@ -73,6 +85,7 @@ struct processes *processes_new(size_t max_count)
 	struct processes *p = xnew(struct processes);
 
 	p->by_pid = lru_new(max_count, process_free);
+	p->changes = 1;
 	return p;
 }
 
@@ -81,6 +94,8 @@ void processes_free(struct processes *p)
 	if (!p)
 		return;
 	lru_free(p->by_pid);
+	for (size_t i = 0; i < CHAINS; i++)
+		strbuf_done(&p->chains[i].text);
 	free(p);
 }
 
@@ -111,13 +126,19 @@ static struct process *process_add(struct processes *all, uint32_t pid, uint64_t
 	memcpy(p->comm, comm, sizeof(p->comm));
 	p->comm[15] = '\0';
 	lru_put(all->by_pid, pid, p);
+	all->changes++;
 	return p;
 }
 
-static struct process *process_find(const struct processes *all, uint32_t pid, uint64_t start_tick)
+static struct process *process_find(struct processes *all, uint32_t pid, uint64_t start_tick)
 {
-	struct process *p = lru_get(all->by_pid, pid);
+	struct process *p = all->last_changes == all->changes ? all->last : NULL;
 
+	if (!p || p->pid != pid) {
+		p = lru_get(all->by_pid, pid);
+		all->last = p;
+		all->last_changes = all->changes;
+	}
 	return p && p->start_tick == start_tick ? p : NULL;
 }
 
@@ -237,6 +258,7 @@ void processes_exec(struct processes *all, uint32_t pid, uint64_t start_ns, uint
 		p = process_add(all, pid, start_ns / TICK_NS, ppid, comm);
 	memcpy(p->comm, comm, sizeof(p->comm));
 	p->comm[15] = '\0';
+	all->changes++;
 	process_runs(p, at_ns, image_new(exe, exe_len, args, args_len));
 }
 
@@ -252,7 +274,7 @@ const struct image *processes_image(struct processes *all, uint32_t pid, uint64_
 	return period ? period->image : NULL;
 }
 
-void processes_parents(struct processes *all, uint32_t ppid, struct strbuf *out)
+static void chain_tell(struct processes *all, uint32_t ppid, struct strbuf *out)
 {
 	for (unsigned i = 0; ppid && i < PARENTS_MAX; i++) {
 		struct process *p = lru_get(all->by_pid, ppid);
@@ -261,7 +283,24 @@ void processes_parents(struct processes *all, uint32_t ppid, struct strbuf *out)
 			p = process_read(all, ppid, 0);
 		if (!p)
 			return;
-		strbuf_appendf(out, "%s%s(%u)", i ? " < " : "", p->comm, ppid);
+		strbuf_puts(out, i ? " < " : "");
+		strbuf_puts(out, p->comm);
+		strbuf_putc(out, '(');
+		strbuf_u64(out, ppid);
+		strbuf_putc(out, ')');
 		ppid = p->ppid;
 	}
+}
+
+const struct strbuf *processes_parents(struct processes *all, uint32_t ppid)
+{
+	struct chain *c = &all->chains[ppid % CHAINS];
+
+	if (c->pid == ppid && c->changes == all->changes)
+		return &c->text;
+	strbuf_reset(&c->text);
+	chain_tell(all, ppid, &c->text);
+	c->pid = ppid;
+	c->changes = all->changes; /* the telling may have read some from /proc */
+	return &c->text;
 }

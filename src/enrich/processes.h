@@ -42,5 +42,5 @@ void processes_exec(struct processes *p, uint32_t pid, uint64_t start_ns, uint32
 MUST_USE const struct image *processes_image(struct processes *p, uint32_t pid, uint64_t start_ns,
 					     uint64_t at_ns);
 
-/* Appends "make(77) < bash(70) < sshd(1)": the parents, nearest first. */
-void processes_parents(struct processes *p, uint32_t ppid, struct strbuf *out);
+/* "make(77) < bash(70) < sshd(1)": the parents, nearest first. Valid until the next call. */
+MUST_USE const struct strbuf *processes_parents(struct processes *p, uint32_t ppid);

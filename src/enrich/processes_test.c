@@ -87,31 +87,46 @@ TEST(a_number_that_is_used_again_is_another_process)
 	CHECK_STR(exe_at(p, OTHER, 1 * S, 2 * S), NULL);
 }
 
+static const char *parents_of(struct processes *p, uint32_t pid)
+{
+	return strbuf_str(processes_parents(p, pid));
+}
+
 TEST(parents_are_told_nearest_first)
 {
 	auto_ptr(processes) p = processes_new(100);
-	auto_done(strbuf) text = { 0 };
 
 	fork_of(p, SHELL, 1 * S, 0, "sh");
 	fork_of(p, MAKE, 2 * S, SHELL, "make");
 	fork_of(p, CC, 3 * S, MAKE, "cc");
-	processes_parents(p, CC, &text);
-	CHECK_STR(strbuf_str(&text), "cc(5000003) < make(5000002) < sh(5000001)");
-	strbuf_reset(&text);
-	processes_parents(p, 0, &text);
-	CHECK_STR(strbuf_str(&text), "");
+	CHECK_STR(parents_of(p, CC), "cc(5000003) < make(5000002) < sh(5000001)");
+	CHECK_STR(parents_of(p, 0), "");
+}
+
+/* What was told is kept, but not beyond an exec or a fork that changes it. */
+TEST(parents_are_those_of_now)
+{
+	auto_ptr(processes) p = processes_new(100);
+
+	fork_of(p, SHELL, 1 * S, 0, "sh");
+	fork_of(p, MAKE, 2 * S, SHELL, "sh");
+	CHECK_STR(parents_of(p, MAKE), "sh(5000002) < sh(5000001)");
+	CHECK_STR(parents_of(p, MAKE + 16), "");
+	CHECK_STR(parents_of(p, MAKE), "sh(5000002) < sh(5000001)");
+	processes_exec(p, MAKE, 2 * S, SHELL, (char[16]){ "make" }, 3 * S, "/bin/make", 9, "", 0);
+	CHECK_STR(parents_of(p, MAKE), "make(5000002) < sh(5000001)");
+	fork_of(p, MAKE, 9 * S, 0, "other");
+	CHECK_STR(parents_of(p, MAKE), "other(5000002)");
 }
 
 /* A ring of parents, as broken data could make one, has an end. */
 TEST(parents_have_an_end)
 {
 	auto_ptr(processes) p = processes_new(100);
-	auto_done(strbuf) text = { 0 };
 
 	fork_of(p, SHELL, 1 * S, MAKE, "a");
 	fork_of(p, MAKE, 2 * S, SHELL, "b");
-	processes_parents(p, SHELL, &text);
-	CHECK_INT(text.len, 16 * strlen("a(5000001)") + 15 * strlen(" < "));
+	CHECK_INT(strlen(parents_of(p, SHELL)), 16 * strlen("a(5000001)") + 15 * strlen(" < "));
 }
 
 TEST(memory_is_bounded)
@@ -127,14 +142,12 @@ TEST(memory_is_bounded)
 TEST(what_already_runs_is_read_from_proc)
 {
 	auto_ptr(processes) p = processes_new(10000);
-	auto_done(strbuf) text = { 0 };
 	char exe[4096] = { 0 }, want[32];
 	struct err e;
 
 	REQUIRE(readlink("/proc/self/exe", exe, sizeof(exe) - 1) > 0);
 	REQUIRE(processes_prime(p, &e) == 0);
-	processes_parents(p, (uint32_t)getpid(), &text);
 	str_format(want, sizeof(want), "processes_test(%d)", getpid());
-	CHECK(str_startswith(strbuf_str(&text), want));
-	CHECK_HAS(strbuf_str(&text), " < ");
+	CHECK(str_startswith(parents_of(p, (uint32_t)getpid()), want));
+	CHECK_HAS(parents_of(p, (uint32_t)getpid()), " < ");
 }

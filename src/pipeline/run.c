@@ -21,10 +21,12 @@
 #include <errno.h>
 
 #define MS             1000000ULL
-#define DRAIN_ROWS     8192      /* between two looks at signals */
-#define DRAIN_FIRST_NS (5 * MS)  /* while rows come */
-#define DRAIN_IDLE_NS  (80 * MS) /* at most, while none do */
-#define LOSS_EVERY_NS  (250 * MS)
+#define DRAIN_ROWS     8192     /* between two looks at signals */
+#define DRAIN_FIRST_NS (5 * MS) /* after the first rows */
+#define DRAIN_BUSY_NS \
+	(20 * MS) /* at most, while rows come: each look costs as much as twenty rows */
+#define DRAIN_IDLE_NS (80 * MS) /* at most, while none do */
+#define LOSS_EVERY_NS (250 * MS)
 
 /* clang-format off */
 static const struct opt output_opts[] = {
@@ -50,6 +52,7 @@ struct run {
 	struct periodics periodics;
 	struct ends ends;
 	uint64_t drain_ns; /* until the next look */
+	bool is_busy;      /* the last look by the timer found rows */
 	bool names_fresh;  /* what was told of mappings is as new as the rows of this look */
 	struct err *e;     /* of whatever failed within the loop */
 	int failed;
@@ -160,11 +163,15 @@ static void on_drain_timer(struct loop *l, struct loop_timer *timer, uint64_t mi
 {
 	struct run *r = ctx;
 	uint64_t delivered = r->router.delivered;
+	bool was_busy = r->is_busy;
 	int n = run_drain(r);
 
 	(void)timer, (void)missed;
-	r->drain_ns =
-		is_heeded(r, n, delivered) ? DRAIN_FIRST_NS : min(r->drain_ns * 2, DRAIN_IDLE_NS);
+	r->is_busy = is_heeded(r, n, delivered);
+	if (r->is_busy && !was_busy)
+		r->drain_ns = DRAIN_FIRST_NS;
+	else
+		r->drain_ns = min(r->drain_ns * 2, r->is_busy ? DRAIN_BUSY_NS : DRAIN_IDLE_NS);
 	if (!r->session && !n && r->stream->ops->ended(r->stream))
 		run_stop(r);
 	else if (!r->ends.reached)

@@ -95,8 +95,11 @@ int child_go(struct child *c, struct err *e)
 		n = read(c->gate, &code, sizeof(code));
 	} while (n < 0 && errno == EINTR);
 	fd_close(&c->gate);
-	if (n == sizeof(code))
+	if (n == sizeof(code)) {
+		/* it ends now: nobody shall find it running */
+		c->ended = waitpid(c->pid, &c->status, 0) == c->pid;
 		return fail_as(e, EXIT_USAGE, code, "execute the command: %s", strerror(code));
+	}
 	return 0;
 }
 

@@ -28,26 +28,12 @@ struct cpu_values {
 };
 METRICS(cpu, struct cpu_labels, struct cpu_values, 8192, "CPU time");
 
-/* What a thread had used when it was looked at last. */
-struct seen {
-	struct cpu_values used;
-	u64 start_ns; /* of the thread: another may get its memory */
-	u32 wanted;   /* by the filters, when they were asked last */
-	u32 lived;    /* it was there at a look: it has a row of its own */
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC); /* no lock of the scheduler is held here */
-	__type(key, u64);                     /* struct task_struct */
-	__type(value, struct seen);
-} seen SEC(".maps");
+#define THREAD_USED struct cpu_values
 
-/* When the first look at all threads began. What older ones had used before it is not counted. */
-u64 since_ns;
-
-static __always_inline void used_by(struct task_struct___sched *task, struct cpu_values *used)
+static __always_inline void used_by(struct task_struct *of, struct cpu_values *used)
 {
+	struct task_struct___sched *task = (void *)of;
+
 	used->cpu_ns = task->se.sum_exec_runtime;
 	used->system_ns = task->stime;
 	used->waited_ns = task->sched_info.run_delay;
@@ -55,8 +41,15 @@ static __always_inline void used_by(struct task_struct___sched *task, struct cpu
 	used->preempted = task->nivcsw;
 }
 
+static __always_inline bool has_used(const struct cpu_values *now, const struct cpu_values *before)
+{
+	return now->cpu_ns != before->cpu_ns || now->waited_ns != before->waited_ns;
+}
+
+#include "sonda/threads.h"
+
 static __noinline int count_used(struct task_struct *task, const struct seen *now,
-				 const struct cpu_values *before)
+				 const struct cpu_values *before, bool first)
 {
 	struct cpu_labels key = {};
 	struct cpu_values *row;
@@ -82,60 +75,11 @@ static __noinline int count_used(struct task_struct *task, const struct seen *no
 	return 0;
 }
 
-static __always_inline bool has_run(const struct cpu_values *now, const struct cpu_values *before)
-{
-	return now->cpu_ns != before->cpu_ns || now->waited_ns != before->waited_ns;
-}
-
-static __always_inline bool process_lived(struct task_struct *task)
-{
-	u64 leader = (u64)task->group_leader;
-	struct seen *s = bpf_map_lookup_elem(&seen, &leader);
-
-	return s && s->lived;
-}
-
-/* When a thread is looked at: while it lives, when it ends, when nothing is left of it. */
-enum look { LOOK_LIVES, LOOK_ENDS, LOOK_GONE };
-
-static __always_inline void look_at(struct task_struct *task, enum look look)
-{
-	struct cpu_values nothing = {};
-	const struct cpu_values *was = &nothing;
-	struct seen now = {}, *before;
-	u64 key = (u64)task;
-
-	if (sonda_conf.self && task->tgid == sonda_conf.self)
-		return;
-	before = bpf_map_lookup_elem(&seen, &key);
-	if (before && before->start_ns != task->start_boottime)
-		before = NULL;
-	used_by((void *)task, &now.used);
-	now.start_ns = task->start_boottime;
-	/* what was left of a thread that has gone belongs to nobody any more, and can't be asked for */
-	if (look == LOOK_GONE)
-		now.wanted = before && before->wanted;
-	else
-		now.wanted = !sonda_conf.sets_on || task_in_filters(task);
-	now.lived = look == LOOK_LIVES || (before ? before->lived : process_lived(task));
-	if (before)
-		was = &before->used;
-	else if (!since_ns || now.start_ns < since_ns)
-		was = &now.used;
-	if (now.wanted && has_run(&now.used, was))
-		count_used(task, &now, was);
-	if (before)
-		*before = now;
-	else if (look != LOOK_GONE && bpf_map_update_elem(&seen, &key, &now, BPF_ANY))
-		count_lost(LOSS_STATE);
-}
-
 AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 
-	if (!since_ns)
-		since_ns = bpf_ktime_get_boot_ns();
+	look_begins();
 	if (task)
 		look_at(task, LOOK_LIVES);
 	return 0;
@@ -149,9 +93,6 @@ SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_ends, struct task_struct *t
 
 SEC("tp_btf/sched_process_free") int BPF_PROG(thread_gone, struct task_struct *task)
 {
-	u64 key = (u64)task;
-
 	look_at(task, LOOK_GONE);
-	bpf_map_delete_elem(&seen, &key);
 	return 0;
 }

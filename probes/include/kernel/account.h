@@ -8,10 +8,15 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct task_io_accounting {
+	u64 rchar; /* what read calls returned: of files, pipes, terminals ... */
+	u64 wchar;
+	u64 syscr; /* such calls */
+	u64 syscw;
 	u64 read_bytes;  /* made to be read from disks */
 	u64 write_bytes; /* of pages made dirty, which are to be written to disks */
 };
 struct signal_struct___account {
+	int nr_threads;
 	u64 sum_sched_runtime;
 	unsigned long min_flt;
 	unsigned long maj_flt;
@@ -31,3 +36,5 @@ struct task_struct___account {
 
 /* Only with CONFIG_TASK_IO_ACCOUNTING, which nearly everybody's kernel has (/proc/PID/io). */
 #define has_io_accounts() bpf_core_field_exists(struct task_io_accounting, write_bytes)
+/* Only with CONFIG_TASK_XACCT, likewise. */
+#define has_call_accounts() bpf_core_field_exists(struct task_io_accounting, syscw)

@@ -72,6 +72,10 @@ class Tracer:
             user, system = f.read().rsplit(") ", 1)[1].split()[11:13]
         return (int(user) + int(system)) / TICKS_PER_S
 
+    def cpu_ns(self):
+        with open(f"/proc/{self.process.pid}/schedstat") as f:
+            return int(f.read().split()[0])
+
     def status(self, key):
         with open(f"/proc/{self.process.pid}/status") as f:
             return int(re.search(rf"^{key}:\s+(\d+)", f.read(), re.M).group(1))

@@ -51,7 +51,7 @@ struct connection {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 32768); /* the walk goes over that many places, 40 us for each 2048 */
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, u64); /* struct sock */
 	__type(value, struct connection);

@@ -76,13 +76,12 @@ static struct panel *panel_last(struct meter *m)
 	return m->panels.len ? &m->panels.at[m->panels.len - 1] : NULL;
 }
 
-/* Of the probe named last. */
-static void panel_add(struct meter *m, const char *what)
+static struct panel *panel_add(struct meter *m, size_t probe)
 {
 	struct panel *p = vec_add(&m->panels);
 
-	p->asked.probe = m->session.probes.len - 1;
-	p->what = what;
+	p->asked.probe = probe;
+	return p;
 }
 
 /* A word is a probe, whose parameters become options, or behind one what of it is meant. What is
@@ -106,20 +105,31 @@ static int meter_word(struct opt_set *set, const char *word, void *ctx, struct e
 		return 0;
 	}
 	if (!err)
-		panel_add(m, NULL);
+		panel_add(m, m->session.probes.len - 1);
 	return err;
 }
 
-int meter_add(struct meter *m, const char *name, const char *what, struct err *e)
+static size_t probe_index(const struct meter *m, const char *name)
 {
-	struct opt_set unused = { 0 };
-	int err = session_word(&unused, name, &m->session, e);
+	size_t i = 0;
 
+	while (i < m->session.probes.len && !str_eq(m->session.probes.at[i].probe->name, name))
+		i++;
+	return i;
+}
+
+int meter_add(struct meter *m, const char *name, const struct view *view, struct err *e)
+{
+	size_t probe = probe_index(m, name);
+	struct opt_set unused = { 0 };
+	int err = 0;
+
+	if (probe == m->session.probes.len)
+		err = session_word(&unused, name, &m->session, e);
 	opt_set_done(&unused);
-	if (err)
-		return err;
-	panel_add(m, what);
-	return 0;
+	if (!err)
+		panel_add(m, probe)->view = view;
+	return err;
 }
 
 void meter_options(struct meter *m, struct opt_set *set)
@@ -520,12 +530,26 @@ static void meter_last_words(struct meter *m)
 		meter_check(m, out_write(&m->out, STDOUT_FILENO, m->ends.cancel_fd, m->e));
 }
 
+/* Is it a table that an earlier panel shows too? */
+static bool is_repeated(const struct meter *m, const struct panel *p)
+{
+	vec_for_each(other, &m->panels) {
+		if (other == p)
+			return false;
+		if (other->asked.table == p->asked.table)
+			return true;
+	}
+	return false;
+}
+
 /* ", rows 12 of 4095" */
 static char *rows_text(const struct meter *m)
 {
 	uint64_t rows = 0, most = 0;
 
 	vec_for_each(p, &m->panels) {
+		if (is_repeated(m, p))
+			continue;
 		rows += table_reader_rows(p->reader);
 		most += table_reader_rows_max(p->reader);
 	}

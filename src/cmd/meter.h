@@ -18,10 +18,12 @@
 struct meter;
 struct meter_form;
 struct screen;
+struct view;
 
 /* A table that is shown. */
 struct panel {
 	const char *what; /* the word behind the probe; NULL */
+	const struct view *view; /* the command's: what of the table is shown; NULL: all */
 	struct table_asked asked;
 	struct schema values; /* where only some of the table's are asked for */
 	struct field *fields; /* its own; may be NULL */
@@ -87,8 +89,8 @@ void meter_done(struct meter *m);
 /* The session's options, then those of reading; words are a probe and what to read of it. */
 void meter_options(struct meter *m, struct opt_set *set);
 
-/* Adds the probe `name` with its table `what` (NULL: the first); for after the options. */
-MUST_USE int meter_add(struct meter *m, const char *name, const char *what, struct err *e);
+/* Adds the first table of the probe `name`, or once more if it is there; for after the options. */
+MUST_USE int meter_add(struct meter *m, const char *name, const struct view *view, struct err *e);
 
 /* Loads, reads and shows until there is a reason to end. Returns the exit code or -errno. */
 MUST_USE int meter_run(struct meter *m, const struct opt_rest *rest, struct err *e);

@@ -85,8 +85,12 @@ void reading_title(const struct reading *r, struct strbuf *out)
 
 	wall_local(r->wall, fold_at_ns(r->fold), local);
 	duration_format(took, reading_span_ns(r));
-	strbuf_appendf(out, "%s%s  %s %s, %s%s%s\n", r->colour ? term_style_on(TERM_BOLD) : "",
-		       local, r->probe, r->table, took, r->note ?: "",
+	strbuf_appendf(out, "%s%s  ", r->colour ? term_style_on(TERM_BOLD) : "", local);
+	if (r->title)
+		strbuf_appendf(out, "%s: %s", r->title, r->probe);
+	else
+		strbuf_appendf(out, "%s %s", r->probe, r->table);
+	strbuf_appendf(out, ", %s%s%s\n", took, r->note ?: "",
 		       r->colour ? term_style_off(TERM_BOLD) : "");
 }
 

@@ -14,6 +14,7 @@ struct wall;
 
 struct reading {
 	const char *probe, *table; /* "fs.open", "opens" */
+	const char *title;         /* what people call it; NULL: by probe and table */
 	struct fold *fold;
 	struct fold_order order;
 	bool whole; /* the last: what was counted from the beginning, not since the reading before */

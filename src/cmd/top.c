@@ -2,12 +2,14 @@
 /* sonda top: what counts most, from metric tables. */
 #include "cmd/meter.h"
 
+#include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "bpf/object.h"
 #include "cmd/screen.h"
 #include "cmd/tables_list.h"
-#include "bpf/object.h"
 
+#include <assert.h>
 #include <errno.h>
 
 struct top {
@@ -34,10 +36,55 @@ static bool top_is_part(const struct declaration *d, const char *word)
 	return false;
 }
 
+/* A part of what `sonda top` alone shows; all columns are of one probe's first table. */
+struct view {
+	const char *title;
+	const char *probe;
+	const char *const columns[8]; /* the first is sorted by; then NULL */
+};
+
+/* Who uses the machine now: only by tables that cost nothing while it works (bench/run overview). */
+/* clang-format off */
+static const struct view overview[] = {
+	{ "CPU",     "process.usage", { "cpu_ns", "waited_ns", "sleeps", "preempted", "begun" } },
+	{ "memory",  "process.usage", { "rss_bytes", "swap_bytes", "processes", "minor_faults", "major_faults" } },
+	{ "disks",   "process.usage", { "disk_bytes", "read_bytes", "written_bytes", "read_calls", "write_calls" } },
+	{ "network", "net.usage",     { "payload_bytes", "sent_bytes", "received_bytes", "retransmits", "begun" } },
+};
+/* clang-format on */
+#define OVERVIEW_BY "comm"
+
+enum { OVERVIEW_LIMIT = 5 };
+
+/* Keeps the view's columns of the table, shown even if they are usually not. */
+static void view_columns(struct panel *p, const struct metric_table *t)
+{
+	size_t n = 0;
+
+	p->fields = xcalloc(ARRAY_LEN(p->view->columns), sizeof(*p->fields));
+	for (const char *const *name = p->view->columns; *name; name++) {
+		const struct field *f = schema_field(&t->values, *name);
+
+		assert(f);
+		p->fields[n] = *f;
+		p->fields[n++].flags &= ~(unsigned)FIELD_HIDE;
+	}
+	p->values = t->values;
+	p->values.fields = p->fields;
+	p->values.field_count = n;
+	p->asked.values = &p->values;
+}
+
 static int top_choose(struct meter *m, struct panel *p, const struct declaration *d, struct err *e)
 {
 	(void)m;
-	return tables_find(d, p->what, &p->asked.table, e);
+	if (tables_find(d, p->what, &p->asked.table, e) < 0)
+		return -e->code;
+	if (!p->view)
+		return 0;
+	p->reading.title = p->view->title;
+	view_columns(p, p->asked.table);
+	return 0;
 }
 
 static int top_order(struct meter *m, struct panel *p, struct err *e)
@@ -146,30 +193,35 @@ static void top_options(void *cfg, struct opt_set *set)
 	meter_options(&((struct top *)cfg)->meter, set);
 }
 
-/* What `sonda top` alone shows: who uses the machine now. */
-static const char *const overview[] = { "sched.cpu", "memory.fault", "block.io",
-					"fs.rw",     "net.flow",     "process.exec" };
-#define OVERVIEW_BY "comm"
+static bool runs_here(const struct session *s, const char *name)
+{
+	auto_ptr(probe) p = NULL;
+	struct err unused = { 0 };
 
-enum { OVERVIEW_LIMIT = 5 };
+	return !catalog_find(&s->catalog, name, &p, &unused) &&
+	       !object_preview(p->object, NULL, &unused);
+}
 
-/* Those of them that there are and that run here. */
+/* People get the views, programs each probe's whole table. */
 static int overview_choose(struct meter *m, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(overview); i++) {
-		auto_ptr(probe) p = NULL;
+	bool whole = m->format && !str_eq(m->format, "text");
+	const char *before = "";
+	int err = 0;
 
-		if (catalog_find(&m->session.catalog, overview[i], &p, e) < 0 ||
-		    object_preview(p->object, NULL, e) < 0)
-			err_clear(e);
-		else if (meter_add(m, overview[i], NULL, e) < 0)
-			return -e->code;
+	for (size_t i = 0; !err && i < ARRAY_LEN(overview); i++) {
+		const struct view *v = &overview[i];
+
+		if ((whole && str_eq(v->probe, before)) || !runs_here(&m->session, v->probe))
+			continue;
+		err = meter_add(m, v->probe, whole ? NULL : v, e);
+		before = v->probe;
 	}
 	if (!m->by.len)
 		strlist_add(&m->by, OVERVIEW_BY);
 	m->may_lack_by = true;
 	m->limit_usual = OVERVIEW_LIMIT;
-	return 0;
+	return err;
 }
 
 static int top_run(void *cfg, const struct opt_rest *rest, struct err *e)
@@ -195,7 +247,8 @@ const struct command command_top = {
 	.text = "Counts in the kernel, without a stream of events, and shows each interval what counted most:\n"
 		"labels, rates and totals of counters, percentiles of histograms (the upper bound of the\n"
 		"slot that holds them), and a line with the total of all groups. Without a word: who uses CPU,\n"
-		"memory, disks and network now. Several probes share the screen. On a terminal the screen is\n"
+		"memory, disks and network now, of tables that cost nothing while others work (what the kernel keeps\n"
+		"account of anyway: process.usage and net.usage, of TCP). Several probes share the screen. On a terminal the screen is\n"
 		"drawn anew in place; h shows the keys. Elsewhere blocks follow one another.\n"
 		"\n"
 		"--by says which labels to group by; those left out are neither worked out nor stored. Where a\n"

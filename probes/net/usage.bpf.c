@@ -17,7 +17,7 @@ FILTERS("task");
 
 struct usage_labels {
 	char comm[16] KIND("comm") DOC("command name of the process that has the connection");
-	u32 port KIND("port") DOC("port of the service: the lower one of the two");
+	u32 port KIND("port") DOC("port of the service: of the end that listens");
 	u32 pid KIND("pid") HIDE DOC("process; 0: not known yet");
 	struct ip peer HIDE DOC("address of the other end");
 	u32 uid KIND("uid") HIDE DOC("user it runs as");
@@ -47,7 +47,9 @@ struct connection {
 	bool unwanted; /* by a filter, or sonda's own */
 	bool established;
 	bool counted; /* among those open */
-	u8 pad[4];
+	bool serves;  /* it was accepted, not made, by this end */
+	bool before;  /* it was there before, and which end this is can't be told yet */
+	u8 pad[2];
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -85,7 +87,6 @@ static __always_inline struct place place_of(const struct sock *sk)
 static __noinline struct usage_values *row_of_connection(const struct sock *sk,
 							  const struct connection *c)
 {
-	u16 here = sock_local_port(sk), there = sock_peer_port(sk);
 	struct usage_labels key = {};
 	struct ip local = {};
 
@@ -94,7 +95,7 @@ static __noinline struct usage_values *row_of_connection(const struct sock *sk,
 	if (label(usage, 0))
 		__builtin_memcpy(key.comm, c->owner.comm, sizeof(key.comm));
 	if (label(usage, 1))
-		key.port = here && here < there ? here : there;
+		key.port = c->serves ? sock_local_port(sk) : sock_peer_port(sk);
 	if (label(usage, 2))
 		key.pid = c->owner.pid;
 	if (label(usage, 3))
@@ -132,7 +133,7 @@ static __noinline int take_over(const struct sock *sk, struct connection *c, u64
 	struct totals more = {};
 	struct usage_values *row;
 
-	if (!c || c->unwanted)
+	if (!c || c->unwanted || c->before)
 		return 0;
 	totals_grown(c, sk, &more);
 	open = open && c->established;
@@ -195,6 +196,7 @@ static __noinline int owned_by_listener(const struct sock *sk, struct connection
 	} else {
 		c->unwanted = sonda_conf.sets_on;
 	}
+	c->serves = true;
 	return 0;
 }
 
@@ -309,7 +311,7 @@ static __noinline int socket_seen(struct task_struct *task, const struct sock *s
 		if (!c)
 			return 0;
 		totals_grown(c, sk, &before);
-		c->established = true;
+		c->established = c->before = true;
 	}
 	return c->sure ? 0 : owned_by(sk, c, task);
 }
@@ -322,6 +324,18 @@ AT_START EVERY(5000) SEC("iter/task_file") int each_file(struct bpf_iter__task_f
 	return task && sk && sock_is_tcp(sk) ? socket_seen(task, sk) : 0;
 }
 
+static __noinline int connection_seen(const struct sock *sk, struct connection *c)
+{
+	struct place place = place_of(sk);
+
+	if (!c)
+		return 0;
+	if (c->before) /* by now all who listen are known */
+		c->serves = bpf_map_lookup_elem(&listeners, &place) != NULL;
+	c->before = false;
+	return take_over(sk, c, 1);
+}
+
 OVER(connections)
 AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -330,5 +344,6 @@ AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__b
 	if (!key)
 		return 0;
 	address = *key;
-	return take_over((const struct sock *)address, bpf_map_lookup_elem(&connections, &address), 1);
+	return connection_seen((const struct sock *)address,
+			       bpf_map_lookup_elem(&connections, &address));
 }

@@ -15,18 +15,25 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from memorytest import *
-from networks import own_network
 
-own_network()
+if os.geteuid() != 0:
+    skip("needs root")
 os.environ["LC_ALL"] = "C.UTF-8"
-TURNS = 3000 if EMULATED else 20000
-HOG_BYTES = 64 * MIB
+TURNS = 5000 if EMULATED else 20000
+HOG_BYTES = 128 * MIB
+
+
+def again_and_again(child, do):
+    """Now and then, and behind everybody else: sonda has to get a CPU too."""
+    os.nice(19)
+    child.ready()
+    while True:
+        do()
+        time.sleep(0.05)
 
 
 def burns(child):
-    child.ready()
-    while True:
-        pass
+    again_and_again(child, lambda: sum(range(200000)))
 
 
 def holds(child):
@@ -36,20 +43,13 @@ def holds(child):
 
 
 def writes(child):
-    child.ready()
     with tempfile.TemporaryFile(dir=os.path.dirname(os.path.abspath(__file__)), buffering=0) as f:
-        while True:
-            f.write(bytes(1 << 16))
-            f.seek(0)
-            f.truncate(0)
+        again_and_again(child, lambda: (f.write(bytes(1 << 18)), f.seek(0), f.truncate(0)))
 
 
 def sends(child):
     a, b = tcp_pair()
-    child.ready()
-    while True:
-        a.sendall(bytes(1000))
-        b.recv(1000, socket.MSG_WAITALL)
+    again_and_again(child, lambda: (a.sendall(bytes(10000)), b.recv(10000, socket.MSG_WAITALL)))
 
 
 def tcp_pair():
@@ -76,12 +76,12 @@ def who_does_what():
     children = [Child(does, name) for name, does, _, _ in USERS]
     for child in children:
         child.wait_ready()
-        child.go() if child is not children[1] else None
+        if child is not children[1]:
+            child.go()
     try:
         parts = found_in_text()
         for name, _, part, _ in USERS:
             check(name in parts.get(part, []), f"'{name}' is in the part '{part}': {parts}")
-        check_equal(parts.get("network"), ["sends"], "nobody else has a connection here")
         with Sonda("top") as s:
             for name, _, part, value in USERS:
                 row = s.wait_row(lambda r: r["comm"] == name and r.get(value, 0) > 0)
@@ -132,10 +132,9 @@ def nothing_at_each_call():
                 b.recv(1)
             took = time.monotonic() - begin
             runs = runs_of(s.process.pid) - before
-    threads = int(open("/proc/loadavg").read().split()[3].split("/")[1])
-    files = sum(len(os.listdir(f"/proc/{p}/fd")) for p in os.listdir("/proc") if p.isdigit() and os.path.exists(f"/proc/{p}/fd"))
-    looks = (took + 2) * (threads + 100) * 2 + (took / 5 + 1) * files * 2
-    check(runs < looks, f"{runs} runs in {took:.1f} s of {threads} threads, {files} files, while {3 * TURNS} calls were made")
+            a.close(), b.close()
+    # what it looks at now and then depends on the machine; at each call it would be thrice as many or more
+    check(runs < TURNS, f"{runs} runs in {took:.1f} s, while {3 * TURNS} calls were made")
 
 
 who_does_what()

@@ -280,13 +280,14 @@ def workload_cpu_s(command):
 
 
 def overview_share(command):
-    """Time in the overview's programs, by the kernel's own statistics, and all CPU time of sonda meanwhile, as
-    parts of the workload's CPU time; what else the machine does is in neither. Programs that sonda runs
-    itself, at intervals, are in both."""
+    """Time in the overview's programs, by the kernel's own statistics, as a part of the workload's CPU time; and CPU
+    time of sonda itself as a part of one CPU: that costs by time, not by work. Programs that sonda runs, at
+    intervals, are in both. What else the machine does is in neither, as long as it leaves them their CPUs."""
     with Tracer(SONDA, "top", "-o", "json") as tracer, run_statistics():
-        run_ns, own_ns = tracer.run_ns(), tracer.cpu_ns()
+        begin, run_ns, own_ns = time.monotonic_ns(), tracer.run_ns(), tracer.cpu_ns()
         work_ns = workload_cpu_s(command) * 1e9
-        return (tracer.run_ns() - run_ns) / work_ns, (tracer.cpu_ns() - own_ns) / work_ns
+        took_ns = time.monotonic_ns() - begin
+        return (tracer.run_ns() - run_ns) / work_ns, (tracer.cpu_ns() - own_ns) / took_ns
 
 
 def overview_ratio(command):
@@ -303,7 +304,7 @@ def overview():
         workload_cpu_s(command)
         shares = [overview_share(command) for _ in range(max(TURNS // 3, 1))]
         programs, own = (100 * median(s) for s in zip(*shares))
-        yield f"the overview on, {name}: its programs and sonda itself", programs + own, "%", below(1)
+        yield f"the overview on, {name}: programs and sonda itself", programs + own, "%", below(1)
         yield "... of it programs", programs, "%", None
         yield "... more CPU time than alone, in turns", 100 * (median(overview_ratio(command) for _ in range(TURNS)) - 1), "%", None
     if os.path.exists(f"{OUT}/block"):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from hot import hot_probes
 from tools import *
 
 PROBES = ["process.exec", "process.exit", "fs.open", "net.dns", "net.tcp", "block.io"]
@@ -311,4 +312,4 @@ def overview():
         os.unlink(f"{OUT}/block")
 
 
-MEASURES = [start, open_costs, exec_costs, unset_filter, printing, memory, own_costs, storm, overview]
+MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, printing, memory, own_costs, storm, overview]

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -187,10 +188,39 @@ const struct method *method_find(const char *section, const char **ret_rest)
 	return NULL;
 }
 
+bool list_word(const char *list, unsigned nth, char *word, size_t size)
+{
+	size_t len;
+
+	for (;; list += len) {
+		list += strspn(list, " ,");
+		len = strcspn(list, " ,");
+		if (!len)
+			return false;
+		if (!nth--)
+			break;
+	}
+	return str_format(word, size, "%.*s", (int)len, list);
+}
+
+/* Methods that the environment says to do without, to try the alternatives of a probe. */
+static bool left_out(const struct method *m)
+{
+	const char *list = getenv("SONDA_WITHOUT");
+	char name[32];
+
+	for (unsigned i = 0; list && list_word(list, i, name, sizeof(name)); i++)
+		if (str_eq(name, m->name))
+			return true;
+	return false;
+}
+
 int method_ready(const struct method *m, struct err *e)
 {
 	struct finding *f = finding_of(m);
 
+	if (left_out(m))
+		return fail_as(e, EXIT_KERNEL, ENOTSUP, "%s: left out by SONDA_WITHOUT", m->name);
 	if (!f->known) {
 		if (m->ready)
 			(void)!m->ready(&f->why);
@@ -208,21 +238,6 @@ void method_refuse(const struct method *m, const struct err *why)
 
 	f->known = true;
 	f->why = *why;
-}
-
-bool list_word(const char *list, unsigned nth, char *word, size_t size)
-{
-	size_t len;
-
-	for (;; list += len) {
-		list += strspn(list, " ,");
-		len = strcspn(list, " ,");
-		if (!len)
-			return false;
-		if (!nth--)
-			break;
-	}
-	return str_format(word, size, "%.*s", (int)len, list);
 }
 
 bool spec_target(const struct attach_spec *spec, unsigned nth, char *word, size_t size)

@@ -365,7 +365,7 @@ OVER(underway) EVERY(1000) SEC("iter/bpf_map_elem") int sweep_lost(struct bpf_it
 	struct underway u, *now = ctx->value;
 	u64 *key = ctx->key;
 
-	if (!now || !key)
+	if (!now || !key || !now->live)
 		return 0;
 	u = *now;
 	if (u.issued && bpf_ktime_get_ns() - u.asked.since_ns > TELL_NS / 10)

@@ -138,7 +138,7 @@ OVER(underway) EVERY(1000) SEC("iter/bpf_map_elem") int hanging(struct bpf_iter_
 	struct underway u, *now = ctx->value;
 	u64 *key = ctx->key, since_ns;
 
-	if (!now || !key || !events_wanted() || sonda_conf.errors_only)
+	if (!now || !key || !now->live || !events_wanted() || sonda_conf.errors_only)
 		return 0;
 	u = *now;
 	if (u.issued && !request_is_out(*key, &u))

@@ -42,14 +42,62 @@ struct underway {
 	u32 depth;       /* requests that the driver had with it; this and the next are for block.io */
 	bool sequential; /* it begins where the process's one before ended */
 	bool issued;
-	u8 pad[6];
+	bool live; /* false: the request is over; what is kept is only its entry, to be used again */
+	u8 pad[5];
 };
+/*
+ * The kernel uses the memory of a request again for the next, so its entry stays: taking entries out and
+ * putting them in was the dearest part of watching a request. Of machines with very many requests not all.
+ */
+#define UNDERWAY_MAX  16384
+#define UNDERWAY_KEPT 8192
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, UNDERWAY_MAX);
 	__type(key, u64); /* struct request */
 	__type(value, struct underway);
 } underway SEC(".maps");
+static const struct underway underway_none;
+u64 underway_entries;
+
+static __always_inline struct underway *underway_of(u64 key)
+{
+	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+
+	return u && u->live ? u : NULL;
+}
+
+/* A cleared entry, not live yet; `u` is what there is of it. NULL: counted as lost. */
+static __always_inline struct underway *underway_cleared(u64 key, struct underway *u)
+{
+	if (u) {
+		u->live = false;
+		barrier();
+		__builtin_memset(u, 0, sizeof(*u));
+		return u;
+	}
+	if (!bpf_map_update_elem(&underway, &key, &underway_none, BPF_ANY)) {
+		__sync_fetch_and_add(&underway_entries, 1);
+		return bpf_map_lookup_elem(&underway, &key);
+	}
+	count_lost(LOSS_STATE);
+	return NULL;
+}
+
+static __always_inline void underway_live(struct underway *u)
+{
+	barrier();
+	u->live = true;
+}
+
+static __always_inline void underway_over(u64 key, struct underway *u)
+{
+	u->live = false;
+	if (*(volatile u64 *)&underway_entries <= UNDERWAY_KEPT)
+		return;
+	if (!bpf_map_delete_elem(&underway, &key))
+		__sync_fetch_and_add(&underway_entries, -1);
+}
 
 static __always_inline void request_goes(struct underway *u);
 static __always_inline void request_comes(struct underway *u);
@@ -88,7 +136,7 @@ SEC("tp_btf/block_rq_complete")
 int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 {
 	u64 key = (u64)rq;
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+	struct underway *u = underway_of(key);
 
 	if (!u)
 		return 0;
@@ -103,7 +151,7 @@ int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 	}
 	if (u->tries)
 		request_ended(ctx, u);
-	bpf_map_delete_elem(&underway, &key);
+	underway_over(key, u);
 	return 0;
 }
 
@@ -112,8 +160,8 @@ int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 /* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
 static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
 {
-	struct underway made = {};
 	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
+	struct underway *made;
 	struct asked *asked;
 
 	if (bio)
@@ -124,16 +172,18 @@ static __always_inline struct underway *underway_late(struct request *rq, u64 no
 		asked = NULL;
 	if (!asked)
 		return NULL;
-	made.asked = *asked;
+	made = underway_cleared(key, bpf_map_lookup_elem(&underway, &key));
+	if (!made)
+		return NULL;
+	made->asked = *asked;
 	if (!bio) {
-		made.asked.since_ns = now;
-		made.asked.tag_ns = made.asked.inode = 0;
+		made->asked.since_ns = now;
+		made->asked.tag_ns = made->asked.inode = 0;
 	} else if (by_bio) {
 		bpf_map_delete_elem(&bios, &bio);
 	}
-	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
-		count_lost(LOSS_STATE);
-	return bpf_map_lookup_elem(&underway, &key);
+	underway_live(made);
+	return made;
 }
 
 static __always_inline bool bio_is_new(struct request *rq)
@@ -145,8 +195,8 @@ static __always_inline bool bio_is_new(struct request *rq)
 
 static __always_inline int request_issued(struct request *rq, bool by_bio)
 {
-	u64 key = (u64)rq, now = bpf_ktime_get_ns();
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+	u64 now = bpf_ktime_get_ns();
+	struct underway *u = underway_of((u64)rq);
 
 	if (u && u->issued && by_bio && bio_is_new(rq)) { /* its end was missed */
 		request_comes(u);
@@ -172,8 +222,8 @@ static __always_inline int request_issued(struct request *rq, bool by_bio)
 
 static __always_inline int request_given_back(struct request *rq)
 {
-	u64 key = (u64)rq, now = bpf_ktime_get_ns();
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+	u64 now = bpf_ktime_get_ns();
+	struct underway *u = underway_of((u64)rq);
 
 	if (!u || !u->issued)
 		return 0;
@@ -189,11 +239,13 @@ static __always_inline int request_given_back(struct request *rq)
 static __always_inline int request_gone(struct request *rq)
 {
 	u64 key = (u64)rq;
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+	struct underway *u = underway_of(key);
 
-	if (u && u->issued)
+	if (!u)
+		return 0;
+	if (u->issued)
 		request_comes(u);
-	bpf_map_delete_elem(&underway, &key);
+	underway_over(key, u);
 	return 0;
 }
 
@@ -366,20 +418,21 @@ static __always_inline void flusher_keep(struct request_queue *q, u32 opf, struc
 
 ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct request *rq)
 {
-	struct underway made = {};
 	u64 key = (u64)rq;
-	struct underway *old = bpf_map_lookup_elem(&underway, &key);
+	struct underway *made = bpf_map_lookup_elem(&underway, &key);
 
-	if (old && old->issued) /* its end was missed */
-		request_comes(old);
-	made.sector = rq->__sector; /* these are set anew when it is issued, after merges */
-	made.size_bytes = rq->__data_len;
-	made.opf = rq->cmd_flags;
-	made.device = request_device(rq);
-	asked_now(&made.asked, rq->bio, made.sector);
-	flusher_keep(rq->q, rq->cmd_flags, &made.asked);
-	if (bpf_map_update_elem(&underway, &key, &made, BPF_ANY))
-		count_lost(LOSS_STATE);
+	if (made && made->live && made->issued) /* its end was missed */
+		request_comes(made);
+	made = underway_cleared(key, made);
+	if (!made)
+		return 0;
+	made->sector = rq->__sector; /* these are set anew when it is issued, after merges */
+	made->size_bytes = rq->__data_len;
+	made->opf = rq->cmd_flags;
+	made->device = request_device(rq);
+	asked_now(&made->asked, rq->bio, made->sector);
+	flusher_keep(rq->q, rq->cmd_flags, &made->asked);
+	underway_live(made);
 	return 0;
 }
 
@@ -422,13 +475,17 @@ int BPF_PROG(bio_goes_first_510, struct request_queue *q, struct request *rq, st
 }
 
 /* For a sweep: is the request, of key `key`, still with the driver? If not its end was missed, and it is
- * forgotten: a program doesn't see what happens while it runs itself on that CPU. */
+ * forgotten: a program doesn't see what happens while it runs itself on that CPU. The kernel says that a
+ * request is under way only a little after it has been seen to go. */
+#define UNDERWAY_SOON_NS 10000000
 static __always_inline bool request_is_out(u64 key, struct underway *u)
 {
-	if (BPF_CORE_READ((struct request *)key, state) != MQ_RQ_IDLE)
+	if (bpf_ktime_get_ns() - u->asked.since_ns < UNDERWAY_SOON_NS ||
+	    BPF_CORE_READ((struct request *)key, state) != MQ_RQ_IDLE)
 		return true;
 	request_comes(u);
-	bpf_map_delete_elem(&underway, &key);
+	if (!bpf_map_delete_elem(&underway, &key))
+		__sync_fetch_and_add(&underway_entries, -1);
 	return false;
 }
 

@@ -125,13 +125,24 @@ static __always_inline struct user *user_of(const struct sock *sk, bool is_send)
 	return user;
 }
 
+/* Are addresses told, or only counted by port? Of IPv6 they say, besides, who counts. */
+static __always_inline bool addresses_wanted(const struct sock *sk)
+{
+	return label(udp, 3) || events_wanted() ||
+	       sock_read(sock, sk, __sk_common.skc_family) != AF_INET;
+}
+
 static __always_inline void peer_of_socket(struct peer *peer, const struct sock *sk)
 {
 	struct ip local = {};
 
 	peer->port = sock_peer_port(sk);
-	if (peer->port)
+	if (!peer->port)
+		return;
+	if (addresses_wanted(sk))
 		sock_addresses(sk, &local, &peer->ip);
+	else
+		peer->ip.family = AF_INET;
 }
 
 static __noinline struct udp_values *values_of(const struct user *user, const struct peer *peer)
@@ -377,9 +388,13 @@ static __noinline int consumed(void *ctx, const struct sock *sk, const struct sk
 
 	if (size < 0)
 		return 0;
-	skb_flow(skb, &flow);
-	peer.ip = flow.ends.from;
-	peer.port = flow.ends.from_port;
+	if (!addresses_wanted(sk))
+		peer_of_socket(&peer, sk);
+	if (!peer.port) {
+		skb_flow(skb, &flow);
+		peer.ip = flow.ends.from;
+		peer.port = flow.ends.from_port;
+	}
 	return datagram(ctx, sk, &peer, size, false);
 }
 ALT(read, 1) SEC("?fentry/skb_consume_udp")

@@ -126,11 +126,15 @@ static __always_inline const struct pt_regs *task_regs(struct task_struct *task)
 static __always_inline s32 task_call(struct task_struct *task)
 {
 	struct task_struct___stack *t = (void *)task;
+	u32 flags = DIRECT ? direct(struct task_struct___stack, t)->flags : BPF_CORE_READ(t, flags);
 	long nr = -1;
 
-	if (BPF_CORE_READ(t, flags) & 0x00200000 /* PF_KTHREAD */)
+	if (flags & 0x00200000 /* PF_KTHREAD */)
 		return -1;
-	bpf_probe_read_kernel(&nr, sizeof(nr), &task_regs(task)->orig_rax);
+	if (DIRECT)
+		nr = direct(struct pt_regs, task_regs(task))->orig_rax;
+	else
+		bpf_probe_read_kernel(&nr, sizeof(nr), &task_regs(task)->orig_rax);
 	return nr < 0 ? -1 : nr & ~SYSCALL_NR_X32;
 }
 

@@ -83,6 +83,21 @@ TEST(the_impossible_says_why_for_each)
 	CHECK_HAS(e.text, "type no_such_type: not in this kernel");
 }
 
+TEST(methods_are_left_out_on_demand)
+{
+	auto_ptr(object) o = object_named("SONDA_TEST_OBJECTS", "alternatives");
+	struct err e = { 0 };
+	int code;
+
+	REQUIRE(o);
+	setenv("SONDA_WITHOUT", "kprobe,raw_tp", 1);
+	code = object_preview(o, NULL, &e);
+	unsetenv("SONDA_WITHOUT");
+	CHECK(code < 0);
+	CHECK_INT(err_exit_code(&e), EXIT_KERNEL);
+	CHECK_HAS(e.text, "raw_tp: left out by SONDA_WITHOUT");
+}
+
 TEST(falls_back_from_verifier_and_attach)
 {
 	auto_ptr(object) o = geteuid() ? NULL : object_named("SONDA_TEST_OBJECTS", "alternatives");

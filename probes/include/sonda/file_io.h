@@ -10,6 +10,10 @@
  *	FILE_IO_PROGRAMS
  *
  * What moves bytes from one file to another is told twice: read from one, written to the other.
+ *
+ * Not in vfs_read() and the like, where trampolines work: calls that are none of these would cost nothing
+ * (instead of 296 instructions), but a read only a tenth less, and to see all that is seen here takes 15
+ * functions. Tried on 6.12: four times as long to start, and 2 s to end, as each waits for the kernel.
  */
 #pragma once
 

@@ -60,21 +60,72 @@ struct offcpu_values {
 METRICS(offcpu, struct offcpu_labels, struct offcpu_values, 4096, "Off-CPU time");
 
 /*
- * Threads that are blocked or have been: an entry stays until its thread ends, so that blocking
- * changes nothing in the table but the entry. Preallocated: memory can't be asked for while the
- * scheduler's locks are held.
+ * Threads that are blocked or have been: in a place that the thread's id gives, or, while another thread
+ * whose id has the same lower bits is blocked there, in a hash map. Neighbours' places are in different
+ * cache lines, as they run on different CPUs. An entry of the hash map stays until its thread ends.
+ * Preallocated: memory can't be asked for while the scheduler's locks are held.
  */
 struct blocked {
 	u64 since_ns; /* 0: it is not */
+	u32 tid;
 	u32 state;
 	u32 in_io;
+	u32 pad;
 };
+#define PLACE_BITS 16
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << PLACE_BITS);
 	__type(key, u32);
 	__type(value, struct blocked);
-} blocked SEC(".maps");
+} places SEC(".maps");
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32);
+	__type(value, struct blocked);
+} crowded SEC(".maps");
+
+static __always_inline struct blocked *place_of(u32 tid)
+{
+	u32 low = tid & ((1 << PLACE_BITS) - 1);
+	u32 place = (low << 2 | low >> (PLACE_BITS - 2)) & ((1 << PLACE_BITS) - 1);
+
+	return bpf_map_lookup_elem(&places, &place);
+}
+
+static __always_inline struct blocked *blocked_of(u32 tid)
+{
+	struct blocked *b = place_of(tid);
+
+	return b && b->tid == tid ? b : bpf_map_lookup_elem(&crowded, &tid);
+}
+
+/* Where it is to be noted that the thread is blocked. */
+static __always_inline struct blocked *blocked_place(u32 tid)
+{
+	struct blocked *b = place_of(tid), first = { .tid = tid };
+
+	if (b && (b->tid == tid || !b->since_ns)) {
+		b->tid = tid;
+		return b;
+	}
+	b = bpf_map_lookup_elem(&crowded, &tid);
+	if (b)
+		return b;
+	if (bpf_map_update_elem(&crowded, &tid, &first, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return bpf_map_lookup_elem(&crowded, &tid);
+}
+
+static __always_inline void blocked_forget(u32 tid)
+{
+	struct blocked *b = place_of(tid);
+
+	if (b && b->tid == tid)
+		b->tid = b->since_ns = 0;
+	bpf_map_delete_elem(&crowded, &tid);
+}
 
 /* 5.10 doesn't tell tracing programs the stack of a task that sleeps. */
 #define HAS_TASK_STACK bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
@@ -97,24 +148,19 @@ static __always_inline u32 reason_of(u32 state, bool in_io)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
 {
-	struct blocked first = {}, *b;
 	u32 tid = task->pid, state = task_state(task);
+	struct blocked *b;
 
 	/* not one that is woken at this very moment */
 	if (!tid || preempted || !state || state & TASK_WAKING)
 		return 0;
 	if (state & TASK_DEAD) {
-		bpf_map_delete_elem(&blocked, &tid);
+		blocked_forget(tid);
 		return 0;
 	}
-	b = bpf_map_lookup_elem(&blocked, &tid);
-	if (!b) {
-		if (bpf_map_update_elem(&blocked, &tid, &first, BPF_ANY))
-			count_lost(LOSS_STATE);
-		b = bpf_map_lookup_elem(&blocked, &tid);
-		if (!b)
-			return 0;
-	}
+	b = blocked_place(tid);
+	if (!b)
+		return 0;
 	b->state = state;
 	b->in_io = task_in_iowait(task);
 	b->since_ns = bpf_ktime_get_ns();
@@ -197,17 +243,17 @@ SEC("tp_btf/sched_waking") int BPF_PROG(wakes, struct task_struct *task)
 	struct blocked *b;
 	u64 took_ns;
 
-	b = bpf_map_lookup_elem(&blocked, &tid);
+	b = blocked_of(tid);
 	/* woken again, or before it was gone */
 	if (!b || !b->since_ns || task_is_queued(task))
 		return 0;
 	took_ns = bpf_ktime_get_ns() - b->since_ns;
-	b->since_ns = 0;
+	reason = reason_of(b->state, b->in_io);
+	b->since_ns = 0; /* from here on it is anybody's */
 	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
 		return 0;
 	if (!notable(0, took_ns))
 		return 0;
-	reason = reason_of(b->state, b->in_io);
 	if (tables_wanted())
 		count_block(task, took_ns, reason);
 	if (events_wanted())

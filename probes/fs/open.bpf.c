@@ -98,6 +98,7 @@ struct asked {
 	u64 flags;
 	u64 mode;
 	u64 resolve;
+	u64 over_ns; /* when it was over, CLOCK_BOOTTIME */
 };
 
 static __always_inline struct file *describe_path(struct open *e, struct asked *asked)
@@ -171,34 +172,42 @@ static __noinline int count_open(struct asked *asked, int err, s64 took_ns)
 	return 0;
 }
 
+/* With --path: what the path decides. False: the event is gone. */
+static __always_inline bool path_is_wanted(struct open *e, struct asked *asked, int err, s64 took_ns)
+{
+	if (!text_matches(e, path, path)) {
+		event_drop(e);
+		return false;
+	}
+	if (tables_wanted())
+		count_open(asked, err, took_ns);
+	if (events_wanted())
+		return true;
+	event_release(e);
+	return false;
+}
+
 /* An open is over. `fd`: -1 where there is none. */
 static __noinline int open_ends(void *ctx, struct asked *asked, long ret, int fd, s64 took_ns)
 {
 	int err = ret < 0 ? ret : 0;
+	const bool by_path = path[0];
 	struct file *file;
 	struct open *e;
 
 	if (!asked || !notable(err, took_ns < 0 ? 0 : took_ns))
 		return 0;
-	if (!path[0] && tables_wanted())
+	if (!by_path && tables_wanted())
 		count_open(asked, err, took_ns);
-	if (!path[0] && !events_wanted())
+	if (!by_path && !events_wanted())
 		return 0;
-	e = event_new(open);
+	e = event_new_at(open, asked->over_ns);
 	if (!e)
 		return 0;
 	e->fd = fd;
 	file = describe_path(e, asked);
-	if (path[0] && !text_matches(e, path, path)) {
-		event_drop(e);
+	if (by_path && !path_is_wanted(e, asked, err, took_ns))
 		return 0;
-	}
-	if (path[0] && tables_wanted())
-		count_open(asked, err, took_ns);
-	if (!events_wanted()) {
-		event_release(e);
-		return 0;
-	}
 	if (file)
 		describe_file(e, file);
 	task_now(&e->task);
@@ -272,12 +281,17 @@ SEC("tp_btf/sys_exit") int BPF_PROG(open_returns, struct pt_regs *regs, long ret
 {
 	struct asked asked = {};
 	bool is_32bit;
+	u64 id;
 
 	asked.call = call_of(syscall_nr(regs), &is_32bit);
-	if (!asked.call || !wanted())
+	if (!asked.call)
+		return 0;
+	id = bpf_get_current_pid_tgid();
+	if (!wanted_id(id))
 		return 0;
 	asked_by(&asked, regs, is_32bit);
-	return open_ends(ctx, &asked, ret, ret < 0 ? -1 : ret, call_took());
+	asked.over_ns = bpf_ktime_get_boot_ns();
+	return open_ends(ctx, &asked, ret, ret < 0 ? -1 : ret, call_took_at(id, asked.over_ns));
 }
 
 /* Opens under way in io_uring, by request. */
@@ -294,7 +308,7 @@ struct {
 
 static __noinline int uring_begins(struct io_kiocb *req, u8 op)
 {
-	struct uring_begun begun = { .at_ns = bpf_ktime_get_ns() };
+	struct uring_begun begun = { .at_ns = bpf_ktime_get_boot_ns() };
 	u64 key = (u64)req;
 
 	if (op != URING_OPENAT && op != URING_OPENAT2)
@@ -320,6 +334,7 @@ static __noinline int uring_ends(void *ctx, struct io_kiocb *req)
 	bpf_map_delete_elem(&uring_begun, &key);
 	if (!wanted())
 		return 0;
+	asked.over_ns = bpf_ktime_get_boot_ns();
 	ret = BPF_CORE_READ(req, cqe.res);
 	asked.name = begun.name;
 	asked.dirfd = BPF_CORE_READ(open, dfd);
@@ -328,7 +343,7 @@ static __noinline int uring_ends(void *ctx, struct io_kiocb *req)
 	asked.resolve = BPF_CORE_READ(open, how.resolve);
 	/* a file put in the ring's own table has no descriptor */
 	return open_ends(ctx, &asked, ret, ret < 0 || BPF_CORE_READ(open, file_slot) ? -1 : ret,
-			 bpf_ktime_get_ns() - begun.at_ns);
+			 asked.over_ns - begun.at_ns);
 }
 
 /* Both programs of a rank have all its needs: one of what is OPTIONAL may be missing alone. */

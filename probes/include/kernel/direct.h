@@ -47,3 +47,15 @@ static __always_inline void *kernel_pointer(void *at)
 	bpf_probe_read_kernel(&there, sizeof(there), at);
 	return there;
 }
+
+/* Any struct of the kernel that begins with two numbers. */
+struct timespec64 {
+	u64 tv_sec;
+	u64 tv_nsec;
+} __attribute__((preserve_access_index));
+
+/* The eight bytes at `at`; only where DIRECT. */
+static __always_inline u64 kernel_word(const void *at)
+{
+	return direct(struct timespec64, at)->tv_sec;
+}

@@ -93,18 +93,19 @@ static __always_inline bool cond_holds(const volatile struct cond *c, const void
 
 static __noinline struct event_slot *slot_claim(void)
 {
-	u32 first = bpf_get_smp_processor_id();
+	u32 cpu = bpf_get_smp_processor_id();
 	struct event_slot *slot;
 	u32 at;
 
 	for (u32 i = 0; i < EVENT_SLOT_TRIES; i++) {
-		at = (first * EVENT_SLOT_TRIES + i) & (sonda_conf.slots - 1);
+		at = (cpu * EVENT_SLOT_TRIES + i) & (sonda_conf.slots - 1);
 		slot = bpf_map_lookup_elem(&sonda_slots, &at);
 		if (!slot)
 			break;
 		__sync_fetch_and_add(&slot->claims, 1);
 		if (*(volatile u32 *)&slot->claims == 1) {
 			slot->index = at;
+			slot->record.cpu = cpu;
 			return slot;
 		}
 		__sync_fetch_and_add(&slot->claims, -1);
@@ -112,7 +113,7 @@ static __noinline struct event_slot *slot_claim(void)
 	return NULL;
 }
 
-static __noinline struct event_slot *slot_begin(u32 type, u32 size)
+static __noinline struct event_slot *slot_begin(u32 type, u32 size, u64 at_ns)
 {
 	struct event_slot *slot = slot_claim();
 
@@ -122,8 +123,7 @@ static __noinline struct event_slot *slot_begin(u32 type, u32 size)
 	}
 	slot->tail = size;
 	slot->record.type = type;
-	slot->record.at_ns = bpf_ktime_get_boot_ns();
-	slot->record.cpu = bpf_get_smp_processor_id();
+	slot->record.at_ns = at_ns;
 	slot->record.pad = 0;
 	return slot;
 }
@@ -179,7 +179,7 @@ static __noinline int slot_refuse(struct event_slot *slot)
 	return count_filtered();
 }
 
-static __noinline bool where_wants(struct event_slot *slot, u32 type)
+static __noinline bool conds_hold(struct event_slot *slot, u32 type)
 {
 	if (!slot)
 		return false;
@@ -193,6 +193,12 @@ static __noinline bool where_wants(struct event_slot *slot, u32 type)
 			return false;
 	}
 	return true;
+}
+
+/* Without conditions not even a call is left of it. */
+static __always_inline bool where_wants(struct event_slot *slot, u32 type)
+{
+	return sonda_conf.where[0].op == COND_NONE || conds_hold(slot, type);
 }
 
 /* How much may be appended at `at`, which is below EVENT_MAX: `most`, what has room, or TEXT_MAX.
@@ -269,13 +275,16 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 	((struct event_slot *)((void *)(e) - __builtin_offsetof(struct event_slot, body)))
 
 /* A zeroed event of type T, or NULL (then it is counted as lost: return). */
-#define event_new(T)                                                                    \
-	({                                                                              \
-		struct event_slot *new_slot =                                           \
-			slot_begin(bpf_core_type_id_local(struct T), sizeof(struct T)); \
-		if (new_slot)                                                           \
-			__builtin_memset(new_slot->body, 0, sizeof(struct T));          \
-		(struct T *)(new_slot ? new_slot->body : NULL);                         \
+#define event_new(T) event_new_at(T, bpf_ktime_get_boot_ns())
+
+/* The same where that clock has been read already. */
+#define event_new_at(T, at_ns)                                                                 \
+	({                                                                                     \
+		struct event_slot *new_slot =                                                  \
+			slot_begin(bpf_core_type_id_local(struct T), sizeof(struct T), at_ns); \
+		if (new_slot)                                                                  \
+			__builtin_memset(new_slot->body, 0, sizeof(struct T));                 \
+		(struct T *)(new_slot ? new_slot->body : NULL);                                \
 	})
 
 /* Sends the event, or counts it as filtered (--where) or lost (ring full). `e` is gone after it. */
@@ -307,10 +316,15 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 /* Fills the process block for `task`, by reading only what does not change hands. */
 static __noinline int task_fill(struct task *out, struct task_struct *task)
 {
+	const u64 *comm;
+
 	if (!out)
 		return 0;
 	if (DIRECT) {
 		task = direct(struct task_struct, task);
+		comm = (const u64 *)task->comm; /* zero behind its end */
+		((u64 *)out->comm)[0] = comm[0];
+		((u64 *)out->comm)[1] = comm[1];
 		out->pid = task->tgid;
 		out->tid = task->pid;
 		out->uid = task->real_cred->uid.val;
@@ -324,8 +338,8 @@ static __noinline int task_fill(struct task *out, struct task_struct *task)
 		out->ppid = BPF_CORE_READ(task, real_parent, tgid);
 		out->cgroup = task_cgroup_id(task);
 		out->start_ns = task_start_ns(task);
+		BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 	}
-	BPF_CORE_READ_STR_INTO(&out->comm, task, comm);
 	return 0;
 }
 #define task_now(out) task_fill(out, current_task())

@@ -99,15 +99,21 @@ static __always_inline bool wanted_task(struct task_struct *task)
 	return false;
 }
 
-/* The same for the current task. */
-static __always_inline bool wanted(void)
+/* The same for the current task, of which bpf_get_current_pid_tgid() says `id`. */
+static __always_inline bool wanted_id(u64 id)
 {
-	if (sonda_conf.self && bpf_get_current_pid_tgid() >> 32 == sonda_conf.self)
+	if (sonda_conf.self && id >> 32 == sonda_conf.self)
 		return false;
 	if (!sonda_conf.sets_on || task_in_filters(current_task()))
 		return true;
 	count_filtered();
 	return false;
+}
+
+/* The same for the current task. */
+static __always_inline bool wanted(void)
+{
+	return wanted_id(sonda_conf.self ? bpf_get_current_pid_tgid() : 0);
 }
 
 /*

@@ -38,6 +38,45 @@ struct path_walk {
 };
 #define PATH_WALK(slot) ((struct path_walk *)&(slot)->body[EVENT_MAX + TEXT_MAX - 128])
 
+/* Up to this many bytes of a name are read as two words that may overlap, without a call. */
+#define PATH_WORDS 16
+
+/* Puts a directory entry's name before the path, its `len` bytes at `at`, and `end` is where they end. A
+ * name lies in at least eight bytes: in the entry itself, or it is long. */
+static __always_inline void path_put_words(struct event_slot *slot, const void *name, u64 len,
+					   u64 at, u64 end)
+{
+	u64 *to = (u64 *)PATH_AREA(slot, at), word = kernel_word(name), mask;
+
+	if (len < sizeof(word)) {
+		mask = (1ull << (len * 8)) - 1;
+		*to = (*to & ~mask) | (word & mask);
+		return;
+	}
+	*to = word;
+	*(u64 *)PATH_AREA(slot, end - sizeof(word)) = kernel_word(name + len - sizeof(word));
+}
+
+/* The name and the '/' before it. */
+static __always_inline int path_put_name(struct event_slot *slot, const void *name, u64 len)
+{
+	struct path_walk *walk = PATH_WALK(slot);
+	u64 end = walk->at, at = end - len - 1;
+
+	barrier_var(len);
+	barrier_var(end);
+	barrier_var(at);
+	if (len > PATH_NAME_MAX || end > TEXT_MAX || at >= TEXT_MAX || at < walk->floor)
+		return -E2BIG;
+	*PATH_AREA(slot, at) = '/';
+	if (DIRECT && len <= PATH_WORDS)
+		path_put_words(slot, name, len, at + 1, end);
+	else if (bpf_probe_read_kernel(PATH_AREA(slot, at + 1), len, name))
+		return -E2BIG;
+	walk->at = at;
+	return 0;
+}
+
 /* Puts `len` bytes of kernel memory before the path. */
 static __always_inline int path_put(struct event_slot *slot, const void *from, u64 len)
 {
@@ -88,7 +127,6 @@ static __noinline int path_step(struct event_slot *slot)
 {
 	struct dentry_link link = {};
 	struct path_walk *walk;
-	u64 before;
 
 	if (!slot)
 		return -EINVAL;
@@ -107,11 +145,7 @@ static __noinline int path_step(struct event_slot *slot)
 	if (link.parent == walk->dentry)
 		return 0;
 	walk->dentry = link.parent;
-	before = walk->at;
-	if (!path_put(slot, link.name, link.hash_len >> 32) && !path_put_char(slot, '/'))
-		return 1;
-	walk->at = before;
-	return -E2BIG;
+	return path_put_name(slot, link.name, link.hash_len >> 32) ?: 1;
 }
 
 /* A round of steps in the slot `index`: 1 if there is more above, 0 at the root, or a negative errno. */
@@ -226,6 +260,19 @@ static __always_inline int path_begin(struct event_slot *slot)
 	return 0;
 }
 
+/* Copies a path within the slot, in whole words as far as it is short: what is behind it in both places
+ * is there to be written over. */
+#define PATH_MOVE_WORDS 8
+static __always_inline void path_move(struct event_slot *slot, u64 to, u64 at, u64 size)
+{
+	if (size > PATH_MOVE_WORDS * sizeof(u64)) {
+		bpf_probe_read_kernel(&slot->body[to], size, PATH_AREA(slot, at));
+		return;
+	}
+	for (u64 i = 0; i < PATH_MOVE_WORDS * sizeof(u64) && i < size; i += sizeof(u64))
+		*(u64 *)&slot->body[to + i] = *(u64 *)PATH_AREA(slot, at + i);
+}
+
 /* Moves the path from the area to the slot's tail, with its NUL. */
 static __always_inline int path_end(struct event_slot *slot, struct text *text)
 {
@@ -236,7 +283,7 @@ static __always_inline int path_end(struct event_slot *slot, struct text *text)
 	if (begin >= EVENT_MAX || at > TEXT_MAX)
 		return -E2BIG;
 	size = TEXT_MAX - at;
-	bpf_probe_read_kernel(&slot->body[begin], size, PATH_AREA(slot, at));
+	path_move(slot, begin, at, size);
 	text->at = begin;
 	text->size = size;
 	size += begin;
@@ -321,12 +368,9 @@ static __always_inline struct file **files_below(u32 fd)
 /* The task's open file `fd`, or NULL. */
 static __noinline struct file *file_of_task(struct task_struct *task, u32 fd)
 {
-	struct file **files = files_of(task, fd), *file = NULL;
+	struct file **files = files_of(task, fd);
 
-	if (!files)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
-	return file;
+	return files ? kernel_pointer(&files[fd]) : NULL;
 }
 
 /* The current process's open file `fd`, or NULL. */

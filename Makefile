@@ -27,12 +27,13 @@ LAYERS := base bpf schema transport symbols enrich filter fold sink pipeline pol
 SRC := src/main.c $(filter-out %_test.c %.bpf.c,$(foreach d,$(LAYERS),$(sort $(wildcard src/$(d)/*.c))))
 TESTS := $(sort $(wildcard src/*/*_test.c))
 PROBES := $(sort $(wildcard probes/*/*.bpf.c))
+GUARDS := $(sort $(wildcard guards/*.bpf.c))
 TEST_PROBES := $(sort $(wildcard tests/data/*.bpf.c))
 FUZZERS := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 
 # probes/fs/open.bpf.c -> $(BUILD)/probes/fs.open.bpf.o
 probe_object = $(BUILD)/probes/$(subst /,.,$(patsubst probes/%.bpf.c,%,$(1))).bpf.o
-PROBE_OBJ := $(foreach p,$(PROBES),$(call probe_object,$(p)))
+PROBE_OBJ := $(foreach p,$(PROBES),$(call probe_object,$(p))) $(GUARDS:guards/%.bpf.c=$(BUILD)/probes/guard.%.bpf.o)
 # tests/data/chain.c: its code at fixed addresses, anywhere, without names, with those of libraries only
 CHAINS := static pie stripped dynamic
 TEST_PROBE_OBJ := $(TEST_PROBES:tests/data/%.bpf.c=$(BUILD)/test-probes/%.bpf.o) $(BUILD)/test-probes/target $(CHAINS:%=$(BUILD)/test-probes/chain-%)
@@ -100,9 +101,9 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
 	@mkdir -p $(@D)
 	@$(CC) -c -o $@ $<
 
-# --- the probes ---
+# --- the probes and the guards ---
 
-BPF_CPPFLAGS := -D__TARGET_ARCH_$(ARCH) $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -I. -Iprobes/include
+BPF_CPPFLAGS := -D__TARGET_ARCH_$(ARCH) $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -I. -Iprobes/include -Iguards/include
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers -fno-ident
 
@@ -115,11 +116,16 @@ $(call probe_object,$(1)): $(1)
 endef
 $(foreach p,$(PROBES),$(eval $(call probe_rule,$(p))))
 
-$(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
+define bpf_compile
 	@mkdir -p $(@D)
 	$(call say,BPF)$(CLANG) $(BPF_CFLAGS) $(BPF_CPPFLAGS) -MMD -MP -MT $@ -MF $(@:.o=.d) -c -o $@.full $<
 	@$(BPFTOOL) gen object $@ $@.full
 	@rm -f $@.full
+endef
+$(BUILD)/probes/guard.%.bpf.o: guards/%.bpf.c
+	$(bpf_compile)
+$(BUILD)/test-probes/%.bpf.o: tests/data/%.bpf.c
+	$(bpf_compile)
 
 # What live tests watch; static, so that a guest can run it.
 $(BUILD)/test-probes/target: tests/data/target.c

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What guards and the user side share of a policy in force: which of two generations decides, its rules,
+ * their counts. All guards share these maps, so that they switch at the same moment.
+ *
+ * The user side fills the generation that is not in force, then writes the one word of "policy_state".
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define POLICY_RULES    256 /* of one policy at most; a rule has the same number in every guard */
+#define POLICY_SLOTS    512 /* of counts: rules of the policy in force and of the one before it */
+#define POLICY_NAME     48  /* bytes of a rule's name, with a NUL */
+#define POLICY_NOBODY   2   /* no generation is in force */
+#define POLICY_TEXT_MAX (64 << 10)
+
+/*
+ * "policy_state": an array of one u64.
+ *	bit 0		the generation in force
+ *	bit 1, 2	generation 0, 1 holds a policy
+ *	from bit 8 on	until when (ms of CLOCK_BOOTTIME) it must be confirmed; past it the other
+ *			generation is in force. 0: it is confirmed
+ */
+#define POLICY_ACTIVE(word)   ((word) & 1)
+#define POLICY_HOLDS(gen)     (2ull << (gen))
+#define POLICY_DEADLINE(word) ((word) >> 8)
+
+enum policy_mode {
+	POLICY_AUDIT,   /* counted and told, not refused */
+	POLICY_ENFORCE,
+};
+
+/* "policy_rules": an array of 2 * POLICY_RULES, generation by generation. */
+struct policy_rule_row {
+	char name[POLICY_NAME];
+	__u32 slot;         /* its place in "policy_counts"; stays when the policy is changed */
+	__u32 mode;         /* enum policy_mode */
+	__u64 expires_ns;   /* CLOCK_BOOTTIME; later it matches nothing; 0: never */
+	__u32 trip_per_min; /* more refusals in a minute turn it to audit; 0: never */
+	__u32 pad;
+};
+
+/* "policy_counts": a per-CPU array of POLICY_SLOTS. */
+struct policy_count {
+	__u64 matched;  /* operations or packets that the rule is about */
+	__u64 refused;  /* of them denied, dropped */
+	__u64 bytes;    /* of packets matched */
+	__u64 untold;   /* of them not told, because the ring was full */
+};
+
+/* "policy_trips": an array of POLICY_SLOTS. */
+struct policy_trip {
+	__u64 since_ns; /* CLOCK_BOOTTIME: beginning of the minute that is counted */
+	__u32 refused;  /* in it */
+	__u32 tripped;  /* 1: it was too much: the rule only counts from then on */
+};
+
+/* "policy_text": an array of two, the source of each generation. */
+struct policy_text {
+	__u32 size;
+	__u32 pad;
+	__u64 applied_ns; /* CLOCK_REALTIME */
+	char text[POLICY_TEXT_MAX];
+};

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What all guards have in common: the generation in force, and what a rule that matches comes to. A guard
+ * is written in the probe language, with this file on top: its refusals are its events.
+ *
+ *	u32 gen = policy_generation();
+ *	if (gen == POLICY_NOBODY) let it pass
+ *	... find the rule that is about it, in the guard's own maps of generation `gen` ...
+ *	outcome = rule_outcome(gen, rule, bytes);	counts it
+ *	refuse if outcome == OUTCOME_REFUSED; report afterwards, never before
+ */
+#pragma once
+
+#include "sonda.bpf.h"
+
+#include "abi/policy.h"
+
+enum outcome {
+	OUTCOME_NONE,      /* the rule has expired */
+	OUTCOME_REFUSED,
+	OUTCOME_AUDITED,   /* would have been refused: the rule is in audit mode */
+	OUTCOME_TRIPPED,   /* likewise, because the rule refused too much */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} policy_state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * POLICY_RULES);
+	__type(key, u32);
+	__type(value, struct policy_rule_row);
+} policy_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, u32);
+	__type(value, struct policy_count);
+} policy_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, POLICY_SLOTS);
+	__type(key, u32);
+	__type(value, struct policy_trip);
+} policy_trips SEC(".maps");
+
+/* The generation that decides now: 0, 1, or POLICY_NOBODY. */
+static __always_inline u32 policy_generation(void)
+{
+	u32 zero = 0, gen;
+	u64 *state = bpf_map_lookup_elem(&policy_state, &zero), word, deadline_ms;
+
+	if (!state)
+		return POLICY_NOBODY;
+	word = *(volatile u64 *)state;
+	gen = POLICY_ACTIVE(word);
+	deadline_ms = POLICY_DEADLINE(word);
+	if (deadline_ms && bpf_ktime_get_boot_ns() > deadline_ms * 1000000)
+		gen ^= 1;
+	return word & POLICY_HOLDS(gen) ? gen : POLICY_NOBODY;
+}
+
+/* Has the rule refused more than it may? Counts this one. */
+static __always_inline bool rule_trips(const struct policy_rule_row *row)
+{
+	struct policy_trip *trip = bpf_map_lookup_elem(&policy_trips, &row->slot);
+	u64 now_ns;
+
+	if (!trip)
+		return false;
+	if (trip->tripped)
+		return true;
+	now_ns = bpf_ktime_get_boot_ns();
+	if (now_ns - trip->since_ns > 60000000000ull) {
+		trip->since_ns = now_ns;
+		trip->refused = 0;
+	}
+	__sync_fetch_and_add(&trip->refused, 1);
+	if (trip->refused <= row->trip_per_min)
+		return false;
+	trip->tripped = 1;
+	return true;
+}
+
+/* What comes of an operation that the rule is about; counts it. `bytes` are a packet's. */
+static __always_inline enum outcome rule_outcome(u32 gen, u32 rule, u64 bytes,
+						 const struct policy_rule_row **ret_row)
+{
+	u32 at = gen * POLICY_RULES + rule;
+	struct policy_rule_row *row = bpf_map_lookup_elem(&policy_rules, &at);
+	enum outcome outcome = OUTCOME_REFUSED;
+	struct policy_count *count;
+
+	if (!row || (row->expires_ns && bpf_ktime_get_boot_ns() > row->expires_ns))
+		return OUTCOME_NONE;
+	*ret_row = row;
+	if (row->mode == POLICY_AUDIT)
+		outcome = OUTCOME_AUDITED;
+	else if (row->trip_per_min && rule_trips(row))
+		outcome = OUTCOME_TRIPPED;
+	count = bpf_map_lookup_elem(&policy_counts, &row->slot);
+	if (!count)
+		return outcome;
+	__sync_fetch_and_add(&count->matched, 1);
+	__sync_fetch_and_add(&count->bytes, bytes);
+	if (outcome == OUTCOME_REFUSED)
+		__sync_fetch_and_add(&count->refused, 1);
+	return outcome;
+}
+
+/* An event of it found no room. */
+static __always_inline void rule_untold(const struct policy_rule_row *row)
+{
+	struct policy_count *count = bpf_map_lookup_elem(&policy_counts, &row->slot);
+
+	if (count)
+		__sync_fetch_and_add(&count->untold, 1);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * What each guard gives to enforcement: which rules it takes, how it fills one generation of its maps.
+ * enforce.c loads, pins, fills the generation that is not in force, and switches all guards at once.
+ * One thread.
+ */
+#include <stdbool.h>
+
+#include "abi/policy.h"
+#include "base/attr.h"
+#include "policy/policy.h"
+
+struct err;
+struct object;
+struct strbuf;
+
+struct guard {
+	const char *name;          /* "packet": guards/packet.bpf.c, its pins are below that name */
+	enum policy_domain domain; /* whose rules it takes */
+	/* Before it is loaded for `p`: sizes of maps, variables. May be NULL. */
+	int (*prepare)(struct object *o, const struct policy *p, struct err *e);
+	/* Empties generation `gen` of its maps and fills it with the rules of `p` (none: p NULL).
+	 * Rule `n` is p->rules.at[n]. Errors name the place in the policy (policy_wrap()). */
+	int (*fill)(const struct object *o, const struct policy *p, unsigned gen, struct err *e);
+	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
+	 * `o` is loaded. */
+	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);
+};
+
+/* All guards; NULL ends the list. */
+extern const struct guard *const guards[];
+extern const struct guard guard_packet, guard_file;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * A policy as it is written: sets and rules, checked for their form, every part with its place in the
+ * source. Names of files, users, networks stand as text: what they lead to is found when the policy
+ * is applied. The words of the language are rows of words.c; docs/policies.md says what they mean.
+ *
+ *	rule shadow "only login tools read the hashes"
+ *	    deny read, write of file /etc/shadow
+ *	    unless exe in @login-tools
+ *
+ * One thread. A policy owns everything in it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/mem.h"
+#include "base/vec.h"
+
+struct err;
+
+struct policy_at {
+	unsigned line, column; /* from 1 on */
+};
+
+/* ---- the words ---- */
+
+/* What a rule is about: it is for the guard of that name. */
+enum policy_domain { POLICY_FILE, POLICY_PACKET, POLICY_DOMAINS };
+
+enum policy_verdict {
+	POLICY_DENY,  /* files */
+	POLICY_ALERT, /* files: let through and told */
+	POLICY_DROP,  /* packets */
+	POLICY_PASS,  /* packets: "allow": no later rule is asked */
+	POLICY_LIMIT, /* packets: no more than a rate */
+	POLICY_WATCH, /* packets: counted and told; the next rule is asked */
+};
+
+/* Operations on files, as bits. */
+enum policy_operation {
+	POLICY_READ = 1 << 0,
+	POLICY_WRITE = 1 << 1,
+	POLICY_EXEC = 1 << 2,
+	POLICY_CREATE = 1 << 3,
+	POLICY_UNLINK = 1 << 4,
+	POLICY_RENAME = 1 << 5,
+	POLICY_LINK = 1 << 6,
+	POLICY_TRUNCATE = 1 << 7,
+	POLICY_CHANGE = 1 << 8, /* mode, owner, times, extended attributes */
+};
+
+/* The forms a value can have. */
+enum policy_form {
+	FORM_NONE,      /* the word stands alone */
+	FORM_PATH,      /* absolute */
+	FORM_USER,      /* a name or a number */
+	FORM_CGROUP,    /* below the root of cgroup v2: "/system.slice/x.service"; or a unit's name */
+	FORM_NETWORK,   /* an address or CIDR, IPv4 or IPv6 */
+	FORM_PORT,      /* 1 to 65535, or a range "8000-8080" */
+	FORM_INTERFACE, /* a network interface */
+	FORM_DATE,      /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
+	FORM_RATE,      /* "100/min" */
+	FORM_MODE,      /* audit, enforce */
+};
+
+enum policy_word {
+	/* the subject: of rules about files */
+	WORD_EXE,
+	WORD_USER,
+	WORD_CGROUP,
+	/* packets */
+	WORD_FROM,
+	WORD_TO,
+	WORD_PORT,        /* destination */
+	WORD_SOURCE_PORT,
+	WORD_ON,          /* interface */
+	WORD_TCP,
+	WORD_UDP,
+	WORD_ICMP,        /* of the packet's own family */
+	WORD_SYN,         /* TCP: opens a connection (SYN without ACK) */
+	WORD_FRAGMENT,    /* any fragment, also the first */
+	WORD_MALFORMED,   /* headers cut off or that contradict each other */
+	/* of every rule */
+	WORD_MODE,
+	WORD_EXPIRES,
+	WORD_TRIP,        /* "trip at RATE": more refusals than that turn the rule to audit */
+};
+
+/* A row of the clauses' table. */
+struct policy_word_row {
+	enum policy_word word;
+	const char *name;   /* "source-port" */
+	unsigned domains;   /* bits 1 << enum policy_domain */
+	enum policy_form form;
+	bool conditional;   /* stands behind `when` or `unless` */
+	bool single;        /* one value, not a list */
+	const char *help;
+};
+
+/* ---- the tree ---- */
+
+struct policy_value {
+	char *text;  /* without quotes; of a set its name */
+	bool is_set; /* "@name" */
+	struct policy_at at;
+};
+typedef vec(struct policy_value) policy_values;
+
+struct policy_set {
+	char *name;
+	char *list; /* "lines of PATH": the values are read from this file when applied; NULL: none */
+	policy_values values;
+	enum policy_form form; /* as it is used; FORM_NONE: by no rule */
+	struct policy_at at;
+};
+
+struct policy_clause {
+	const struct policy_word_row *word;
+	bool unless; /* must not hold */
+	policy_values values;
+	struct policy_at at;
+};
+
+enum policy_per { PER_ALL, PER_SOURCE, PER_NETWORK /* IPv4 /24, IPv6 /48 */ };
+
+/* "limit packet ... to 1000/s burst 200 per source then drop for 10m" */
+struct policy_limit {
+	uint64_t per_hour;
+	uint64_t burst;   /* 0: what comes in a second, at least 1 */
+	enum policy_per per;
+	uint64_t drop_ns; /* what then drops everything of that source for; 0: only what is too much */
+};
+
+struct policy_rule {
+	char *name;
+	char *note; /* or NULL */
+	enum policy_domain domain;
+	enum policy_verdict verdict;
+	unsigned operations; /* bits of enum policy_operation */
+	bool under;          /* "file under": directories, and all that is below them */
+	policy_values files;
+	struct policy_limit limit;
+	vec(struct policy_clause) clauses;
+	struct policy_at at;
+};
+
+struct policy {
+	char *name; /* of its file, for messages */
+	vec(struct policy_set) sets;
+	vec(struct policy_rule) rules;
+};
+
+/* Reads `text` (borrowed). `name` is for messages: "NAME: line 3, column 9: ...".
+ * Errors: EINVAL with EXIT_POLICY: what stands there, what was expected, a suggestion. */
+MUST_USE int policy_parse(const char *name, const char *text, struct policy **ret_policy,
+			  struct err *e);
+/* The same from a file. Errors also: of open and read, EFBIG (over POLICY_TEXT_MAX). */
+MUST_USE int policy_read(const char *path, struct policy **ret_policy, char **ret_text,
+			 struct err *e);
+void policy_free(struct policy *p);
+AUTO_PTR(policy)
+
+/* The clause of a rule, NULL: it has none. `nth` counts those of the same word, from 0 on. */
+MUST_USE const struct policy_clause *policy_clause_find(const struct policy_rule *r,
+							enum policy_word word, unsigned nth);
+MUST_USE const struct policy_set *policy_set_find(const struct policy *p, const char *name);
+
+/* The rule's own mode, and that of a policy without one: enforce. */
+MUST_USE bool policy_rule_audits(const struct policy_rule *r);
+
+/* Calls `fn` for each value, sets resolved, also those that are read from files (blank lines and what
+ * follows '#' left out). Non-zero ends it and is returned. `at` is where the rule or set has it, or the
+ * line of the list (column 0). Errors: of reading the list. */
+typedef int policy_value_fn(const char *text, struct policy_at at, void *ctx, struct err *e);
+MUST_USE int policy_each(const struct policy *p, const policy_values *values, policy_value_fn *fn,
+			 void *ctx, struct err *e);
+
+/* Puts "NAME: line L, column C: " in front of an error. Returns -e->code. */
+int policy_wrap(const struct policy *p, struct policy_at at, struct err *e);
+
+/* ---- values ---- */
+
+struct policy_network {
+	uint8_t bytes[16]; /* IPv4: the first four */
+	uint8_t family;    /* AF_INET, AF_INET6; an IPv4 address in IPv6 (::ffff:0:0/96) is IPv4 */
+	uint8_t bits;      /* of the prefix; those behind it are zero */
+};
+/* Errors: EINVAL (what was expected). Bits set behind the prefix are refused: 10.0.0.1/8 is a slip. */
+MUST_USE int policy_network_parse(const char *text, struct policy_network *ret_network,
+				  struct err *e);
+/* "80", "8000-8080". */
+MUST_USE int policy_ports_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last,
+				struct err *e);
+/* Seconds of CLOCK_REALTIME; "1h" counts from `now_s`. */
+MUST_USE int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, struct err *e);
+
+/* ---- its text ---- */
+
+struct strbuf;
+/* As `sonda policy fmt` writes it. Comments stay where they are: `text` is the source. */
+void policy_print(const struct policy *p, struct strbuf *out);
+
+/* The words, for messages, help and docs. */
+MUST_USE const struct policy_word_row *policy_words(size_t *ret_count);
+MUST_USE const char *policy_verdict_name(enum policy_verdict v);
+/* "read", "write" ... of one bit. */
+MUST_USE const char *policy_operation_name(enum policy_operation op);

@@ -111,6 +111,7 @@ typedef vec(struct policy_value) policy_values;
 struct policy_set {
 	char *name;
 	char *list; /* "lines of PATH": the values are read from this file when applied; NULL: none */
+	struct policy_at list_at;
 	policy_values values;
 	enum policy_form form; /* as it is used; FORM_NONE: by no rule */
 	struct policy_at at;
@@ -143,11 +144,18 @@ struct policy_rule {
 	policy_values files;
 	struct policy_limit limit;
 	vec(struct policy_clause) clauses;
-	struct policy_at at;
+	struct policy_at at, verdict_at;
+};
+
+struct policy_comment {
+	char *text; /* "# ..." */
+	bool alone; /* in its line */
+	unsigned line;
 };
 
 struct policy {
 	char *name; /* of its file, for messages */
+	vec(struct policy_comment) comments;
 	vec(struct policy_set) sets;
 	vec(struct policy_rule) rules;
 };
@@ -199,7 +207,7 @@ MUST_USE int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, 
 /* ---- its text ---- */
 
 struct strbuf;
-/* As `sonda policy fmt` writes it. Comments stay where they are: `text` is the source. */
+/* As `sonda policy fmt` writes it, comments included. */
 void policy_print(const struct policy *p, struct strbuf *out);
 
 /* The words, for messages, help and docs. */

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a parsed policy must hold to as a whole. */
+#include "policy/parse.h"
+
+#include "abi/policy.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "policy/words.h"
+
+#include <errno.h>
+
+/* ---- names ---- */
+
+static const char *set_nth(const void *ctx, size_t i)
+{
+	const struct policy *p = ctx;
+
+	return i < p->sets.len ? p->sets.at[i].name : NULL;
+}
+
+static int twice(const struct policy *p, const char *what, const char *name, struct policy_at first,
+		 struct policy_at at, struct err *e)
+{
+	fail_as(e, EXIT_POLICY, EEXIST, "there is a %s '%s' already, in line %u", what, name,
+		first.line);
+	return policy_wrap(p, at, e);
+}
+
+static int check_names(const struct policy *p, struct err *e)
+{
+	vec_for_each(a, &p->sets)
+		for (const struct policy_set *b = p->sets.at; b < a; b++)
+			if (str_eq(a->name, b->name))
+				return twice(p, "set", a->name, b->at, a->at, e);
+	vec_for_each(a, &p->rules)
+		for (const struct policy_rule *b = p->rules.at; b < a; b++)
+			if (str_eq(a->name, b->name))
+				return twice(p, "rule", a->name, b->at, a->at, e);
+	if (p->rules.len <= POLICY_RULES)
+		return 0;
+	fail_as(e, EXIT_POLICY, E2BIG, "more than %u rules", POLICY_RULES);
+	hint(e, "addresses and files of one kind belong into a set");
+	return policy_wrap(p, p->rules.at[POLICY_RULES].at, e);
+}
+
+/* ---- values ---- */
+
+static int check_value(const struct policy *p, enum policy_form form, const struct policy_value *v,
+		       struct err *e)
+{
+	return policy_form_check(form, v->text, e) < 0 ? policy_wrap(p, v->at, e) : 0;
+}
+
+/* A set is used where values of `form` belong. */
+static int check_set(struct policy *p, enum policy_form form, const struct policy_value *v,
+		     struct err *e)
+{
+	const struct policy_set *found = policy_set_find(p, v->text);
+	struct policy_set *set = found ? &p->sets.at[found - p->sets.at] : NULL;
+
+	if (!set) {
+		name_unknown("set", v->text, set_nth, p, e);
+		e->exit_class = EXIT_POLICY;
+		return policy_wrap(p, v->at, e);
+	}
+	if (set->form && set->form != form) {
+		fail_as(e, EXIT_POLICY, EINVAL, "@%s stands for %s elsewhere; here it is to be %s", v->text,
+			policy_form_name(set->form), policy_form_name(form));
+		return policy_wrap(p, v->at, e);
+	}
+	if (set->form)
+		return 0;
+	set->form = form;
+	vec_for_each(value, &set->values)
+		if (check_value(p, form, value, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+static int check_values(struct policy *p, enum policy_form form, const policy_values *values,
+			struct err *e)
+{
+	vec_for_each(v, values)
+		if ((v->is_set ? check_set(p, form, v, e) : check_value(p, form, v, e)) < 0)
+			return -e->code;
+	return 0;
+}
+
+/* A set holds plain values, and its list is a path. */
+static int check_sets(const struct policy *p, struct err *e)
+{
+	vec_for_each(set, &p->sets) {
+		if (set->list && *set->list != '/') {
+			fail_as(e, EXIT_POLICY, EINVAL, "'%s': expected the absolute path of a list",
+				set->list);
+			return policy_wrap(p, set->list_at, e);
+		}
+		vec_for_each(v, &set->values)
+			if (v->is_set) {
+				fail_as(e, EXIT_POLICY, EINVAL,
+					"a set holds values; there stands the set @%s", v->text);
+				return policy_wrap(p, v->at, e);
+			}
+	}
+	return 0;
+}
+
+/* ---- words that don't fit together ---- */
+
+static bool has(const struct policy_rule *r, enum policy_word word)
+{
+	const struct policy_clause *c = policy_clause_find(r, word, 0);
+
+	return c && !c->unless;
+}
+
+static const struct {
+	enum policy_word a, b;
+	const char *why;
+} contradictions[] = {
+	{ WORD_TCP, WORD_UDP, "no packet is both: write a rule for each" },
+	{ WORD_TCP, WORD_ICMP, "no packet is both: write a rule for each" },
+	{ WORD_UDP, WORD_ICMP, "no packet is both: write a rule for each" },
+	{ WORD_ICMP, WORD_PORT, "ICMP has no ports" },
+	{ WORD_ICMP, WORD_SOURCE_PORT, "ICMP has no ports" },
+	{ WORD_SYN, WORD_UDP, "only TCP opens connections" },
+	{ WORD_SYN, WORD_ICMP, "only TCP opens connections" },
+};
+
+static int check_contradictions(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(contradictions); i++) {
+		if (!has(r, contradictions[i].a) || !has(r, contradictions[i].b))
+			continue;
+		fail_as(e, EXIT_POLICY, EINVAL, "'%s' and '%s': %s",
+			policy_word_row(contradictions[i].a)->name,
+			policy_word_row(contradictions[i].b)->name, contradictions[i].why);
+		return policy_wrap(p, policy_clause_find(r, contradictions[i].b, 0)->at, e);
+	}
+	return 0;
+}
+
+/* The same word twice is a slip; but a condition and its exception are not, and subjects add up. */
+static int check_repeats(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	vec_for_each(a, &r->clauses)
+		for (const struct policy_clause *b = r->clauses.at; b < a; b++) {
+			if (a->word != b->word || a->unless != b->unless)
+				continue;
+			fail_as(e, EXIT_POLICY, EINVAL, "'%s' is said twice", a->word->name);
+			if (!a->word->single && a->word->form)
+				hint(e, "write all values behind one '%s', with commas between",
+				     a->word->name);
+			return policy_wrap(p, a->at, e);
+		}
+	return 0;
+}
+
+static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
+{
+	if (r->domain == POLICY_FILE && check_values(p, FORM_PATH, &r->files, e) < 0)
+		return -e->code;
+	vec_for_each(c, &r->clauses)
+		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)
+			return -e->code;
+	if (r->verdict == POLICY_LIMIT && !r->limit.per_hour) {
+		fail_as(e, EXIT_POLICY, EINVAL, "the rate is missing: expected 'to' and a rate such as 1000/s");
+		return policy_wrap(p, r->verdict_at, e);
+	}
+	if (r->limit.drop_ns && r->limit.per == PER_ALL) {
+		fail_as(e, EXIT_POLICY, EINVAL, "'then drop' is about sources: expected 'per source' or 'per network'");
+		return policy_wrap(p, r->verdict_at, e);
+	}
+	return check_repeats(p, r, e) < 0 ? -e->code : check_contradictions(p, r, e);
+}
+
+int policy_check(struct policy *p, struct err *e)
+{
+	if (check_names(p, e) < 0 || check_sets(p, e) < 0)
+		return -e->code;
+	vec_for_each(r, &p->rules)
+		if (check_rule(p, r, e) < 0)
+			return -e->code;
+	return 0;
+}

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Text -> tree. One token of look-ahead; what it means as a whole is check.c's. */
+#include "policy/parse.h"
+
+#include "abi/policy.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "policy/lex.h"
+#include "policy/words.h"
+
+#include <assert.h>
+#include <errno.h>
+
+struct parser {
+	struct lexer lexer;
+	struct lex_token token; /* the next one */
+	struct policy *policy;
+	enum policy_form form; /* of the values before it */
+};
+
+static int advance(struct parser *p, struct err *e)
+{
+	free(p->token.text);
+	p->token.text = NULL;
+	if (lex_next(&p->lexer, &p->token, e) < 0)
+		return policy_wrap(p->policy, p->token.at, e);
+	return 0;
+}
+
+/* What stands there, for messages. */
+static const char *token_text(const struct lex_token *t)
+{
+	switch (t->type) {
+	case LEX_END:
+		return "the end";
+	case LEX_COMMA:
+		return "','";
+	case LEX_EQUALS:
+		return "'='";
+	case LEX_WORD:
+	case LEX_STRING:
+	case LEX_SET:
+		return t->text;
+	}
+	return "";
+}
+
+static int unexpected(struct parser *p, const char *expected, struct err *e)
+{
+	const struct lex_token *t = &p->token;
+	bool quote = t->type == LEX_WORD || t->type == LEX_STRING;
+
+	if (t->type == LEX_SET)
+		fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands '@%s'", expected, t->text);
+	else
+		fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands %s%s%s", expected,
+			quote ? "'" : "", token_text(t), quote ? "'" : "");
+	return policy_wrap(p->policy, t->at, e);
+}
+
+static bool at_word(const struct parser *p, const char *word)
+{
+	return p->token.type == LEX_WORD && str_eq(p->token.text, word);
+}
+
+/* Goes behind `word` if it stands there. */
+static int accept_word(struct parser *p, const char *word, bool *ret_there, struct err *e)
+{
+	*ret_there = at_word(p, word);
+	return *ret_there ? advance(p, e) : 0;
+}
+
+static int expect_word(struct parser *p, const char *word, struct err *e)
+{
+	char expected[64];
+
+	if (at_word(p, word))
+		return advance(p, e);
+	(void)str_format(expected, sizeof(expected), "'%s'", word);
+	return unexpected(p, expected, e);
+}
+
+static bool is_name(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len < POLICY_NAME &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
+}
+
+static int take_name(struct parser *p, const char *what, char **ret_name, struct err *e)
+{
+	char expected[128];
+
+	if (p->token.type == LEX_WORD && is_name(p->token.text)) {
+		*ret_name = TAKE_PTR(p->token.text);
+		return advance(p, e);
+	}
+	(void)str_format(expected, sizeof(expected),
+			 "the name of a %s (letters, digits, . _ -, at most %u)", what, POLICY_NAME - 1);
+	return unexpected(p, expected, e);
+}
+
+static int take_value(struct parser *p, policy_values *values, const char *expected, struct err *e)
+{
+	enum lex_type type = p->token.type;
+
+	if (type != LEX_WORD && type != LEX_STRING && type != LEX_SET)
+		return unexpected(p, expected, e);
+	vec_push(values, ((struct policy_value){ .text = TAKE_PTR(p->token.text),
+						 .is_set = type == LEX_SET,
+						 .at = p->token.at }));
+	return advance(p, e);
+}
+
+static int take_values(struct parser *p, policy_values *values, const char *expected, struct err *e)
+{
+	for (;;) {
+		if (take_value(p, values, expected, e) < 0)
+			return -e->code;
+		if (p->token.type != LEX_COMMA)
+			return 0;
+		if (advance(p, e) < 0)
+			return -e->code;
+	}
+}
+
+/* ---- sets ---- */
+
+static int parse_set(struct parser *p, struct err *e)
+{
+	struct policy_set *set = vec_add(&p->policy->sets);
+	policy_values list = { 0 };
+	bool lines;
+
+	set->at = p->token.at;
+	if (take_name(p, "set", &set->name, e) < 0)
+		return -e->code;
+	if (p->token.type != LEX_EQUALS)
+		return unexpected(p, "'='", e);
+	if (advance(p, e) < 0 || accept_word(p, "lines", &lines, e) < 0)
+		return -e->code;
+	if (!lines)
+		return take_values(p, &set->values, "a value", e);
+	if (expect_word(p, "of", e) < 0 || take_value(p, &list, "the path of a list", e) < 0)
+		return -e->code;
+	set->list = list.at[0].text;
+	set->list_at = list.at[0].at;
+	vec_done(&list);
+	return 0;
+}
+
+/* ---- rules ---- */
+
+static int unknown(struct parser *p, const char *what, suggest_fn *nth, const void *ctx,
+		   struct err *e)
+{
+	name_unknown(what, p->token.text, nth, ctx, e);
+	e->exit_class = EXIT_POLICY;
+	return policy_wrap(p->policy, p->token.at, e);
+}
+
+static int take_operation(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	const struct policy_operation_row *row;
+
+	if (p->token.type != LEX_WORD)
+		return unexpected(p, "an operation such as read or exec", e);
+	row = policy_operation_find(p->token.text);
+	if (!row)
+		return unknown(p, "operation", policy_operation_nth, NULL, e);
+	r->operations |= row->bits;
+	return advance(p, e);
+}
+
+/* "read, write of file [under] PATHS" */
+static int parse_files(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	for (;;) {
+		if (take_operation(p, r, e) < 0)
+			return -e->code;
+		if (p->token.type != LEX_COMMA)
+			break;
+		if (advance(p, e) < 0)
+			return -e->code;
+	}
+	if (!at_word(p, "of"))
+		return unexpected(p, "',' and another operation, or 'of file'", e);
+	if (advance(p, e) < 0 || expect_word(p, "file", e) < 0 ||
+	    accept_word(p, "under", &r->under, e) < 0)
+		return -e->code;
+	p->form = FORM_PATH;
+	return take_values(p, &r->files, "an absolute path", e);
+}
+
+/* "1000/s": a number, a slash, a letter; which no network is. */
+static bool is_rate(const struct lex_token *t)
+{
+	const char *slash = t->type == LEX_WORD ? strchr(t->text, '/') : NULL;
+
+	return slash && slash > t->text && slash[1] >= 'a' && slash[1] <= 'z';
+}
+
+static int parse_per(struct parser *p, struct policy_limit *limit, struct err *e)
+{
+	for (enum policy_per per = PER_SOURCE; per <= PER_NETWORK; per++)
+		if (at_word(p, policy_per_name(per))) {
+			limit->per = per;
+			return advance(p, e);
+		}
+	return unexpected(p, "'source' or 'network'", e);
+}
+
+static int take_number(struct parser *p, const char *expected, uint64_t *ret,
+		       int (*parse)(const char *, uint64_t *, struct err *), struct err *e)
+{
+	if (p->token.type != LEX_WORD || parse(p->token.text, ret, e) < 0 || !*ret)
+		return unexpected(p, expected, e);
+	return advance(p, e);
+}
+
+/* "1000/s burst 200 per source, then drop for 10m", behind "to" */
+static int parse_limit(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	struct policy_limit *limit = &r->limit;
+	bool there;
+
+	if (limit->per_hour) {
+		fail_as(e, EXIT_POLICY, EINVAL, "the rate is said twice");
+		return policy_wrap(p->policy, p->token.at, e);
+	}
+	if (take_number(p, policy_form_name(FORM_RATE), &limit->per_hour, rate_parse, e) < 0 ||
+	    accept_word(p, "burst", &there, e) < 0)
+		return -e->code;
+	if (there &&
+	    take_number(p, "how many may come at once", &limit->burst, number_parse, e) < 0)
+		return -e->code;
+	if (accept_word(p, "per", &there, e) < 0 || (there && parse_per(p, limit, e) < 0))
+		return -e->code;
+	there = p->token.type == LEX_COMMA;
+	if (there && advance(p, e) < 0)
+		return -e->code;
+	if (!at_word(p, "then"))
+		return there ? unexpected(p, "'then drop for TIME'", e) : 0;
+	if (advance(p, e) < 0 || expect_word(p, "drop", e) < 0 || expect_word(p, "for", e) < 0)
+		return -e->code;
+	return take_number(p, "a time such as 10m", &limit->drop_ns, duration_parse, e);
+}
+
+static int word_refused(struct parser *p, const struct policy_rule *r,
+			const struct policy_word_row *row, struct err *e)
+{
+	if (!row && p->form && policy_form_check(p->form, p->token.text, e) == 0)
+		return unexpected(p, "',' between values", e);
+	if (!row)
+		return unknown(p, "word", policy_word_nth, &r->domain, e);
+	fail_as(e, EXIT_POLICY, EINVAL, "'%s' is said of %s; this rule is about %s", row->name,
+		r->domain == POLICY_FILE ? "packets" : "files",
+		r->domain == POLICY_FILE ? "files" : "packets");
+	return policy_wrap(p->policy, p->token.at, e);
+}
+
+static const char *clause_expected(const struct policy_rule *r)
+{
+	return r->domain == POLICY_FILE ? "a word such as 'mode' or 'unless exe in'" :
+					  "a word such as 'from' or 'port'";
+}
+
+static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	struct policy_clause *c = vec_add(&r->clauses);
+	bool when;
+
+	c->at = p->token.at;
+	if (accept_word(p, "unless", &c->unless, e) < 0)
+		return -e->code;
+	if (accept_word(p, "when", &when, e) < 0)
+		return -e->code;
+	if (p->token.type != LEX_WORD)
+		return unexpected(p, clause_expected(r), e);
+	c->word = policy_word_find(p->token.text);
+	if (!c->word || !(c->word->domains & (1u << r->domain)))
+		return word_refused(p, r, c->word, e);
+	if (c->word->conditional && !when && !c->unless)
+		return unexpected(p, "'when' or 'unless' before it", e);
+	if ((when || c->unless) && c->word->single)
+		return unexpected(p, "a condition", e);
+	if (advance(p, e) < 0 || (c->word->conditional && expect_word(p, "in", e) < 0))
+		return -e->code;
+	if (c->word->word == WORD_TRIP && expect_word(p, "at", e) < 0)
+		return -e->code;
+	p->form = c->word->form;
+	if (c->word->form == FORM_NONE)
+		return 0;
+	if (c->word->single)
+		return take_value(p, &c->values, policy_form_name(c->word->form), e);
+	return take_values(p, &c->values, policy_form_name(c->word->form), e);
+}
+
+/* "to" is followed by a rate, or by networks. */
+static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	struct policy_at at = p->token.at;
+	struct policy_clause *c;
+
+	if (advance(p, e) < 0)
+		return -e->code;
+	if (is_rate(&p->token)) {
+		if (r->verdict == POLICY_LIMIT)
+			return parse_limit(p, r, e);
+		fail_as(e, EXIT_POLICY, EINVAL, "only `limit packet` has a rate");
+		return policy_wrap(p->policy, at, e);
+	}
+	c = vec_add(&r->clauses);
+	c->at = at;
+	c->word = policy_word_row(WORD_TO);
+	p->form = FORM_NETWORK;
+	return take_values(p, &c->values, policy_form_name(FORM_NETWORK), e);
+}
+
+static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	const struct policy_verdict_row *row;
+
+	r->verdict_at = p->token.at;
+	if (p->token.type != LEX_WORD)
+		return unexpected(p, "what to do: deny, alert, drop, allow, limit or watch", e);
+	row = policy_verdict_find(p->token.text);
+	if (!row)
+		return unknown(p, "verdict", policy_verdict_nth, NULL, e);
+	r->verdict = row->verdict;
+	r->domain = row->domain;
+	if (advance(p, e) < 0)
+		return -e->code;
+	return r->domain == POLICY_FILE ? parse_files(p, r, e) : expect_word(p, "packet", e);
+}
+
+static bool at_statement(const struct parser *p)
+{
+	return p->token.type == LEX_END || at_word(p, "rule") || at_word(p, "set");
+}
+
+static int parse_rule(struct parser *p, struct err *e)
+{
+	struct policy_rule *r = vec_add(&p->policy->rules);
+
+	r->at = p->token.at;
+	p->form = FORM_NONE;
+	if (take_name(p, "rule", &r->name, e) < 0)
+		return -e->code;
+	if (p->token.type == LEX_STRING) {
+		r->note = TAKE_PTR(p->token.text);
+		if (advance(p, e) < 0)
+			return -e->code;
+	}
+	if (parse_verdict(p, r, e) < 0)
+		return -e->code;
+	while (!at_statement(p))
+		if ((at_word(p, "to") ? parse_to(p, r, e) : parse_clause(p, r, e)) < 0)
+			return -e->code;
+	return 0;
+}
+
+static const char *statement_nth(const void *ctx, size_t i)
+{
+	static const char *const names[] = { "rule", "set", NULL };
+
+	(void)ctx;
+	return names[min(i, ARRAY_LEN(names) - 1)];
+}
+
+static int parse_statement(struct parser *p, struct err *e)
+{
+	bool there;
+
+	if (accept_word(p, "set", &there, e) < 0)
+		return -e->code;
+	if (there)
+		return parse_set(p, e);
+	if (accept_word(p, "rule", &there, e) < 0)
+		return -e->code;
+	if (there)
+		return parse_rule(p, e);
+	if (p->token.type != LEX_WORD)
+		return unexpected(p, "'rule' or 'set'", e);
+	return unknown(p, "statement", statement_nth, NULL, e);
+}
+
+static int parse_all(struct parser *p, struct err *e)
+{
+	if (advance(p, e) < 0)
+		return -e->code;
+	while (p->token.type != LEX_END)
+		if (parse_statement(p, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+int policy_parse(const char *name, const char *text, struct policy **ret_policy, struct err *e)
+{
+	auto_ptr(policy) policy = xnew(struct policy);
+	struct parser p = { .lexer = { .p = text, .line = text, .at = { .line = 1 } },
+			    .policy = policy };
+	int err;
+
+	assert(name && text && ret_policy && e);
+	policy->name = xstrdup(name);
+	p.lexer.policy = policy;
+	err = parse_all(&p, e);
+	free(p.token.text);
+	if (err < 0 || policy_check(policy, e) < 0)
+		return -e->code;
+	*ret_policy = TAKE_PTR(policy);
+	return 0;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/policy.h"
+
+#include "base/err.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "base/test.h"
+#include "policy/words.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char whole[] =
+	"# who may come in\n"
+	"set admins = 198.51.100.7, 2001:db8::/64  # the office\n"
+	"set login-tools = /usr/sbin/sshd, \"/opt/my tools/login\"\n"
+	"\n"
+	"rule shadow \"only login tools read the hashes\"\n"
+	"    deny read, write of file /etc/shadow, /etc/gshadow\n"
+	"    unless exe in @login-tools\n"
+	"    when user in 1000, anna\n"
+	"    # until the next release\n"
+	"    expires 2027-01-01\n"
+	"\n"
+	"rule tmp\n"
+	"    deny exec of file under /tmp, /dev/shm\n"
+	"    mode audit\n"
+	"    trip at 50/min\n"
+	"\n"
+	"rule ssh\n"
+	"    allow packet from @admins tcp port 22 on eth0\n"
+	"\n"
+	"rule flood\n"
+	"    limit packet tcp syn port 80, 8000-8080 to 1000/s burst 200 per source, then drop for 10m\n"
+	"    unless from 10.0.0.0/8\n";
+
+static struct policy *parsed(const char *text)
+{
+	struct policy *p = NULL;
+	struct err e = { 0 };
+
+	if (policy_parse("test", text, &p, &e) < 0)
+		printf("%s\n", e.text);
+	return p;
+}
+
+TEST(tree)
+{
+	auto_ptr(policy) p = parsed(whole);
+	const struct policy_rule *r;
+
+	REQUIRE(p);
+	CHECK(p->sets.len == 2 && p->rules.len == 4);
+	r = &p->rules.at[0];
+	CHECK(r->verdict == POLICY_DENY && r->operations == (POLICY_READ | POLICY_WRITE));
+	CHECK_STR(r->note, "only login tools read the hashes");
+	CHECK(!r->under && r->files.len == 2 && !policy_rule_audits(r));
+	CHECK(policy_clause_find(r, WORD_EXE, 0)->unless);
+	CHECK(!policy_clause_find(r, WORD_USER, 0)->unless);
+	CHECK(policy_rule_audits(&p->rules.at[1]) && p->rules.at[1].under);
+	CHECK(p->rules.at[2].verdict == POLICY_PASS);
+	r = &p->rules.at[3];
+	CHECK(r->limit.per_hour == 3600000 && r->limit.burst == 200);
+	CHECK(r->limit.per == PER_SOURCE && r->limit.drop_ns == 600000000000ull);
+	CHECK(policy_clause_find(r, WORD_SYN, 0) && !policy_clause_find(r, WORD_UDP, 0));
+	CHECK(p->sets.at[0].form == FORM_NETWORK && p->sets.at[1].form == FORM_PATH);
+}
+
+TEST(printed_as_written)
+{
+	auto_ptr(policy) p = parsed(whole);
+	auto_done(strbuf) out = { 0 };
+
+	REQUIRE(p);
+	policy_print(p, &out);
+	CHECK_STR(strbuf_str(&out), whole);
+}
+
+TEST(printed_in_order)
+{
+	auto_ptr(policy) p = parsed("rule a\ndrop   packet # why\n udp source-port 53 mode\taudit\n#end");
+	auto_done(strbuf) out = { 0 };
+
+	REQUIRE(p);
+	policy_print(p, &out);
+	CHECK_STR(strbuf_str(&out), "rule a\n    drop packet udp source-port 53  # why\n"
+				    "    mode audit\n#end\n");
+}
+
+/* The tables are indexed by their enums. */
+TEST(tables)
+{
+	size_t count;
+	const struct policy_word_row *words = policy_words(&count);
+	const struct policy_verdict_row *verdicts;
+
+	for (size_t i = 0; i < count; i++)
+		CHECK(words[i].word == i);
+	verdicts = policy_verdicts(&count);
+	for (size_t i = 0; i < count; i++)
+		CHECK(verdicts[i].verdict == i);
+}
+
+/* tests/policy/wrong: policies between lines of "----", the message of each behind "=> ". */
+static void wrong_case(char *text)
+{
+	char *message = strstr(text, "=> ");
+	struct policy *p = NULL;
+	struct err e = { 0 };
+
+	REQUIRE(message);
+	message[-1] = '\0';
+	message += strlen("=> ");
+	message[strcspn(message, "\n")] = '\0';
+	CHECK(policy_parse("t", text, &p, &e) < 0);
+	CHECK_INT(err_exit_code(&e), EXIT_POLICY);
+	CHECK_STR(e.text, message);
+	policy_free(p);
+}
+
+TEST(wrong)
+{
+	auto_free char *text = NULL;
+	unsigned seen = 0;
+	struct err e = { 0 };
+
+	REQUIRE(!file_read("tests/policy/wrong", &text, NULL, &e));
+	for (char *at = text, *next; at && *at; at = next, seen++) {
+		next = strstr(at, "----\n");
+		if (next) {
+			*next = '\0';
+			next += strlen("----\n");
+		}
+		wrong_case(at);
+	}
+	CHECK(seen >= 100);
+}
+
+TEST(networks)
+{
+	struct policy_network n;
+	struct err e = { 0 };
+
+	CHECK(!policy_network_parse("10.0.0.0/8", &n, &e) && n.family == AF_INET && n.bits == 8);
+	CHECK(!policy_network_parse("0.0.0.0/0", &n, &e) && n.bits == 0);
+	CHECK(!policy_network_parse("192.0.2.1", &n, &e) && n.bits == 32 && n.bytes[3] == 1);
+	CHECK(!policy_network_parse("::ffff:192.0.2.0/120", &n, &e) && n.family == AF_INET);
+	CHECK(n.bits == 24 && n.bytes[0] == 192);
+	CHECK(!policy_network_parse("2001:db8::/32", &n, &e) && n.family == AF_INET6 && n.bits == 32);
+	CHECK(policy_network_parse("10.0.0.1/8", &n, &e) < 0);
+	CHECK(policy_network_parse("10.0.0.0/33", &n, &e) < 0);
+	CHECK(policy_network_parse("10.0.0.0/", &n, &e) < 0);
+	CHECK(policy_network_parse("10.0.0.0/-1", &n, &e) < 0);
+	CHECK(policy_network_parse("010.0.0.0", &n, &e) < 0);
+}
+
+TEST(ports)
+{
+	uint16_t first, last;
+	struct err e = { 0 };
+
+	CHECK(!policy_ports_parse("80", &first, &last, &e) && first == 80 && last == 80);
+	CHECK(!policy_ports_parse("8000-8080", &first, &last, &e) && last == 8080);
+	CHECK(policy_ports_parse("0", &first, &last, &e) < 0);
+	CHECK(policy_ports_parse("65536", &first, &last, &e) < 0);
+	CHECK(policy_ports_parse("90-80", &first, &last, &e) < 0);
+	CHECK(policy_ports_parse("80-", &first, &last, &e) < 0);
+}
+
+TEST(dates)
+{
+	struct err e = { 0 };
+	int64_t s;
+
+	setenv("TZ", "UTC", 1);
+	CHECK(!policy_date_parse("2027-01-31", 0, &s, &e) && s == 1801353600);
+	CHECK(!policy_date_parse("2027-01-31T12:30", 0, &s, &e) && s == 1801353600 + 45000);
+	CHECK(!policy_date_parse("90m", 1000, &s, &e) && s == 6400);
+	CHECK(policy_date_parse("2027-13-31", 0, &s, &e) < 0);
+	CHECK(policy_date_parse("soon", 0, &s, &e) < 0);
+}
+
+static int join(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	(void)e;
+	strbuf_appendf(ctx, "%s:%u ", text, at.line);
+	return 0;
+}
+
+TEST(each_value)
+{
+	char path[] = "/tmp/sonda-list-XXXXXX";
+	int fd = mkstemp(path);
+	auto_free char *text = xasprintf("set l = lines of %s\nset s = 10.0.0.0/8,\n 10.1.0.0/16\n"
+					 "rule r drop packet from @l, 1.2.3.4, @s\n", path);
+	auto_ptr(policy) p = parsed(text);
+	auto_done(strbuf) out = { 0 };
+	struct err e = { 0 };
+
+	REQUIRE(p && fd >= 0);
+	CHECK(dprintf(fd, "# bad\n192.0.2.1 # one\n\n  198.51.100.0/24\r\n") > 0);
+	CHECK(!policy_each(p, &p->rules.at[0].clauses.at[0].values, join, &out, &e));
+	CHECK_STR(strbuf_str(&out), "192.0.2.1:2 198.51.100.0/24:4 1.2.3.4:4 10.0.0.0/8:2 10.1.0.0/16:3 ");
+	close(fd);
+	unlink(path);
+	CHECK(policy_each(p, &p->rules.at[0].clauses.at[0].values, join, &out, &e) < 0);
+}

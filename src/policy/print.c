@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A policy as `sonda policy fmt` writes it: a statement's first line at the margin, its clauses below it,
+ * one a line, indented. Comments stand where they stood: in lines of their own before what followed
+ * them, or behind the line that their own line went into.
+ */
+#include "base/str.h"
+#include "base/units.h"
+#include "policy/lex.h"
+#include "policy/words.h"
+
+struct printer {
+	const struct policy *policy;
+	struct strbuf *out;
+	size_t comment;       /* the next one */
+	unsigned source_line; /* the last of the source that went into the line being written */
+	bool indented;
+};
+
+/* Comments alone in their lines before source line `line`. */
+static void comments_before(struct printer *p, unsigned line, bool indented)
+{
+	for (; p->comment < p->policy->comments.len; p->comment++) {
+		const struct policy_comment *c = &p->policy->comments.at[p->comment];
+
+		if (c->line >= line)
+			return;
+		strbuf_pad(p->out, ' ', indented ? 4 : 0);
+		strbuf_puts(p->out, c->text);
+		strbuf_putc(p->out, '\n');
+	}
+}
+
+static void line_begin(struct printer *p, struct policy_at at, bool indented)
+{
+	comments_before(p, at.line, indented);
+	strbuf_pad(p->out, ' ', indented ? 4 : 0);
+	p->source_line = at.line;
+}
+
+/* Ends the line, with the comment that stood behind it. */
+static void line_end(struct printer *p)
+{
+	const struct policy_comment *c = p->policy->comments.at + p->comment;
+
+	if (p->comment < p->policy->comments.len && !c->alone && c->line <= p->source_line) {
+		strbuf_appendf(p->out, "  %s", c->text);
+		p->comment++;
+	}
+	strbuf_putc(p->out, '\n');
+}
+
+static void print_values(struct printer *p, const policy_values *values)
+{
+	vec_for_each(v, values) {
+		strbuf_puts(p->out, v == values->at ? " " : ", ");
+		lex_write(v, p->out);
+		p->source_line = max(p->source_line, v->at.line);
+	}
+}
+
+static void print_set(struct printer *p, const struct policy_set *set)
+{
+	struct policy_value list = { .text = set->list };
+
+	line_begin(p, set->at, false);
+	strbuf_appendf(p->out, "set %s =", set->name);
+	if (set->list) {
+		strbuf_puts(p->out, " lines of ");
+		lex_write(&list, p->out);
+	} else
+		print_values(p, &set->values);
+	line_end(p);
+}
+
+static void print_clause(struct printer *p, const struct policy_clause *c)
+{
+	if (c->unless || c->word->conditional)
+		strbuf_puts(p->out, c->unless ? "unless " : "when ");
+	strbuf_puts(p->out, c->word->name);
+	if (c->word->conditional)
+		strbuf_puts(p->out, " in");
+	if (c->word->word == WORD_TRIP)
+		strbuf_puts(p->out, " at");
+	print_values(p, &c->values);
+}
+
+/* The largest unit that tells it whole. */
+static void print_rate(struct strbuf *out, uint64_t per_hour)
+{
+	if (per_hour % 3600 == 0)
+		strbuf_appendf(out, "%llu/s", (unsigned long long)(per_hour / 3600));
+	else if (per_hour % 60 == 0)
+		strbuf_appendf(out, "%llu/min", (unsigned long long)(per_hour / 60));
+	else
+		strbuf_appendf(out, "%llu/h", (unsigned long long)per_hour);
+}
+
+static void print_limit(struct printer *p, const struct policy_limit *limit)
+{
+	char time[UNIT_TEXT_MAX];
+
+	strbuf_puts(p->out, " to ");
+	print_rate(p->out, limit->per_hour);
+	if (limit->burst)
+		strbuf_appendf(p->out, " burst %llu", (unsigned long long)limit->burst);
+	if (limit->per)
+		strbuf_appendf(p->out, " per %s", policy_per_name(limit->per));
+	if (!limit->drop_ns)
+		return;
+	duration_format_exact(time, limit->drop_ns);
+	strbuf_appendf(p->out, ", then drop for %s", time);
+}
+
+static void print_operations(struct printer *p, unsigned operations)
+{
+	const struct policy_operation_row *rows;
+	const char *between = " ";
+	size_t count;
+
+	rows = policy_operations(&count);
+	if (operations == rows[count - 1].bits) {
+		strbuf_appendf(p->out, " %s", rows[count - 1].name);
+		return;
+	}
+	for (size_t i = 0; i + 1 < count; i++)
+		if (operations & rows[i].bits) {
+			strbuf_appendf(p->out, "%s%s", between, rows[i].name);
+			between = ", ";
+		}
+}
+
+/* What a packet must be stands in the line of the verdict, the rest below. */
+static bool is_match(const struct policy_clause *c)
+{
+	return !c->unless && !c->word->conditional && !c->word->single;
+}
+
+static void print_verdict(struct printer *p, const struct policy_rule *r)
+{
+	line_begin(p, r->verdict_at, true);
+	strbuf_puts(p->out, policy_verdict_name(r->verdict));
+	if (r->domain == POLICY_FILE) {
+		print_operations(p, r->operations);
+		strbuf_puts(p->out, r->under ? " of file under" : " of file");
+		print_values(p, &r->files);
+	} else
+		strbuf_puts(p->out, " packet");
+	vec_for_each(c, &r->clauses)
+		if (is_match(c)) {
+			strbuf_putc(p->out, ' ');
+			print_clause(p, c);
+			p->source_line = max(p->source_line, c->at.line);
+		}
+	if (r->verdict == POLICY_LIMIT)
+		print_limit(p, &r->limit);
+	line_end(p);
+}
+
+static void print_rule(struct printer *p, const struct policy_rule *r)
+{
+	line_begin(p, r->at, false);
+	strbuf_appendf(p->out, "rule %s", r->name);
+	if (r->note) {
+		strbuf_putc(p->out, ' ');
+		lex_quote(r->note, p->out);
+	}
+	line_end(p);
+	print_verdict(p, r);
+	vec_for_each(c, &r->clauses)
+		if (!is_match(c)) {
+			line_begin(p, c->at, true);
+			print_clause(p, c);
+			line_end(p);
+		}
+}
+
+void policy_print(const struct policy *policy, struct strbuf *out)
+{
+	struct printer p = { .policy = policy, .out = out };
+	size_t set = 0, rule = 0;
+	bool was_rule = false;
+
+	while (set < policy->sets.len || rule < policy->rules.len) {
+		bool is_rule = set == policy->sets.len ||
+			       (rule < policy->rules.len &&
+				policy->rules.at[rule].at.line < policy->sets.at[set].at.line);
+
+		if (out->len && (is_rule || was_rule))
+			strbuf_putc(out, '\n');
+		if (is_rule)
+			print_rule(&p, &policy->rules.at[rule++]);
+		else
+			print_set(&p, &policy->sets.at[set++]);
+		was_rule = is_rule;
+	}
+	comments_before(&p, ~0u, false);
+}

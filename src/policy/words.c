@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The words of the language: a row each. The parser, messages, `sonda policy words` and docs read them. */
+#include "policy/words.h"
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define FILES   (1u << POLICY_FILE)
+#define PACKETS (1u << POLICY_PACKET)
+#define BOTH    (FILES | PACKETS)
+
+/* clang-format off */
+static const struct policy_verdict_row verdicts[] = {
+	{ "deny",  POLICY_DENY,  POLICY_FILE,   "the operation fails with EACCES, and is told" },
+	{ "alert", POLICY_ALERT, POLICY_FILE,   "the operation goes on, and is told" },
+	{ "drop",  POLICY_DROP,  POLICY_PACKET, "the packet is dropped where the driver hands it over" },
+	{ "allow", POLICY_PASS,  POLICY_PACKET, "the packet passes; no later rule is asked" },
+	{ "limit", POLICY_LIMIT, POLICY_PACKET, "what comes faster than a rate is dropped" },
+	{ "watch", POLICY_WATCH, POLICY_PACKET, "the packet is counted and sampled; the next rule is asked" },
+};
+
+static const struct policy_operation_row operations[] = {
+	{ "read",     POLICY_READ,     "open for reading" },
+	{ "write",    POLICY_WRITE,    "open for writing or appending" },
+	{ "exec",     POLICY_EXEC,     "run it, also through a loader or an interpreter; map it executable" },
+	{ "create",   POLICY_CREATE,   "make a file, directory, device or symbolic link" },
+	{ "unlink",   POLICY_UNLINK,   "remove a name; remove a directory" },
+	{ "rename",   POLICY_RENAME,   "rename it, or replace it by renaming something over it" },
+	{ "link",     POLICY_LINK,     "give it another name (hard link)" },
+	{ "truncate", POLICY_TRUNCATE, "cut it, by truncate(2) or when it is opened" },
+	{ "change",   POLICY_CHANGE,   "its mode, owner, times, extended attributes" },
+	{ "any",      POLICY_READ | POLICY_WRITE | POLICY_EXEC | POLICY_CREATE | POLICY_UNLINK | POLICY_RENAME |
+		      POLICY_LINK | POLICY_TRUNCATE | POLICY_CHANGE, "all of these" },
+};
+
+static const struct policy_word_row words[] = {
+	{ WORD_EXE,         "exe",         FILES,   FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
+	{ WORD_USER,        "user",        FILES,   FORM_USER,      true,  false, "the user it runs as (effective)" },
+	{ WORD_CGROUP,      "cgroup",      FILES,   FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
+	{ WORD_FROM,        "from",        PACKETS, FORM_NETWORK,   false, false, "source address" },
+	{ WORD_TO,          "to",          PACKETS, FORM_NETWORK,   false, false, "destination address" },
+	{ WORD_PORT,        "port",        PACKETS, FORM_PORT,      false, false, "destination port" },
+	{ WORD_SOURCE_PORT, "source-port", PACKETS, FORM_PORT,      false, false, "source port" },
+	{ WORD_ON,          "on",          PACKETS, FORM_INTERFACE, false, false, "interface that it comes in by" },
+	{ WORD_TCP,         "tcp",         PACKETS, FORM_NONE,      false, false, "TCP" },
+	{ WORD_UDP,         "udp",         PACKETS, FORM_NONE,      false, false, "UDP" },
+	{ WORD_ICMP,        "icmp",        PACKETS, FORM_NONE,      false, false, "ICMP, in IPv6 ICMPv6" },
+	{ WORD_SYN,         "syn",         PACKETS, FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
+	{ WORD_FRAGMENT,    "fragment",    PACKETS, FORM_NONE,      false, false, "part of a packet, the first one too" },
+	{ WORD_MALFORMED,   "malformed",   PACKETS, FORM_NONE,      false, false, "headers cut off, or that contradict each other" },
+	{ WORD_MODE,        "mode",        BOTH,    FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
+	{ WORD_EXPIRES,     "expires",     BOTH,    FORM_DATE,      false, true,  "from then on the rule matches nothing" },
+	{ WORD_TRIP,        "trip",        BOTH,    FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
+};
+/* clang-format on */
+
+static const char *const forms[] = {
+	[FORM_NONE] = "nothing",
+	[FORM_PATH] = "an absolute path",
+	[FORM_USER] = "a user's name or number",
+	[FORM_CGROUP] = "a cgroup such as /system.slice/x.service, or a unit's name",
+	[FORM_NETWORK] = "an address or network such as 10.0.0.0/8 or 2001:db8::/32",
+	[FORM_PORT] = "a port or range such as 80 or 8000-8080",
+	[FORM_INTERFACE] = "a network interface",
+	[FORM_DATE] = "a date such as 2027-01-31 or 2027-01-31T12:00, or a time from now such as 1h",
+	[FORM_RATE] = "a rate such as 100/min",
+	[FORM_MODE] = "audit or enforce",
+};
+
+#define FIND(table, text)                                         \
+	for (size_t i = 0; i < ARRAY_LEN(table); i++)             \
+		if (str_eq((table)[i].name, text))                \
+			return &(table)[i];                       \
+	return NULL
+
+const struct policy_verdict_row *policy_verdict_find(const char *name)
+{
+	FIND(verdicts, name);
+}
+
+const struct policy_operation_row *policy_operation_find(const char *name)
+{
+	FIND(operations, name);
+}
+
+const struct policy_word_row *policy_word_find(const char *name)
+{
+	FIND(words, name);
+}
+
+const struct policy_word_row *policy_word_row(enum policy_word word)
+{
+	return &words[word]; /* held by the unit test */
+}
+
+const struct policy_word_row *policy_words(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(words);
+	return words;
+}
+
+const struct policy_verdict_row *policy_verdicts(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(verdicts);
+	return verdicts;
+}
+
+const struct policy_operation_row *policy_operations(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(operations);
+	return operations;
+}
+
+const char *policy_verdict_name(enum policy_verdict v)
+{
+	return verdicts[v].name;
+}
+
+const char *policy_operation_name(enum policy_operation op)
+{
+	for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+		if (operations[i].bits == op)
+			return operations[i].name;
+	return "";
+}
+
+const char *policy_per_name(enum policy_per per)
+{
+	static const char *const names[] = { [PER_ALL] = "",
+					     [PER_SOURCE] = "source",
+					     [PER_NETWORK] = "network" };
+
+	return names[per];
+}
+
+const char *policy_form_name(enum policy_form form)
+{
+	return forms[form];
+}
+
+const char *policy_verdict_nth(const void *ctx, size_t i)
+{
+	(void)ctx;
+	return i < ARRAY_LEN(verdicts) ? verdicts[i].name : NULL;
+}
+
+const char *policy_operation_nth(const void *ctx, size_t i)
+{
+	(void)ctx;
+	return i < ARRAY_LEN(operations) ? operations[i].name : NULL;
+}
+
+const char *policy_word_nth(const void *ctx, size_t i)
+{
+	static const char *const before[] = { "unless", "when" };
+	enum policy_domain domain = *(const enum policy_domain *)ctx;
+
+	for (size_t w = 0; w < ARRAY_LEN(words); w++)
+		if ((words[w].domains & (1u << domain)) && i-- == 0)
+			return words[w].name;
+	return i < ARRAY_LEN(before) ? before[i] : NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/* The tables of the language (words.c), for the other files of this folder. */
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "policy/policy.h"
+
+struct policy_verdict_row {
+	const char *name;
+	enum policy_verdict verdict;
+	enum policy_domain domain;
+	const char *help;
+};
+struct policy_operation_row {
+	const char *name;
+	unsigned bits;
+	const char *help;
+};
+MUST_USE const struct policy_verdict_row *policy_verdicts(size_t *ret_count);
+MUST_USE const struct policy_operation_row *policy_operations(size_t *ret_count);
+
+/* NULL: there is none of that name. */
+MUST_USE const struct policy_verdict_row *policy_verdict_find(const char *name);
+MUST_USE const struct policy_operation_row *policy_operation_find(const char *name);
+MUST_USE const struct policy_word_row *policy_word_find(const char *name);
+MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
+
+/* What stands between a limit's parts. */
+MUST_USE const char *policy_per_name(enum policy_per per);
+
+/* For suggestions: the i-th name, NULL at the end. */
+MUST_USE const char *policy_verdict_nth(const void *ctx, size_t i);
+MUST_USE const char *policy_operation_nth(const void *ctx, size_t i);
+/* Of the words that rules of a domain (`ctx`: enum policy_domain *) may have. */
+MUST_USE const char *policy_word_nth(const void *ctx, size_t i);
+
+/* "a path", "a network", for messages. */
+MUST_USE const char *policy_form_name(enum policy_form form);
+/* Checks one value's form. Errors: what was expected. */
+MUST_USE int policy_form_check(enum policy_form form, const char *text, struct err *e);

@@ -38,6 +38,9 @@ void links_add_fd(struct links *l, int fd);             /* takes it over */
 void links_add_tc(struct links *l, unsigned ifindex, bool ingress, unsigned handle,
 		  unsigned priority, bool made_hook);
 void links_done(struct links *l);
+/* Descriptor of the nth attachment, borrowed; -ENOENT behind the last, -ENOTSUP: it has none that could be
+ * pinned. */
+MUST_USE int links_fd(const struct links *l, size_t nth);
 /* Runs that missed kprobes skipped, as far as the kernel counts them (6.7). */
 MUST_USE uint64_t links_missed(const struct links *l);
 

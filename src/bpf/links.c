@@ -2,6 +2,7 @@
 /* What is attached, and taking it away again. */
 #include "bpf/attach.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -71,6 +72,17 @@ void links_done(struct links *l)
 		fd_close(&link.fd);
 	}
 	vec_done(l);
+}
+
+int links_fd(const struct links *l, size_t nth)
+{
+	const struct link *link = l->at + nth;
+
+	if (nth >= l->len)
+		return -ENOENT;
+	if (link->tc.ifindex)
+		return -ENOTSUP;
+	return link->bpf ? bpf_link__fd(link->bpf) : link->fd;
 }
 
 uint64_t links_missed(const struct links *l)

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Elements of maps by their bytes. */
+#include "bpf/elements.h"
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <errno.h>
+#include <linux/bpf.h>
+
+static int failed(const char *what, int code, struct err *e)
+{
+	return fail_as(e, code == EPERM ? EXIT_DENIED : EXIT_FAILED, code, "%s: %s", what,
+		       strerror(code));
+}
+
+int map_make(const struct map_shape *shape, int *ret_fd, struct err *e)
+{
+	static const enum bpf_map_type types[] = { [MAP_ARRAY] = BPF_MAP_TYPE_ARRAY,
+						   [MAP_PERCPU_ARRAY] = BPF_MAP_TYPE_PERCPU_ARRAY,
+						   [MAP_HASH] = BPF_MAP_TYPE_HASH };
+	int fd = bpf_map_create(types[shape->type], shape->name, shape->key_size, shape->value_size,
+				shape->max_entries, NULL);
+
+	if (fd < 0)
+		return failed(shape->name, errno, e);
+	*ret_fd = fd;
+	return 0;
+}
+
+int map_set(int fd, const char *what, const void *key, const void *value, struct err *e)
+{
+	return bpf_map_update_elem(fd, key, value, BPF_ANY) ? failed(what, errno, e) : 0;
+}
+
+int map_set_many(int fd, const char *what, const void *keys, size_t key_size, const void *values,
+		 size_t value_size, size_t count, struct err *e)
+{
+	const unsigned char *key = keys, *value = values;
+	bool batches = true;
+
+	for (size_t done = 0; done < count;) {
+		__u32 n = (__u32)min(count - done, (size_t)1 << 16);
+
+		if (batches && bpf_map_update_batch(fd, key, value, &n, NULL)) {
+			if (errno != EINVAL && errno != ENOTSUP && errno != EOPNOTSUPP &&
+			    errno != 524)
+				return failed(what, errno, e);
+			batches = false; /* this type of map has none */
+			n = 0;
+		}
+		if (!batches) {
+			if (map_set(fd, what, key, value, e) < 0)
+				return -e->code;
+			n = 1;
+		}
+		key += n * key_size;
+		value += n * value_size;
+		done += n;
+	}
+	return 0;
+}
+
+bool map_get_value(int fd, const void *key, void *ret_value)
+{
+	return !bpf_map_lookup_elem(fd, key, ret_value);
+}
+
+void map_unset(int fd, const void *key)
+{
+	(void)!bpf_map_delete_elem(fd, key);
+}
+
+static int clear_array(int fd, const char *what, const struct bpf_map_info *info, struct err *e)
+{
+	auto_free void *zero = xcalloc(1, info->value_size);
+
+	for (uint32_t i = 0; i < info->max_entries; i++)
+		if (map_set(fd, what, &i, zero, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+int map_clear_all(int fd, const char *what, struct err *e)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+	auto_free void *key = NULL;
+
+	if (bpf_map_get_info_by_fd(fd, &info, &len))
+		return failed(what, errno, e);
+	if (info.type == BPF_MAP_TYPE_ARRAY)
+		return clear_array(fd, what, &info, e);
+	key = xmalloc(info.key_size);
+	while (!bpf_map_get_next_key(fd, NULL, key))
+		if (bpf_map_delete_elem(fd, key) && errno != ENOENT)
+			return failed(what, errno, e);
+	return 0;
+}
+
+bool map_sum(int fd, const void *key, uint64_t *ret_sum, size_t count)
+{
+	int cpus = libbpf_num_possible_cpus();
+	auto_free uint64_t *each = xcalloc((size_t)max(cpus, 1) * count, sizeof(*each));
+
+	if (bpf_map_lookup_elem(fd, key, each))
+		return false;
+	memset(ret_sum, 0, count * sizeof(*ret_sum));
+	for (size_t i = 0; i < (size_t)cpus * count; i++)
+		ret_sum[i % count] += each[i];
+	return true;
+}
+
+int map_zero_percpu(int fd, const char *what, const void *key, size_t value_size, struct err *e)
+{
+	auto_free void *zero = xcalloc((size_t)max(libbpf_num_possible_cpus(), 1), value_size);
+
+	return map_set(fd, what, key, zero, e);
+}

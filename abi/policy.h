@@ -63,3 +63,6 @@ struct policy_text {
 	__u64 applied_ns; /* CLOCK_REALTIME */
 	char text[POLICY_TEXT_MAX];
 };
+
+/* "policy_strength": an array of 2 * POLICY_RULES: how each rule is enforced, in words. */
+#define POLICY_STRENGTH 80 /* bytes, with a NUL */

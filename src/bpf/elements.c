@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <sys/mman.h>
 
 static int failed(const char *what, int code, struct err *e)
 {
@@ -22,8 +23,9 @@ int map_make(const struct map_shape *shape, int *ret_fd, struct err *e)
 	static const enum bpf_map_type types[] = { [MAP_ARRAY] = BPF_MAP_TYPE_ARRAY,
 						   [MAP_PERCPU_ARRAY] = BPF_MAP_TYPE_PERCPU_ARRAY,
 						   [MAP_HASH] = BPF_MAP_TYPE_HASH };
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = shape->mappable ? BPF_F_MMAPABLE : 0);
 	int fd = bpf_map_create(types[shape->type], shape->name, shape->key_size, shape->value_size,
-				shape->max_entries, NULL);
+				shape->max_entries, &opts);
 
 	if (fd < 0)
 		return failed(shape->name, errno, e);
@@ -119,4 +121,21 @@ int map_zero_percpu(int fd, const char *what, const void *key, size_t value_size
 	auto_free void *zero = xcalloc((size_t)max(libbpf_num_possible_cpus(), 1), value_size);
 
 	return map_set(fd, what, key, zero, e);
+}
+
+int map_word(int fd, uint64_t **ret_word, struct err *e)
+{
+	void *at = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			0);
+
+	if (at == MAP_FAILED)
+		return failed("map a policy's state", errno, e);
+	*ret_word = at;
+	return 0;
+}
+
+void map_word_done(uint64_t *word)
+{
+	if (word)
+		munmap(word, (size_t)sysconf(_SC_PAGESIZE));
 }

@@ -16,6 +16,7 @@ struct map_shape {
 	const char *name; /* at most 15 bytes */
 	enum { MAP_ARRAY, MAP_PERCPU_ARRAY, MAP_HASH } type;
 	uint32_t key_size, value_size, max_entries;
+	bool mappable; /* an array that can be mapped into memory: map_word() */
 };
 /* A map of its own. *ret_fd is the caller's. Errors: EPERM (EXIT_DENIED), ENOMEM. */
 MUST_USE int map_make(const struct map_shape *shape, int *ret_fd, struct err *e);
@@ -36,3 +37,8 @@ MUST_USE int map_clear_all(int fd, const char *what, struct err *e);
 MUST_USE bool map_sum(int fd, const void *key, uint64_t *ret_sum, size_t count);
 MUST_USE int map_zero_percpu(int fd, const char *what, const void *key, size_t value_size,
 			     struct err *e);
+
+/* The first eight bytes of an array that is mappable, shared with the kernel: written at once, never torn.
+ * Unmapped by map_word_done(). */
+MUST_USE int map_word(int fd, uint64_t **ret_word, struct err *e);
+void map_word_done(uint64_t *word);

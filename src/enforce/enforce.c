@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Putting a policy into force, and out of it. The maps that all guards share are shared.c's. */
+#include "enforce/enforce.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "bpf/object.h"
+#include "bpf/pins.h"
+#include "enforce/guard.h"
+#include "enforce/shared.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define LOCK_FILE  "/run/sonda-policy.lock"
+#define GUARDS_MAX 8
+
+/* A guard that takes part. */
+struct part {
+	const struct guard *guard;
+	void *handle; /* of the source */
+	struct object *object;
+	bool fresh; /* loaded now: to be pinned */
+};
+
+struct enforce {
+	const struct enforce_source *source;
+	int lock;
+	struct shared shared;
+	struct part parts[GUARDS_MAX];
+	unsigned part_count;
+	struct enforce_state state;
+	struct policy_text *text; /* of the generation in force */
+	unsigned generation;      /* in force; POLICY_NOBODY: none */
+};
+
+/* ---- opening ---- */
+
+static int lock_take(int *ret_fd, struct err *e)
+{
+	int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return fail(e, errno, "open '%s': %s", LOCK_FILE, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return fail(e, EBUSY, "another sonda is changing the policy");
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* What a deadline that has passed has done already is written down. */
+static void settle(struct enforce *f)
+{
+	uint64_t word = *f->shared.word, deadline_ms = POLICY_DEADLINE(word);
+	unsigned gen = POLICY_ACTIVE(word);
+
+	if (!deadline_ms)
+		return;
+	if (clock_boot_ns() <= deadline_ms * 1000000) {
+		f->state.waits_ns = deadline_ms * 1000000 - clock_boot_ns();
+		return;
+	}
+	f->state.fell_back = true;
+	shared_switch(&f->shared, (word & POLICY_HOLDS(gen ^ 1)) | (gen ^ 1));
+}
+
+static int look(struct enforce *f, struct err *e)
+{
+	uint64_t word;
+
+	settle(f);
+	word = *f->shared.word;
+	if (!(word & POLICY_HOLDS(POLICY_ACTIVE(word))))
+		return 0;
+	f->generation = POLICY_ACTIVE(word);
+	f->text = xnew(struct policy_text);
+	if (shared_text(&f->shared, f->generation, f->text, e) < 0 ||
+	    policy_parse("policy in force", f->text->text, &f->state.policy, e) < 0)
+		return -e->code;
+	f->state.in_force = true;
+	f->state.applied_ns = f->text->applied_ns;
+	f->state.text = f->text->text;
+	return 0;
+}
+
+int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e)
+{
+	auto_ptr(enforce) f = xnew(struct enforce);
+	bool there;
+
+	assert(source && ret && e);
+	f->source = source;
+	f->lock = -1;
+	f->generation = POLICY_NOBODY;
+	shared_init(&f->shared);
+	if (lock_take(&f->lock, e) < 0 || shared_find(&f->shared, &there, e) < 0)
+		return -e->code;
+	if (there && look(f, e) < 0)
+		return -e->code;
+	*ret = TAKE_PTR(f);
+	return 0;
+}
+
+void enforce_free(struct enforce *f)
+{
+	if (!f)
+		return;
+	for (unsigned i = 0; i < f->part_count; i++)
+		f->source->close(f->parts[i].handle);
+	shared_done(&f->shared);
+	policy_free(f->state.policy);
+	free(f->text);
+	fd_close(&f->lock);
+	free(f);
+}
+
+const struct enforce_state *enforce_state(const struct enforce *f)
+{
+	return &f->state;
+}
+
+/* ---- applying ---- */
+
+static bool takes_any(const struct guard *g, const struct policy *p)
+{
+	if (p)
+		vec_for_each(r, &p->rules)
+			if (r->domain == g->domain)
+				return true;
+	return false;
+}
+
+static int part_open(struct enforce *f, const struct guard *g, struct part **ret, struct err *e)
+{
+	struct part *part = &f->parts[f->part_count];
+	auto_free char *name = xasprintf("guard.%s", g->name);
+
+	if (f->source->open(name, &part->handle, &part->object, e) < 0)
+		return -e->code;
+	part->guard = g;
+	f->part_count++;
+	*ret = part;
+	return 0;
+}
+
+static int part_load(struct enforce *f, struct part *part, const struct policy *p, struct err *e)
+{
+	const struct guard *g = part->guard;
+
+	part->fresh = true;
+	if (shared_give(&f->shared, part->object, e) < 0 ||
+	    (g->prepare && g->prepare(part->object, p, e) < 0) ||
+	    object_load(part->object, NULL, e) < 0)
+		return -e->code;
+	return 0;
+}
+
+/* Guards that are pinned, or that the policy needs. */
+static int parts_ready(struct enforce *f, const struct policy *p, struct err *e)
+{
+	for (const struct guard *const *g = guards; *g; g++) {
+		bool pinned = pins_have((*g)->name);
+		struct part *part = NULL;
+
+		if (!pinned && !takes_any(*g, p))
+			continue;
+		if (part_open(f, *g, &part, e) < 0)
+			return -e->code;
+		if ((pinned ? object_adopt(part->object, (*g)->name, e)
+			    : part_load(f, part, p, e)) < 0)
+			return wrap(e, "guard.%s", (*g)->name);
+	}
+	return 0;
+}
+
+static int parts_fill(struct enforce *f, const struct policy *p, unsigned gen, struct err *e)
+{
+	for (unsigned i = 0; i < f->part_count; i++)
+		if (f->parts[i].guard->fill(f->parts[i].object, p, gen, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+static int part_pin(struct part *part, const struct policy *p, struct err *e)
+{
+	const char *name = part->guard->name;
+
+	if (pins_make(name, e) < 0)
+		return -e->code;
+	if (object_pin(part->object, name, e) < 0) {
+		struct err ignored;
+
+		(void)!pins_remove(name, &ignored);
+		return -e->code;
+	}
+	(void)p;
+	return 0;
+}
+
+static int parts_pin(struct enforce *f, const struct policy *p, struct err *e)
+{
+	for (unsigned i = 0; i < f->part_count; i++)
+		if (f->parts[i].fresh && part_pin(&f->parts[i], p, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+/* A guard that was pinned now, taken away again: the policy is not going to be in force. */
+static void parts_unpin(struct enforce *f)
+{
+	struct err ignored;
+
+	for (unsigned i = 0; i < f->part_count; i++)
+		if (f->parts[i].fresh)
+			(void)!pins_remove(f->parts[i].guard->name, &ignored);
+}
+
+static void strength(const struct enforce *f, const struct policy_rule *r, struct strbuf *out)
+{
+	for (unsigned i = 0; i < f->part_count; i++)
+		if (f->parts[i].guard->domain == r->domain && f->parts[i].guard->strength)
+			f->parts[i].guard->strength(f->parts[i].object, r, out);
+}
+
+static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, struct err *e)
+{
+	auto_done(strbuf) words = { 0 };
+	auto_done(slots) slots = { 0 };
+
+	slots_init(&slots, f->generation == POLICY_NOBODY ? NULL : &f->shared, f->generation);
+	for (size_t i = 0; i < p->rules.len; i++) {
+		const struct policy_rule *r = &p->rules.at[i];
+
+		strbuf_reset(&words);
+		strength(f, r, &words);
+		if (shared_rule(&f->shared, &slots, gen, (unsigned)i, p, r, strbuf_str(&words), e) <
+		    0)
+			return -e->code;
+	}
+	return shared_no_rules(&f->shared, gen, (unsigned)p->rules.len, e);
+}
+
+/* Everything but the switch. */
+static int prepare(struct enforce *f, const struct policy *p, const char *text, unsigned gen,
+		   struct err *e)
+{
+	if (parts_ready(f, p, e) < 0 || parts_fill(f, p, gen, e) < 0 ||
+	    rows_write(f, p, gen, e) < 0 || shared_set_text(&f->shared, gen, text, e) < 0)
+		return -e->code;
+	return parts_pin(f, p, e);
+}
+
+/* Guards that neither generation has rules for. */
+static void drop_idle_guards(const struct policy *now, const struct policy *before)
+{
+	struct err ignored;
+
+	for (const struct guard *const *g = guards; *g; g++)
+		if (!takes_any(*g, now) && !takes_any(*g, before))
+			(void)!pins_remove((*g)->name, &ignored);
+}
+
+int enforce_apply(struct enforce *f, const struct policy *p, const char *text, uint64_t confirm_ns,
+		  struct err *e)
+{
+	unsigned gen = f->generation == POLICY_NOBODY ? 0 : f->generation ^ 1;
+	uint64_t word, until_ms = 0;
+
+	assert(f && p && text && e);
+	if (f->state.waits_ns)
+		return hint((fail(e, EBUSY, "the policy in force waits for confirmation"), e),
+			    "`sonda policy confirm` or `sonda policy rollback` first");
+	if (!f->shared.word && shared_make(&f->shared, e) < 0)
+		return -e->code;
+	word = *f->shared.word & ~POLICY_HOLDS(gen);
+	shared_switch(&f->shared, word); /* nobody falls back to what is being written */
+	if (prepare(f, p, text, gen, e) < 0) {
+		parts_unpin(f);
+		if (f->generation == POLICY_NOBODY) {
+			struct err ignored;
+
+			(void)!pins_remove("", &ignored);
+		}
+		return -e->code;
+	}
+	if (confirm_ns)
+		until_ms = (clock_boot_ns() + confirm_ns) / 1000000;
+	word = (word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) | gen;
+	shared_switch(&f->shared, word | until_ms << 8);
+	drop_idle_guards(p, f->state.policy);
+	return 0;
+}
+
+int enforce_confirm(struct enforce *f, struct err *e)
+{
+	if (!f->state.waits_ns) {
+		fail(e, ENOENT, "no policy waits for confirmation");
+		if (f->state.fell_back)
+			hint(e, "the time was over: %s",
+			     f->state.in_force ? "the policy before it is in force again"
+					       : "nothing is in force");
+		return -e->code;
+	}
+	shared_switch(&f->shared, *f->shared.word & 7);
+	return 0;
+}
+
+int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
+{
+	unsigned other = f->generation ^ 1;
+
+	if (!f->state.in_force)
+		return fail(e, ENOENT, "no policy is in force");
+	*ret_ended = !(*f->shared.word & POLICY_HOLDS(other));
+	if (*ret_ended) {
+		bool was;
+
+		return enforce_off(&was, e);
+	}
+	shared_switch(&f->shared, POLICY_HOLDS(other) | other);
+	return 0;
+}
+
+int enforce_off(bool *ret_was, struct err *e)
+{
+	*ret_was = pins_have("policy");
+	return pins_remove("", e);
+}
+
+void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret)
+{
+	assert(f->state.in_force && nth < f->state.policy->rules.len);
+	shared_read_rule(&f->shared, f->generation, (unsigned)nth, ret);
+}

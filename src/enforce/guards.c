@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All guards. */
+#include "enforce/guard.h"
+
+const struct guard *const guards[] = {
+	NULL,
+};

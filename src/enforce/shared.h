@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * The maps that all guards share (abi/policy.h): found where they are pinned, or made; the word that
+ * switches; rules and their counts. Inside src/enforce only. One thread.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/policy.h"
+#include "base/attr.h"
+#include "enforce/enforce.h"
+#include "policy/policy.h"
+
+struct err;
+struct object;
+
+enum {
+	SHARED_STATE,
+	SHARED_RULES,
+	SHARED_COUNTS,
+	SHARED_TRIPS,
+	SHARED_TEXT,
+	SHARED_STRENGTH,
+	SHARED_COUNT
+};
+
+struct shared {
+	int fd[SHARED_COUNT]; /* -1: not there */
+	uint64_t *word;       /* of policy_state, as the kernel sees it; NULL: not there */
+};
+void shared_init(struct shared *s);
+void shared_done(struct shared *s);
+
+/* Opens what is pinned. *ret_there: there is something. Errors: EINVAL (half of it). */
+MUST_USE int shared_find(struct shared *s, bool *ret_there, struct err *e);
+/* Makes and pins them, nothing being in force. */
+MUST_USE int shared_make(struct shared *s, struct err *e);
+/* Has the object use them when it is loaded. */
+MUST_USE int shared_give(const struct shared *s, struct object *o, struct err *e);
+/* Writes the word at once: from here on all guards go by it. */
+void shared_switch(struct shared *s, uint64_t word);
+
+/* Places for counts that no rule in force uses; a rule that has a namesake in force gets that one's. */
+struct slots {
+	bool taken[POLICY_SLOTS];
+	struct policy_rule_row *before; /* of the generation in force; NULL: none */
+};
+/* `s` NULL: nothing is in force. */
+void slots_init(struct slots *slots, const struct shared *s, unsigned gen);
+void slots_done(struct slots *slots);
+
+/* Writes rule `n` of generation `gen`. */
+MUST_USE int shared_rule(struct shared *s, struct slots *slots, unsigned gen, unsigned n,
+			 const struct policy *p, const struct policy_rule *r, const char *strength,
+			 struct err *e);
+/* Rules from `n` on are none. */
+MUST_USE int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e);
+void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct enforce_rule *ret);
+
+MUST_USE int shared_set_text(struct shared *s, unsigned gen, const char *text, struct err *e);
+MUST_USE int shared_text(const struct shared *s, unsigned gen, struct policy_text *ret,
+			 struct err *e);

@@ -8,9 +8,9 @@
 #include "base/term.h"
 
 static const struct command *const commands[] = {
-	&command_list_probes, &command_trace,  &command_top,    &command_hist,
-	&command_show,        &command_record, &command_replay, &command_check,
-	&command_doctor,      &command_cost,   &command_help_,  &command_version,
+	&command_list_probes, &command_trace,  &command_top,     &command_hist,   &command_show,
+	&command_record,      &command_replay, &command_check,   &command_doctor, &command_cost,
+	&command_policy,      &command_help_,  &command_version,
 };
 
 struct common {

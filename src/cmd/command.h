@@ -41,4 +41,4 @@ void command_help(const struct command *c, const struct opt_set *set, FILE *out)
 
 extern const struct command command_list_probes, command_trace, command_top, command_hist,
 	command_show, command_record, command_replay, command_check, command_doctor, command_cost,
-	command_help_, command_version;
+	command_policy, command_help_, command_version;

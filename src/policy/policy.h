@@ -53,16 +53,16 @@ enum policy_operation {
 
 /* The forms a value can have. */
 enum policy_form {
-	FORM_NONE,      /* the word stands alone */
-	FORM_PATH,      /* absolute */
-	FORM_USER,      /* a name or a number */
-	FORM_CGROUP,    /* below the root of cgroup v2: "/system.slice/x.service"; or a unit's name */
-	FORM_NETWORK,   /* an address or CIDR, IPv4 or IPv6 */
-	FORM_PORT,      /* 1 to 65535, or a range "8000-8080" */
+	FORM_NONE,    /* the word stands alone */
+	FORM_PATH,    /* absolute */
+	FORM_USER,    /* a name or a number */
+	FORM_CGROUP,  /* below the root of cgroup v2: "/system.slice/x.service"; or a unit's name */
+	FORM_NETWORK, /* an address or CIDR, IPv4 or IPv6 */
+	FORM_PORT,    /* 1 to 65535, or a range "8000-8080" */
 	FORM_INTERFACE, /* a network interface */
-	FORM_DATE,      /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
-	FORM_RATE,      /* "100/min" */
-	FORM_MODE,      /* audit, enforce */
+	FORM_DATE, /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
+	FORM_RATE, /* "100/min" */
+	FORM_MODE, /* audit, enforce */
 };
 
 enum policy_word {
@@ -73,29 +73,29 @@ enum policy_word {
 	/* packets */
 	WORD_FROM,
 	WORD_TO,
-	WORD_PORT,        /* destination */
+	WORD_PORT, /* destination */
 	WORD_SOURCE_PORT,
-	WORD_ON,          /* interface */
+	WORD_ON, /* interface */
 	WORD_TCP,
 	WORD_UDP,
-	WORD_ICMP,        /* of the packet's own family */
-	WORD_SYN,         /* TCP: opens a connection (SYN without ACK) */
-	WORD_FRAGMENT,    /* any fragment, also the first */
-	WORD_MALFORMED,   /* headers cut off or that contradict each other */
+	WORD_ICMP,      /* of the packet's own family */
+	WORD_SYN,       /* TCP: opens a connection (SYN without ACK) */
+	WORD_FRAGMENT,  /* any fragment, also the first */
+	WORD_MALFORMED, /* headers cut off or that contradict each other */
 	/* of every rule */
 	WORD_MODE,
 	WORD_EXPIRES,
-	WORD_TRIP,        /* "trip at RATE": more refusals than that turn the rule to audit */
+	WORD_TRIP, /* "trip at RATE": more refusals than that turn the rule to audit */
 };
 
 /* A row of the clauses' table. */
 struct policy_word_row {
 	enum policy_word word;
-	const char *name;   /* "source-port" */
-	unsigned domains;   /* bits 1 << enum policy_domain */
+	const char *name; /* "source-port" */
+	unsigned domains; /* bits 1 << enum policy_domain */
 	enum policy_form form;
-	bool conditional;   /* stands behind `when` or `unless` */
-	bool single;        /* one value, not a list */
+	bool conditional; /* stands behind `when` or `unless` */
+	bool single;      /* one value, not a list */
 	const char *help;
 };
 
@@ -129,9 +129,10 @@ enum policy_per { PER_ALL, PER_SOURCE, PER_NETWORK /* IPv4 /24, IPv6 /48 */ };
 /* "limit packet ... to 1000/s burst 200 per source then drop for 10m" */
 struct policy_limit {
 	uint64_t per_hour;
-	uint64_t burst;   /* 0: what comes in a second, at least 1 */
+	uint64_t burst; /* 0: what comes in a second, at least 1 */
 	enum policy_per per;
-	uint64_t drop_ns; /* what then drops everything of that source for; 0: only what is too much */
+	uint64_t
+		drop_ns; /* what then drops everything of that source for; 0: only what is too much */
 };
 
 struct policy_rule {
@@ -209,6 +210,9 @@ MUST_USE int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, 
 struct strbuf;
 /* As `sonda policy fmt` writes it, comments included. */
 void policy_print(const struct policy *p, struct strbuf *out);
+/* One rule, and the sets that it names, without comments. */
+void policy_print_rule(const struct policy *p, const struct policy_rule *r, struct strbuf *out);
+void policy_print_sets(const struct policy *p, const struct policy_rule *r, struct strbuf *out);
 
 /* The words, for messages, help and docs. */
 MUST_USE const struct policy_word_row *policy_words(size_t *ret_count);

@@ -175,6 +175,35 @@ static void print_rule(struct printer *p, const struct policy_rule *r)
 		}
 }
 
+/* A printer that has all comments behind it. */
+static struct printer without_comments(const struct policy *p, struct strbuf *out)
+{
+	return (struct printer){ .policy = p, .out = out, .comment = p->comments.len };
+}
+
+void policy_print_rule(const struct policy *policy, const struct policy_rule *r, struct strbuf *out)
+{
+	struct printer p = without_comments(policy, out);
+
+	print_rule(&p, r);
+}
+
+static void print_sets_of(struct printer *p, const policy_values *values)
+{
+	vec_for_each(v, values)
+		if (v->is_set)
+			print_set(p, policy_set_find(p->policy, v->text));
+}
+
+void policy_print_sets(const struct policy *policy, const struct policy_rule *r, struct strbuf *out)
+{
+	struct printer p = without_comments(policy, out);
+
+	print_sets_of(&p, &r->files);
+	vec_for_each(c, &r->clauses)
+		print_sets_of(&p, &c->values);
+}
+
 void policy_print(const struct policy *policy, struct strbuf *out)
 {
 	struct printer p = { .policy = policy, .out = out };

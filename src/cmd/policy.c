@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sonda policy: what is said in a file, put into force. A row for each verb. */
+#include "base/file.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "bpf/object.h"
+#include "cmd/command.h"
+#include "cmd/policy_status.h"
+#include "enforce/enforce.h"
+#include "pipeline/catalog.h"
+#include "sink/out.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+struct policy_cmd {
+	const char *format;
+	uint64_t confirm_ns;
+	bool write;
+};
+
+struct verb {
+	const char *name;
+	const char *file; /* what it is given; NULL: nothing */
+	int (*run)(const struct policy_cmd *c, const char *word, struct err *e);
+	const char *help;
+};
+
+/* clang-format off */
+static const struct opt policy_opts[] = {
+	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply: after that what was in force before comes back, unless `sonda policy confirm` is said" },
+	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
+	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan)", .letter = 'o' },
+};
+/* clang-format on */
+
+static void policy_options(void *cfg, struct opt_set *set)
+{
+	opt_set_add(set, (struct opt_table){ .title = "Options",
+					     .rows = policy_opts,
+					     .count = ARRAY_LEN(policy_opts),
+					     .cfg = cfg });
+}
+
+/* ---- guards come from the catalogue ---- */
+
+static int guard_open(const char *name, void **ret_handle, struct object **ret_object,
+		      struct err *e)
+{
+	struct catalog catalog = { 0 };
+	struct probe *p = NULL;
+	int err;
+
+	catalog_read(&catalog);
+	err = catalog_find(&catalog, name, &p, e);
+	catalog_done(&catalog);
+	if (err < 0)
+		return err;
+	*ret_handle = p;
+	*ret_object = p->object;
+	return 0;
+}
+
+static void guard_close(void *handle)
+{
+	probe_free(handle);
+}
+
+static const struct enforce_source source = { .open = guard_open, .close = guard_close };
+
+/* ---- the verbs ---- */
+
+static int run_check(const struct policy_cmd *c, const char *path, struct err *e)
+{
+	auto_ptr(policy) p = NULL;
+
+	(void)c;
+	if (policy_read(path, &p, NULL, e) < 0)
+		return -e->code;
+	fprintf(stderr, "sonda: %s: %zu rule%s, %zu set%s\n", path, p->rules.len,
+		p->rules.len == 1 ? "" : "s", p->sets.len, p->sets.len == 1 ? "" : "s");
+	return EXIT_OK;
+}
+
+static int run_fmt(const struct policy_cmd *c, const char *path, struct err *e)
+{
+	auto_done(strbuf) out = { 0 };
+	auto_ptr(policy) p = NULL;
+
+	if (policy_read(path, &p, NULL, e) < 0)
+		return -e->code;
+	policy_print(p, &out);
+	if (c->write)
+		return file_write(path, strbuf_str(&out), out.len, 0600, e);
+	return out_write(&out, STDOUT_FILENO, -1, e);
+}
+
+static int run_plan(const struct policy_cmd *c, const char *path, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+	auto_ptr(policy) p = NULL;
+
+	if (policy_read(path, &p, NULL, e) < 0 || enforce_open(&source, &f, e) < 0)
+		return -e->code;
+	return policy_plan_print(f, p, c->format, e);
+}
+
+static int run_apply(const struct policy_cmd *c, const char *path, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+	auto_ptr(policy) p = NULL;
+	auto_free char *text = NULL;
+	char time[UNIT_TEXT_MAX];
+
+	if (policy_read(path, &p, &text, e) < 0 || enforce_open(&source, &f, e) < 0 ||
+	    enforce_apply(f, p, text, c->confirm_ns, e) < 0)
+		return -e->code;
+	fprintf(stderr, "sonda: %s is in force: %zu rule%s\n", path, p->rules.len,
+		p->rules.len == 1 ? "" : "s");
+	if (!c->confirm_ns)
+		return EXIT_OK;
+	duration_format_exact(time, c->confirm_ns);
+	fprintf(stderr,
+		"sonda: say `sonda policy confirm` within %s, or what was before comes back\n",
+		time);
+	return EXIT_OK;
+}
+
+static int run_confirm(const struct policy_cmd *c, const char *word, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+
+	(void)c, (void)word;
+	if (enforce_open(&source, &f, e) < 0 || enforce_confirm(f, e) < 0)
+		return -e->code;
+	fprintf(stderr, "sonda: confirmed\n");
+	return EXIT_OK;
+}
+
+static int run_rollback(const struct policy_cmd *c, const char *word, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+	bool ended;
+
+	(void)c, (void)word;
+	if (enforce_open(&source, &f, e) < 0 || enforce_rollback(f, &ended, e) < 0)
+		return -e->code;
+	fprintf(stderr, "sonda: %s\n",
+		ended ? "there was none before: nothing is in force now"
+		      : "the policy before it is in force again");
+	return EXIT_OK;
+}
+
+static int run_status(const struct policy_cmd *c, const char *word, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+
+	(void)word;
+	if (enforce_open(&source, &f, e) < 0)
+		return -e->code;
+	return policy_status_print(f, c->format, e);
+}
+
+static int run_off(const struct policy_cmd *c, const char *word, struct err *e)
+{
+	bool was;
+
+	(void)c, (void)word;
+	if (enforce_off(&was, e) < 0)
+		return -e->code;
+	fprintf(stderr, "sonda: %s\n",
+		was ? "no policy is in force any more" : "no policy was in force");
+	return EXIT_OK;
+}
+
+static const struct verb verbs[] = {
+	{ "check", "FILE", run_check,
+	  "is it a policy? where not, line, column and what was expected" },
+	{ "fmt", "FILE", run_fmt, "the same, well laid out" },
+	{ "plan", "FILE", run_plan, "what applying it would change" },
+	{ "apply", "FILE", run_apply, "puts it into force, in place of what is" },
+	{ "confirm", NULL, run_confirm, "keeps what was applied with --confirm" },
+	{ "rollback", NULL, run_rollback, "back to what was in force before" },
+	{ "status", NULL, run_status,
+	  "what is in force: each rule, how it is enforced, its counts" },
+	{ "off", NULL, run_off, "ends it and leaves nothing behind" },
+};
+
+static const char *verb_nth(const void *ctx, size_t i)
+{
+	(void)ctx;
+	return i < ARRAY_LEN(verbs) ? verbs[i].name : NULL;
+}
+
+static int verb_run(const struct verb *v, const struct policy_cmd *c, const struct opt_rest *rest,
+		    struct err *e)
+{
+	if (v->file && rest->count < 2)
+		return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: expected a policy's file",
+			       v->name);
+	if (rest->count > (v->file ? 2u : 1u))
+		return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: '%s' is too much", v->name,
+			       rest->words[v->file ? 2 : 1]);
+	return v->run(c, v->file ? rest->words[1] : NULL, e);
+}
+
+static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
+{
+	const struct policy_cmd *c = cfg;
+
+	if (rest->has_dashes)
+		return fail_as(e, EXIT_USAGE, EINVAL, "policy follows no COMMAND");
+	if (c->format && !str_eq(c->format, "text") && !str_eq(c->format, "json"))
+		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
+			       c->format);
+	if (!rest->count)
+		return fail_as(
+			e, EXIT_USAGE, EINVAL,
+			"expected what to do: check, fmt, plan, apply, confirm, rollback, status or off");
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (str_eq(verbs[i].name, rest->words[0]))
+			return verb_run(&verbs[i], c, rest, e);
+	return name_unknown("verb", rest->words[0], verb_nth, NULL, e);
+}
+
+const struct command command_policy = {
+	.name = "policy",
+	.synopsis = "check|fmt|plan|apply FILE | confirm|rollback|status|off",
+	.help = "rules that block: checked, planned, put into force, undone",
+	.text = "A policy is a file of rules that read as sentences; docs/policies.md explains the language. What is\n"
+		"in force lies in the kernel and goes on when sonda ends; `off` ends it.\n"
+		"\n"
+		"  check FILE   is it a policy? Where not: line, column, what was expected\n"
+		"  fmt FILE     the same, well laid out (--write: into the file)\n"
+		"  plan FILE    what applying it would change\n"
+		"  apply FILE   puts it into force in place of what is, at one moment for all rules\n"
+		"  confirm      keeps what was applied with --confirm\n"
+		"  rollback     back to what was in force before\n"
+		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
+		"  off          ends it and leaves nothing behind",
+	.examples =
+		"sonda policy apply web.policy --confirm 60s\tcomes back to the old one unless confirmed\n"
+		"sonda policy status\twhat is in force, and what it did\n",
+	.cfg_size = sizeof(struct policy_cmd),
+	.options = policy_options,
+	.run = policy_run,
+};

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* `sonda policy status` and `sonda policy plan`. */
+#include "cmd/policy_status.h"
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/table.h"
+#include "base/units.h"
+#include "enforce/enforce.h"
+#include "sink/out.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+/* ---- status ---- */
+
+static const char *mode_word(const struct enforce_rule *r)
+{
+	if (r->expired)
+		return "expired";
+	if (r->tripped)
+		return "tripped";
+	return r->mode == POLICY_AUDIT ? "audit" : "enforce";
+}
+
+static enum term_style mode_style(const struct enforce_rule *r)
+{
+	return r->expired || r->tripped ? TERM_YELLOW : TERM_PLAIN;
+}
+
+static void head_text(const struct enforce_state *s, struct strbuf *out)
+{
+	char time[UNIT_TEXT_MAX];
+
+	if (s->fell_back)
+		strbuf_puts(
+			out,
+			"the policy applied last was not confirmed in time; what was before it came back\n");
+	if (!s->in_force) {
+		strbuf_puts(out, "no policy is in force\n");
+		return;
+	}
+	duration_format(time, clock_real_ns() - s->applied_ns);
+	strbuf_appendf(out, "in force since %s: %zu rules\n", time, s->policy->rules.len);
+	if (!s->waits_ns)
+		return;
+	duration_format(time, s->waits_ns);
+	strbuf_appendf(out, "to be confirmed within %s, or what was before comes back\n", time);
+}
+
+static void rules_text(const struct enforce *f, struct strbuf *out)
+{
+	static const struct table_col cols[] = {
+		{ "RULE", .min_cols = 12 },
+		{ "MODE", .min_cols = 7 },
+		{ "MATCHED", .align = TABLE_RIGHT },
+		{ "REFUSED", .align = TABLE_RIGHT },
+		{ "BYTES", .align = TABLE_RIGHT },
+		{ "UNTOLD", .align = TABLE_RIGHT },
+		{ "HOW" },
+	};
+	const struct policy *p = enforce_state(f)->policy;
+	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
+				     .colour = term_has_colour(STDOUT_FILENO) };
+	auto_ptr(table) t = table_new(cols, ARRAY_LEN(cols), style, out);
+
+	for (size_t i = 0; i < p->rules.len; i++) {
+		struct enforce_rule r;
+		char bytes[UNIT_TEXT_MAX];
+
+		enforce_rule(f, i, &r);
+		bytes_format(bytes, r.count.bytes);
+		table_str(t, p->rules.at[i].name);
+		table_cellf(t, mode_style(&r), "%s", mode_word(&r));
+		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.matched);
+		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.refused);
+		table_str(t, p->rules.at[i].domain == POLICY_PACKET ? bytes : "");
+		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.untold);
+		table_str(t, r.strength);
+		table_row_end(t);
+	}
+	table_settle(t);
+}
+
+static void number(struct json *j, const char *key, uint64_t n)
+{
+	json_key(j, key);
+	json_u64(j, n);
+}
+
+static void text(struct json *j, const char *key, const char *s)
+{
+	json_key(j, key);
+	json_str(j, s);
+}
+
+static void rules_json(const struct enforce *f, struct strbuf *out)
+{
+	const struct policy *p = enforce_state(f)->policy;
+
+	for (size_t i = 0; i < p->rules.len; i++) {
+		struct json j = { .out = out };
+		struct enforce_rule r;
+
+		enforce_rule(f, i, &r);
+		json_obj_begin(&j);
+		text(&j, "rule", p->rules.at[i].name);
+		text(&j, "mode", mode_word(&r));
+		number(&j, "matched", r.count.matched);
+		number(&j, "refused", r.count.refused);
+		number(&j, "bytes", r.count.bytes);
+		number(&j, "untold", r.count.untold);
+		if (r.expires_in_ns)
+			number(&j, "expires_in_ns", r.expires_in_ns);
+		text(&j, "strength", r.strength);
+		json_obj_end(&j);
+		json_line_end(&j);
+	}
+}
+
+static void head_json(const struct enforce_state *s, struct strbuf *out)
+{
+	struct json j = { .out = out };
+
+	json_obj_begin(&j);
+	json_key(&j, "in_force");
+	json_bool(&j, s->in_force);
+	json_key(&j, "fell_back");
+	json_bool(&j, s->fell_back);
+	if (s->in_force) {
+		number(&j, "rules", s->policy->rules.len);
+		number(&j, "applied_ns", s->applied_ns);
+		number(&j, "waits_ns", s->waits_ns);
+	}
+	json_obj_end(&j);
+	json_line_end(&j);
+}
+
+int policy_status_print(const struct enforce *f, const char *format, struct err *e)
+{
+	const struct enforce_state *s = enforce_state(f);
+	auto_done(strbuf) out = { 0 };
+
+	if (format && str_eq(format, "json")) {
+		head_json(s, &out);
+		if (s->in_force)
+			rules_json(f, &out);
+	} else {
+		head_text(s, &out);
+		if (s->in_force)
+			rules_text(f, &out);
+	}
+	return out_write(&out, STDOUT_FILENO, -1, e);
+}
+
+/* ---- plan ---- */
+
+enum change { CHANGE_SAME, CHANGE_NEW, CHANGE_OTHER, CHANGE_GONE };
+
+static const char *const change_words[] = { [CHANGE_SAME] = "same",
+					    [CHANGE_NEW] = "new",
+					    [CHANGE_OTHER] = "changed",
+					    [CHANGE_GONE] = "gone" };
+static const char change_marks[] = {
+	[CHANGE_SAME] = ' ', [CHANGE_NEW] = '+', [CHANGE_OTHER] = '~', [CHANGE_GONE] = '-'
+};
+
+struct planned {
+	struct strbuf *out;
+	bool json;
+	unsigned changes;
+};
+
+static const struct policy_rule *namesake(const struct policy *p, const struct policy_rule *r)
+{
+	if (p)
+		vec_for_each(other, &p->rules)
+			if (str_eq(other->name, r->name))
+				return other;
+	return NULL;
+}
+
+static void tell(struct planned *plan, enum change change, const struct policy *p,
+		 const struct policy_rule *r)
+{
+	auto_done(strbuf) written = { 0 };
+
+	plan->changes += change != CHANGE_SAME;
+	policy_print_rule(p, r, &written);
+	if (plan->json) {
+		struct json j = { .out = plan->out };
+
+		json_obj_begin(&j);
+		text(&j, "rule", r->name);
+		text(&j, "change", change_words[change]);
+		text(&j, "text", strbuf_str(&written));
+		json_obj_end(&j);
+		json_line_end(&j);
+		return;
+	}
+	for (const char *line = strbuf_str(&written); *line;) {
+		size_t len = strcspn(line, "\n");
+
+		strbuf_appendf(plan->out, "%c %.*s\n", change_marks[change], (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+}
+
+/* The same sentence, and its sets with the same values. */
+static bool same_rule(const struct policy *a, const struct policy_rule *x, const struct policy *b,
+		      const struct policy_rule *y)
+{
+	auto_done(strbuf) left = { 0 }, right = { 0 };
+
+	policy_print_rule(a, x, &left);
+	policy_print_sets(a, x, &left);
+	policy_print_rule(b, y, &right);
+	policy_print_sets(b, y, &right);
+	return str_eq(strbuf_str(&left), strbuf_str(&right));
+}
+
+int policy_plan_print(const struct enforce *f, const struct policy *next, const char *format,
+		      struct err *e)
+{
+	const struct policy *now = enforce_state(f)->policy;
+	auto_done(strbuf) out = { 0 };
+	struct planned plan = { .out = &out, .json = format && str_eq(format, "json") };
+
+	vec_for_each(r, &next->rules) {
+		const struct policy_rule *old = namesake(now, r);
+
+		tell(&plan,
+		     !old                           ? CHANGE_NEW
+		     : same_rule(now, old, next, r) ? CHANGE_SAME
+						    : CHANGE_OTHER,
+		     next, r);
+	}
+	if (now)
+		vec_for_each(r, &now->rules)
+			if (!namesake(next, r))
+				tell(&plan, CHANGE_GONE, now, r);
+	if (!plan.json)
+		strbuf_appendf(&out, "%u change%s\n", plan.changes, plan.changes == 1 ? "" : "s");
+	return out_write(&out, STDOUT_FILENO, -1, e);
+}

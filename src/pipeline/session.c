@@ -7,6 +7,7 @@
 #include "base/opt.h"
 #include "bpf/kernel.h"
 #include "bpf/object.h"
+#include "bpf/pins.h"
 #include "enrich/enrich.h"
 #include "pipeline/params.h"
 #include "pipeline/push.h"
@@ -20,6 +21,7 @@
 
 #define TRACKER "process.tree"
 #define FEED    "process.image"
+#define GUARDS  "guard." /* begins a guard's name */
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -130,6 +132,13 @@ int session_command(struct session *s, char **argv, struct err *e)
 	return err;
 }
 
+/* A guard is not loaded to be watched: a policy in force has done so, with its own configuration. Its
+ * name below the pins; NULL: it is a probe. */
+static const char *watched_guard(const struct watched *w)
+{
+	return str_after(w->probe->name, GUARDS);
+}
+
 /* One condition on one event: bound, pushed down, and kept when userland must look too. An event that
  * lacks the fields spoken of has no rows that pass. */
 static int event_condition(struct watched *w, struct watched_event *event, struct filter *where,
@@ -145,7 +154,7 @@ static int event_condition(struct watched *w, struct watched_event *event, struc
 	}
 	if (err)
 		return wrap(e, w->where_text ? "condition" : "--where");
-	if (conf && push_where(bound, event->schema, conf))
+	if (conf && !watched_guard(w) && push_where(bound, event->schema, conf))
 		return 0;
 	assert(!event->where);
 	event->where = TAKE_PTR(bound);
@@ -286,6 +295,15 @@ static int feed_load(struct session *s, struct err *e)
 	return enrich_prime(s->enrich, e);
 }
 
+static int guard_adopt(struct watched *w, struct err *e)
+{
+	int err = object_adopt(w->probe->object, watched_guard(w), e);
+
+	if (err == -ENOENT)
+		hint(e, "`sonda policy apply FILE` puts a policy with such rules into force");
+	return err;
+}
+
 static int probes_load(struct session *s, struct err *e)
 {
 	struct load_options options = { .part = s->only_snapshots ? LOAD_SNAPSHOTS
@@ -299,7 +317,7 @@ static int probes_load(struct session *s, struct err *e)
 				       s->interface);
 	}
 	vec_for_each(w, &s->probes) {
-		err = object_load(w->probe->object, &options, e);
+		err = watched_guard(w) ? guard_adopt(w, e) : object_load(w->probe->object, &options, e);
 		if (err)
 			return wrap(e, "%s", w->probe->name);
 	}
@@ -368,7 +386,7 @@ int session_stream(struct session *s, struct stream **ret, struct err *e)
 		const struct watched *w = &s->probes.at[i];
 
 		err = live_add(stream, w->probe->name, w->probe->object, w->schemas, w->events.len,
-			       true, e);
+			       !watched_guard(w), e);
 	}
 	if (err) {
 		stream_free(stream);

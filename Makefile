@@ -183,7 +183,7 @@ fuzz: $(FUZZ) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## run every fuzzer for FUZZ_SECOND
 
 # --- documents made from the same rows as the program ---
 
-DOCS := events kinds commands verifier
+DOCS := events kinds commands verifier policy-words
 docs: all ## docs/events.md and the like, man pages, bash completion
 	for d in $(DOCS); do $(BUILD)/sonda help --generate $$d > docs/$$d.md || exit 1; done
 	@mkdir -p $(BUILD)/man

@@ -15,7 +15,7 @@ struct help {
 
 /* clang-format off */
 static const struct opt help_opts[] = {
-	{ "generate", OPT_STR, offsetof(struct help, generate), "WHAT", "events, kinds, commands, verifier, man or completion" },
+	{ "generate", OPT_STR, offsetof(struct help, generate), "WHAT", "events, kinds, commands, verifier, policy-words, man or completion" },
 	{ "to",       OPT_STR, offsetof(struct help, to),       "DIR",  "where man pages go" },
 };
 /* clang-format on */

@@ -75,7 +75,7 @@ static int run_check(const struct policy_cmd *c, const char *path, struct err *e
 	auto_ptr(policy) p = NULL;
 
 	(void)c;
-	if (policy_read(path, &p, NULL, e) < 0)
+	if (policy_read(path, &p, NULL, e) < 0 || policy_lint(p, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s: %zu rule%s, %zu set%s\n", path, p->rules.len,
 		p->rules.len == 1 ? "" : "s", p->sets.len, p->sets.len == 1 ? "" : "s");
@@ -100,7 +100,8 @@ static int run_plan(const struct policy_cmd *c, const char *path, struct err *e)
 	auto_ptr(enforce) f = NULL;
 	auto_ptr(policy) p = NULL;
 
-	if (policy_read(path, &p, NULL, e) < 0 || enforce_open(&source, &f, e) < 0)
+	if (policy_read(path, &p, NULL, e) < 0 || policy_lint(p, e) < 0 ||
+	    enforce_open(&source, &f, e) < 0)
 		return -e->code;
 	return policy_plan_print(f, p, c->format, e);
 }
@@ -112,8 +113,8 @@ static int run_apply(const struct policy_cmd *c, const char *path, struct err *e
 	auto_free char *text = NULL;
 	char time[UNIT_TEXT_MAX];
 
-	if (policy_read(path, &p, &text, e) < 0 || enforce_open(&source, &f, e) < 0 ||
-	    enforce_apply(f, p, text, c->confirm_ns, e) < 0)
+	if (policy_read(path, &p, &text, e) < 0 || policy_lint(p, e) < 0 ||
+	    enforce_open(&source, &f, e) < 0 || enforce_apply(f, p, text, c->confirm_ns, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s is in force: %zu rule%s\n", path, p->rules.len,
 		p->rules.len == 1 ? "" : "s");

@@ -179,6 +179,10 @@ MUST_USE const struct policy_set *policy_set_find(const struct policy *p, const 
 /* The rule's own mode, and that of a policy without one: enforce. */
 MUST_USE bool policy_rule_audits(const struct policy_rule *r);
 
+/* Would it lock out whoever applies it: init, logging in, installing packages, sonda itself? Looks at the
+ * files of this machine. Errors: EPERM with EXIT_POLICY: which rule, who must get at what. */
+MUST_USE int policy_lint(const struct policy *p, struct err *e);
+
 /* Calls `fn` for each value, sets resolved, also those that are read from files (blank lines and what
  * follows '#' left out). Non-zero ends it and is returned. `at` is where the rule or set has it, or the
  * line of the list (column 0). Errors: of reading the list. */

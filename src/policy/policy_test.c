@@ -78,7 +78,8 @@ TEST(printed_as_written)
 
 TEST(printed_in_order)
 {
-	auto_ptr(policy) p = parsed("rule a\ndrop   packet # why\n udp source-port 53 mode\taudit\n#end");
+	auto_ptr(policy) p =
+		parsed("rule a\ndrop   packet # why\n udp source-port 53 mode\taudit\n#end");
 	auto_done(strbuf) out = { 0 };
 
 	REQUIRE(p);
@@ -136,6 +137,28 @@ TEST(wrong)
 	CHECK(seen >= 100);
 }
 
+static int linted(const char *text)
+{
+	auto_ptr(policy) p = parsed(text);
+	struct err e = { 0 };
+
+	return p ? policy_lint(p, &e) : -1;
+}
+
+/* /bin/sh is everywhere, and this program stands for sonda. */
+TEST(lock_out)
+{
+	CHECK(linted("rule a deny exec of file under /") < 0);
+	CHECK(linted("rule a deny any of file under /proc/self/exe") < 0);
+	CHECK(linted("rule a deny read of file under / when user in root") < 0);
+	CHECK(!linted("rule a deny exec of file under / mode audit"));
+	CHECK(!linted("rule a alert exec of file under /"));
+	CHECK(!linted("rule a deny exec of file under /tmp/nowhere"));
+	CHECK(!linted("rule a deny exec of file under / when user in nobody"));
+	CHECK(!linted("rule a deny exec of file under / when exe in /bin/true"));
+	CHECK(!linted("rule a drop packet tcp"));
+}
+
 TEST(networks)
 {
 	struct policy_network n;
@@ -146,7 +169,8 @@ TEST(networks)
 	CHECK(!policy_network_parse("192.0.2.1", &n, &e) && n.bits == 32 && n.bytes[3] == 1);
 	CHECK(!policy_network_parse("::ffff:192.0.2.0/120", &n, &e) && n.family == AF_INET);
 	CHECK(n.bits == 24 && n.bytes[0] == 192);
-	CHECK(!policy_network_parse("2001:db8::/32", &n, &e) && n.family == AF_INET6 && n.bits == 32);
+	CHECK(!policy_network_parse("2001:db8::/32", &n, &e) && n.family == AF_INET6 &&
+	      n.bits == 32);
 	CHECK(policy_network_parse("10.0.0.1/8", &n, &e) < 0);
 	CHECK(policy_network_parse("10.0.0.0/33", &n, &e) < 0);
 	CHECK(policy_network_parse("10.0.0.0/", &n, &e) < 0);
@@ -192,7 +216,8 @@ TEST(each_value)
 	char path[] = "/tmp/sonda-list-XXXXXX";
 	int fd = mkstemp(path);
 	auto_free char *text = xasprintf("set l = lines of %s\nset s = 10.0.0.0/8,\n 10.1.0.0/16\n"
-					 "rule r drop packet from @l, 1.2.3.4, @s\n", path);
+					 "rule r drop packet from @l, 1.2.3.4, @s\n",
+					 path);
 	auto_ptr(policy) p = parsed(text);
 	auto_done(strbuf) out = { 0 };
 	struct err e = { 0 };
@@ -200,7 +225,8 @@ TEST(each_value)
 	REQUIRE(p && fd >= 0);
 	CHECK(dprintf(fd, "# bad\n192.0.2.1 # one\n\n  198.51.100.0/24\r\n") > 0);
 	CHECK(!policy_each(p, &p->rules.at[0].clauses.at[0].values, join, &out, &e));
-	CHECK_STR(strbuf_str(&out), "192.0.2.1:2 198.51.100.0/24:4 1.2.3.4:4 10.0.0.0/8:2 10.1.0.0/16:3 ");
+	CHECK_STR(strbuf_str(&out),
+		  "192.0.2.1:2 198.51.100.0/24:4 1.2.3.4:4 10.0.0.0/8:2 10.1.0.0/16:3 ");
 	close(fd);
 	unlink(path);
 	CHECK(policy_each(p, &p->rules.at[0].clauses.at[0].values, join, &out, &e) < 0);

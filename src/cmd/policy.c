@@ -6,6 +6,7 @@
 #include "bpf/object.h"
 #include "cmd/command.h"
 #include "cmd/policy_status.h"
+#include "cmd/policy_trial.h"
 #include "enforce/enforce.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
@@ -21,16 +22,15 @@ struct policy_cmd {
 
 struct verb {
 	const char *name;
-	const char *file; /* what it is given; NULL: nothing */
-	int (*run)(const struct policy_cmd *c, const char *word, struct err *e);
-	const char *help;
+	const char *given[2]; /* what it is given; NULL: nothing */
+	int (*run)(const struct policy_cmd *c, char **words, struct err *e);
 };
 
 /* clang-format off */
 static const struct opt policy_opts[] = {
 	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply: after that what was in force before comes back, unless `sonda policy confirm` is said" },
 	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
-	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan)", .letter = 'o' },
+	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan, test)", .letter = 'o' },
 };
 /* clang-format on */
 
@@ -70,8 +70,9 @@ static const struct enforce_source source = { .open = guard_open, .close = guard
 
 /* ---- the verbs ---- */
 
-static int run_check(const struct policy_cmd *c, const char *path, struct err *e)
+static int run_check(const struct policy_cmd *c, char **words, struct err *e)
 {
+	const char *path = words[0];
 	auto_ptr(policy) p = NULL;
 
 	(void)c;
@@ -82,8 +83,9 @@ static int run_check(const struct policy_cmd *c, const char *path, struct err *e
 	return EXIT_OK;
 }
 
-static int run_fmt(const struct policy_cmd *c, const char *path, struct err *e)
+static int run_fmt(const struct policy_cmd *c, char **words, struct err *e)
 {
+	const char *path = words[0];
 	auto_done(strbuf) out = { 0 };
 	auto_ptr(policy) p = NULL;
 
@@ -95,8 +97,9 @@ static int run_fmt(const struct policy_cmd *c, const char *path, struct err *e)
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
-static int run_plan(const struct policy_cmd *c, const char *path, struct err *e)
+static int run_plan(const struct policy_cmd *c, char **words, struct err *e)
 {
+	const char *path = words[0];
 	auto_ptr(enforce) f = NULL;
 	auto_ptr(policy) p = NULL;
 
@@ -106,8 +109,9 @@ static int run_plan(const struct policy_cmd *c, const char *path, struct err *e)
 	return policy_plan_print(f, p, c->format, e);
 }
 
-static int run_apply(const struct policy_cmd *c, const char *path, struct err *e)
+static int run_apply(const struct policy_cmd *c, char **words, struct err *e)
 {
+	const char *path = words[0];
 	auto_ptr(enforce) f = NULL;
 	auto_ptr(policy) p = NULL;
 	auto_free char *text = NULL;
@@ -127,23 +131,23 @@ static int run_apply(const struct policy_cmd *c, const char *path, struct err *e
 	return EXIT_OK;
 }
 
-static int run_confirm(const struct policy_cmd *c, const char *word, struct err *e)
+static int run_confirm(const struct policy_cmd *c, char **words, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 
-	(void)c, (void)word;
+	(void)c, (void)words;
 	if (enforce_open(&source, &f, e) < 0 || enforce_confirm(f, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: confirmed\n");
 	return EXIT_OK;
 }
 
-static int run_rollback(const struct policy_cmd *c, const char *word, struct err *e)
+static int run_rollback(const struct policy_cmd *c, char **words, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 	bool ended;
 
-	(void)c, (void)word;
+	(void)c, (void)words;
 	if (enforce_open(&source, &f, e) < 0 || enforce_rollback(f, &ended, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s\n",
@@ -152,21 +156,21 @@ static int run_rollback(const struct policy_cmd *c, const char *word, struct err
 	return EXIT_OK;
 }
 
-static int run_status(const struct policy_cmd *c, const char *word, struct err *e)
+static int run_status(const struct policy_cmd *c, char **words, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 
-	(void)word;
+	(void)words;
 	if (enforce_open(&source, &f, e) < 0)
 		return -e->code;
 	return policy_status_print(f, c->format, e);
 }
 
-static int run_off(const struct policy_cmd *c, const char *word, struct err *e)
+static int run_off(const struct policy_cmd *c, char **words, struct err *e)
 {
 	bool was;
 
-	(void)c, (void)word;
+	(void)c, (void)words;
 	if (enforce_off(&was, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s\n",
@@ -174,17 +178,25 @@ static int run_off(const struct policy_cmd *c, const char *word, struct err *e)
 	return EXIT_OK;
 }
 
+static int run_test(const struct policy_cmd *c, char **words, struct err *e)
+{
+	auto_ptr(policy) p = NULL;
+
+	if (policy_read(words[0], &p, NULL, e) < 0)
+		return -e->code;
+	return policy_trial_print(p, words[1], c->format, e);
+}
+
 static const struct verb verbs[] = {
-	{ "check", "FILE", run_check,
-	  "is it a policy? where not, line, column and what was expected" },
-	{ "fmt", "FILE", run_fmt, "the same, well laid out" },
-	{ "plan", "FILE", run_plan, "what applying it would change" },
-	{ "apply", "FILE", run_apply, "puts it into force, in place of what is" },
-	{ "confirm", NULL, run_confirm, "keeps what was applied with --confirm" },
-	{ "rollback", NULL, run_rollback, "back to what was in force before" },
-	{ "status", NULL, run_status,
-	  "what is in force: each rule, how it is enforced, its counts" },
-	{ "off", NULL, run_off, "ends it and leaves nothing behind" },
+	{ "check", { "a policy's file" }, run_check },
+	{ "fmt", { "a policy's file" }, run_fmt },
+	{ "plan", { "a policy's file" }, run_plan },
+	{ "test", { "a policy's file", "a recording" }, run_test },
+	{ "apply", { "a policy's file" }, run_apply },
+	{ "confirm", { NULL }, run_confirm },
+	{ "rollback", { NULL }, run_rollback },
+	{ "status", { NULL }, run_status },
+	{ "off", { NULL }, run_off },
 };
 
 static const char *verb_nth(const void *ctx, size_t i)
@@ -196,13 +208,16 @@ static const char *verb_nth(const void *ctx, size_t i)
 static int verb_run(const struct verb *v, const struct policy_cmd *c, const struct opt_rest *rest,
 		    struct err *e)
 {
-	if (v->file && rest->count < 2)
-		return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: expected a policy's file",
-			       v->name);
-	if (rest->count > (v->file ? 2u : 1u))
+	size_t count = 0;
+
+	for (; count < ARRAY_LEN(v->given) && v->given[count]; count++)
+		if (rest->count < count + 2)
+			return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: expected %s", v->name,
+				       v->given[count]);
+	if (rest->count > count + 1)
 		return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: '%s' is too much", v->name,
-			       rest->words[v->file ? 2 : 1]);
-	return v->run(c, v->file ? rest->words[1] : NULL, e);
+			       rest->words[count + 1]);
+	return v->run(c, rest->words + 1, e);
 }
 
 static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
@@ -217,7 +232,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	if (!rest->count)
 		return fail_as(
 			e, EXIT_USAGE, EINVAL,
-			"expected what to do: check, fmt, plan, apply, confirm, rollback, status or off");
+			"expected what to do: check, fmt, plan, test, apply, confirm, rollback, status or off");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (str_eq(verbs[i].name, rest->words[0]))
 			return verb_run(&verbs[i], c, rest, e);
@@ -226,7 +241,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_policy = {
 	.name = "policy",
-	.synopsis = "check|fmt|plan|apply FILE | confirm|rollback|status|off",
+	.synopsis = "check|fmt|plan|apply FILE | test FILE RECORDING | confirm|rollback|status|off",
 	.help = "rules that block: checked, planned, put into force, undone",
 	.text = "A policy is a file of rules that read as sentences; docs/policies.md explains the language. What is\n"
 		"in force lies in the kernel and goes on when sonda ends; `off` ends it.\n"
@@ -234,6 +249,8 @@ const struct command command_policy = {
 		"  check FILE   is it a policy? Where not: line, column, what was expected\n"
 		"  fmt FILE     the same, well laid out (--write: into the file)\n"
 		"  plan FILE    what applying it would change\n"
+		"  test FILE RECORDING\n"
+		"               what it would have refused of what `sonda record fs.open fs.remove process.exec` wrote\n"
 		"  apply FILE   puts it into force in place of what is, at one moment for all rules\n"
 		"  confirm      keeps what was applied with --confirm\n"
 		"  rollback     back to what was in force before\n"

@@ -64,8 +64,8 @@ static int check_set(struct policy *p, enum policy_form form, const struct polic
 		return policy_wrap(p, v->at, e);
 	}
 	if (set->form && set->form != form) {
-		fail_as(e, EXIT_POLICY, EINVAL, "@%s stands for %s elsewhere; here it is to be %s", v->text,
-			policy_form_name(set->form), policy_form_name(form));
+		fail_as(e, EXIT_POLICY, EINVAL, "@%s stands for %s elsewhere; here it is to be %s",
+			v->text, policy_form_name(set->form), policy_form_name(form));
 		return policy_wrap(p, v->at, e);
 	}
 	if (set->form)
@@ -91,8 +91,8 @@ static int check_sets(const struct policy *p, struct err *e)
 {
 	vec_for_each(set, &p->sets) {
 		if (set->list && *set->list != '/') {
-			fail_as(e, EXIT_POLICY, EINVAL, "'%s': expected the absolute path of a list",
-				set->list);
+			fail_as(e, EXIT_POLICY, EINVAL,
+				"'%s': expected the absolute path of a list", set->list);
 			return policy_wrap(p, set->list_at, e);
 		}
 		vec_for_each(v, &set->values)
@@ -164,11 +164,13 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)
 			return -e->code;
 	if (r->verdict == POLICY_LIMIT && !r->limit.per_hour) {
-		fail_as(e, EXIT_POLICY, EINVAL, "the rate is missing: expected 'to' and a rate such as 1000/s");
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"the rate is missing: expected 'to' and a rate such as 1000/s");
 		return policy_wrap(p, r->verdict_at, e);
 	}
 	if (r->limit.drop_ns && r->limit.per == PER_ALL) {
-		fail_as(e, EXIT_POLICY, EINVAL, "'then drop' is about sources: expected 'per source' or 'per network'");
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"'then drop' is about sources: expected 'per source' or 'per network'");
 		return policy_wrap(p, r->verdict_at, e);
 	}
 	return check_repeats(p, r, e) < 0 ? -e->code : check_contradictions(p, r, e);

@@ -111,7 +111,8 @@ int lex_next(struct lexer *l, struct lex_token *ret, struct err *e)
 		word(l, ret, LEX_WORD);
 		return 0;
 	}
-	return fail_as(e, EXIT_POLICY, EINVAL, "byte 0x%02x has no place here", (unsigned char)*l->p);
+	return fail_as(e, EXIT_POLICY, EINVAL, "byte 0x%02x has no place here",
+		       (unsigned char)*l->p);
 }
 
 void lex_quote(const char *text, struct strbuf *out)

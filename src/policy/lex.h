@@ -19,9 +19,9 @@ struct lex_token {
 };
 
 struct lexer {
-	const char *p;       /* what comes next */
-	const char *line;    /* beginning of its line */
-	struct policy_at at; /* of `p`; only `line` is kept up */
+	const char *p;         /* what comes next */
+	const char *line;      /* beginning of its line */
+	struct policy_at at;   /* of `p`; only `line` is kept up */
 	struct policy *policy; /* gets the comments */
 };
 

@@ -8,8 +8,9 @@
 
 #include "base/err.h"
 #include "base/file.h"
+#include "base/passwd.h"
 #include "base/str.h"
-#include "policy/words.h"
+#include "policy/judge.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -63,74 +64,29 @@ static bool resolve(const char *path, char out[static PATH_MAX])
 	return realpath(path, out);
 }
 
-struct asked {
-	const char *path; /* resolved */
-	bool under;
-	bool found;
-};
-
-static int on_path(const char *text, struct policy_at at, void *ctx, struct err *e)
+static bool only_some_cgroups(const struct policy_rule *r)
 {
-	struct asked *asked = ctx;
-	char path[PATH_MAX];
-	size_t len;
-
-	(void)at, (void)e;
-	if (!resolve(text, path))
-		return 0;
-	len = strlen(path);
-	if (str_eq(path, asked->path))
-		asked->found = true;
-	else if (asked->under && str_startswith(asked->path, path))
-		asked->found |= len == 1 || asked->path[len] == '/';
-	return 0;
+	vec_for_each(c, &r->clauses)
+		if (c->word->word == WORD_CGROUP && !c->unless)
+			return true;
+	return false;
 }
 
-static int on_user(const char *text, struct policy_at at, void *ctx, struct err *e)
+/* Root, in a cgroup that is not known: a condition about that spares nobody and saves nobody. */
+static int denies(const struct policy *p, const struct policy_rule *r, unsigned operations,
+		  const char *subject, const char *object, bool *ret_denies, struct err *e)
 {
-	struct asked *asked = ctx;
+	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	const struct policy_question q = { .operations = operations,
+					   .path = object,
+					   .exe = subject,
+					   .user = "0",
+					   .accounts = accounts };
+	enum policy_answer answer;
 
-	(void)at, (void)e;
-	asked->found |= str_eq(text, "root") || str_eq(text, "0");
-	return 0;
-}
-
-/* Does the condition hold for `subject` run by root? What can't be told does not. */
-static int holds(const struct policy *p, const struct policy_clause *c, const char *subject,
-		 bool *ret_holds, struct err *e)
-{
-	struct asked asked = { .path = subject };
-	int err = 0;
-
-	if (c->word->word == WORD_EXE)
-		err = policy_each(p, &c->values, on_path, &asked, e);
-	else if (c->word->word == WORD_USER)
-		err = policy_each(p, &c->values, on_user, &asked, e);
-	*ret_holds = asked.found;
-	return err;
-}
-
-/* Does the rule deny `object` to `subject`? */
-static int denies(const struct policy *p, const struct policy_rule *r, const char *subject,
-		  const char *object, bool *ret_denies, struct err *e)
-{
-	struct asked asked = { .path = object, .under = r->under };
-	bool held;
-
-	*ret_denies = false;
-	if (policy_each(p, &r->files, on_path, &asked, e) < 0)
+	if (policy_judge(p, r, &q, &answer, e) < 0)
 		return -e->code;
-	if (!asked.found)
-		return 0;
-	vec_for_each(c, &r->clauses) {
-		if (!c->word->conditional)
-			continue;
-		if (holds(p, c, subject, &held, e) < 0)
-			return -e->code;
-		if (held == c->unless)
-			return 0;
-	}
-	*ret_denies = true;
+	*ret_denies = answer == ANSWER_YES || (answer == ANSWER_UNKNOWN && !only_some_cgroups(r));
 	return 0;
 }
 
@@ -143,7 +99,7 @@ static int lint_rule(const struct policy *p, const struct policy_rule *r, struct
 		if (!(needs[i].operations & r->operations) || !resolve(needs[i].subject, subject) ||
 		    !resolve(needs[i].object, object))
 			continue;
-		if (denies(p, r, subject, object, &denied, e) < 0)
+		if (denies(p, r, needs[i].operations, subject, object, &denied, e) < 0)
 			return -e->code;
 		if (!denied)
 			continue;

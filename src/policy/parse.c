@@ -52,7 +52,8 @@ static int unexpected(struct parser *p, const char *expected, struct err *e)
 	bool quote = t->type == LEX_WORD || t->type == LEX_STRING;
 
 	if (t->type == LEX_SET)
-		fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands '@%s'", expected, t->text);
+		fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands '@%s'", expected,
+			t->text);
 	else
 		fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands %s%s%s", expected,
 			quote ? "'" : "", token_text(t), quote ? "'" : "");
@@ -86,7 +87,8 @@ static bool is_name(const char *text)
 	size_t len = strlen(text);
 
 	return len && len < POLICY_NAME &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == len;
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		       len;
 }
 
 static int take_name(struct parser *p, const char *what, char **ret_name, struct err *e)
@@ -98,7 +100,8 @@ static int take_name(struct parser *p, const char *what, char **ret_name, struct
 		return advance(p, e);
 	}
 	(void)str_format(expected, sizeof(expected),
-			 "the name of a %s (letters, digits, . _ -, at most %u)", what, POLICY_NAME - 1);
+			 "the name of a %s (letters, digits, . _ -, at most %u)", what,
+			 POLICY_NAME - 1);
 	return unexpected(p, expected, e);
 }
 
@@ -263,8 +266,8 @@ static int word_refused(struct parser *p, const struct policy_rule *r,
 
 static const char *clause_expected(const struct policy_rule *r)
 {
-	return r->domain == POLICY_FILE ? "a word such as 'mode' or 'unless exe in'" :
-					  "a word such as 'from' or 'port'";
+	return r->domain == POLICY_FILE ? "a word such as 'mode' or 'unless exe in'"
+					: "a word such as 'from' or 'port'";
 }
 
 static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)

@@ -25,13 +25,14 @@ int policy_read(const char *path, struct policy **ret_policy, char **ret_text, s
 	if (file_read(path, &text, &len, e) < 0)
 		return -e->code;
 	if (len >= POLICY_TEXT_MAX)
-		return hint((fail_as(e, EXIT_POLICY, EFBIG, "%s: %zu bytes; a policy has at most %u", path,
-				     len, POLICY_TEXT_MAX - 1),
-			     e),
-			    "long lists belong into files of their own: `set name = lines of PATH`");
+		return hint(
+			(fail_as(e, EXIT_POLICY, EFBIG, "%s: %zu bytes; a policy has at most %u",
+				 path, len, POLICY_TEXT_MAX - 1),
+			 e),
+			"long lists belong into files of their own: `set name = lines of PATH`");
 	if (strlen(text) != len)
-		return fail_as(e, EXIT_POLICY, EINVAL, "%s: a NUL at byte %zu: this is no text", path,
-			       strlen(text));
+		return fail_as(e, EXIT_POLICY, EINVAL, "%s: a NUL at byte %zu: this is no text",
+			       path, strlen(text));
 	if (policy_parse(path, text, ret_policy, e) < 0)
 		return -e->code;
 	if (ret_text)

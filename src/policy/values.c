@@ -71,7 +71,8 @@ int policy_network_parse(const char *text, struct policy_network *ret_network, s
 		return unfit(FORM_NETWORK, text, e);
 	n.bits = (uint8_t)bits;
 	if (!bits_clear(n.bytes, size, bits)) {
-		fail_as(e, EXIT_POLICY, EINVAL, "'%s': bits are set behind the prefix of %u", text, bits);
+		fail_as(e, EXIT_POLICY, EINVAL, "'%s': bits are set behind the prefix of %u", text,
+			bits);
 		return hint(e, "write the network's own address, or /%u for one host", size * 8);
 	}
 	unmap(&n);
@@ -181,10 +182,10 @@ static int check_cgroup(const char *text, struct err *e)
 int policy_form_check(enum policy_form form, const char *text, struct err *e)
 {
 	static int (*const checks[])(const char *, struct err *) = {
-		[FORM_PATH] = check_path,	    [FORM_USER] = check_name,
+		[FORM_PATH] = check_path,     [FORM_USER] = check_name,
 		[FORM_CGROUP] = check_cgroup, [FORM_NETWORK] = check_network,
-		[FORM_PORT] = check_port,	    [FORM_INTERFACE] = check_interface,
-		[FORM_DATE] = check_date,	    [FORM_RATE] = check_rate,
+		[FORM_PORT] = check_port,     [FORM_INTERFACE] = check_interface,
+		[FORM_DATE] = check_date,     [FORM_RATE] = check_rate,
 		[FORM_MODE] = check_mode,
 	};
 	int err = checks[form](text, e);

@@ -62,15 +62,16 @@ static const char *const forms[] = {
 	[FORM_NETWORK] = "an address or network such as 10.0.0.0/8 or 2001:db8::/32",
 	[FORM_PORT] = "a port or range such as 80 or 8000-8080",
 	[FORM_INTERFACE] = "a network interface",
-	[FORM_DATE] = "a date such as 2027-01-31 or 2027-01-31T12:00, or a time from now such as 1h",
+	[FORM_DATE] =
+		"a date such as 2027-01-31 or 2027-01-31T12:00, or a time from now such as 1h",
 	[FORM_RATE] = "a rate such as 100/min",
 	[FORM_MODE] = "audit or enforce",
 };
 
-#define FIND(table, text)                                         \
-	for (size_t i = 0; i < ARRAY_LEN(table); i++)             \
-		if (str_eq((table)[i].name, text))                \
-			return &(table)[i];                       \
+#define FIND(table, text)                             \
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) \
+		if (str_eq((table)[i].name, text))    \
+			return &(table)[i];           \
 	return NULL
 
 const struct policy_verdict_row *policy_verdict_find(const char *name)
@@ -126,9 +127,9 @@ const char *policy_operation_name(enum policy_operation op)
 
 const char *policy_per_name(enum policy_per per)
 {
-	static const char *const names[] = { [PER_ALL] = "",
-					     [PER_SOURCE] = "source",
-					     [PER_NETWORK] = "network" };
+	static const char *const names[] = {
+		[PER_ALL] = "", [PER_SOURCE] = "source", [PER_NETWORK] = "network"
+	};
 
 	return names[per];
 }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/* What a policy would have refused of what was recorded. */
+#include "base/attr.h"
+
+struct err;
+struct policy;
+
+/* `path` is a recording of fs.open, fs.remove, process.exec; "-": standard input. `format`: "text", "json",
+ * NULL: text. Returns EXIT_OK, or -errno. */
+MUST_USE int policy_trial_print(const struct policy *p, const char *path, const char *format,
+				struct err *e);

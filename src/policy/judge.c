@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Is a rule about an operation? By paths as text; those of the policy are resolved where they exist. */
+#include "policy/judge.h"
+
+#include "base/err.h"
+#include "base/passwd.h"
+#include "base/str.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+struct asked {
+	const char *what;
+	bool under; /* a directory above it will do */
+	bool found;
+	struct accounts *accounts;
+};
+
+/* Is `path` `dir`, or below it? */
+static bool is_below(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (!str_startswith(path, dir))
+		return false;
+	return path[len] == '\0' || path[len] == '/' || (len && dir[len - 1] == '/');
+}
+
+static int on_path(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	char resolved[PATH_MAX];
+	const char *path = realpath(text, resolved) ?: text;
+
+	(void)at, (void)e;
+	asked->found |= asked->under ? is_below(asked->what, path) : str_eq(asked->what, path);
+	return 0;
+}
+
+/* Names and numbers of the same user are the same. */
+static int on_user(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	uint32_t a, b;
+
+	(void)at, (void)e;
+	if (str_eq(text, asked->what))
+		asked->found = true;
+	else if (user_id(asked->accounts, text, &a) && user_id(asked->accounts, asked->what, &b))
+		asked->found |= a == b;
+	return 0;
+}
+
+/* A unit is named by the last part of its cgroup. */
+static int on_cgroup(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	const char *part = *text == '/' ? NULL : strstr(asked->what, text);
+
+	(void)at, (void)e;
+	if (!part)
+		asked->found |= *text == '/' && is_below(asked->what, text);
+	else
+		asked->found |= part > asked->what && part[-1] == '/' && is_below(part, text);
+	return 0;
+}
+
+/* Does the condition hold? */
+static int holds(const struct policy *p, const struct policy_clause *c,
+		 const struct policy_question *q, enum policy_answer *ret, struct err *e)
+{
+	const struct {
+		enum policy_word word;
+		const char *what;
+		policy_value_fn *fn;
+	} subjects[] = {
+		{ WORD_EXE, q->exe, on_path },
+		{ WORD_USER, q->user, on_user },
+		{ WORD_CGROUP, q->cgroup, on_cgroup },
+	};
+	struct asked asked = { .accounts = q->accounts };
+
+	*ret = ANSWER_UNKNOWN;
+	for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
+		if (subjects[i].word != c->word->word || !subjects[i].what)
+			continue;
+		asked.what = subjects[i].what;
+		if (policy_each(p, &c->values, subjects[i].fn, &asked, e) < 0)
+			return -e->code;
+		*ret = asked.found ? ANSWER_YES : ANSWER_NO;
+	}
+	return 0;
+}
+
+static int conditions_hold(const struct policy *p, const struct policy_rule *r,
+			   const struct policy_question *q, enum policy_answer *ret, struct err *e)
+{
+	enum policy_answer all = ANSWER_YES, one;
+
+	vec_for_each(c, &r->clauses) {
+		if (!c->word->conditional)
+			continue;
+		if (holds(p, c, q, &one, e) < 0)
+			return -e->code;
+		if (one == ANSWER_UNKNOWN)
+			all = ANSWER_UNKNOWN;
+		else if ((one == ANSWER_YES) == c->unless) {
+			*ret = ANSWER_NO;
+			return 0;
+		}
+	}
+	*ret = all;
+	return 0;
+}
+
+int policy_judge(const struct policy *p, const struct policy_rule *r,
+		 const struct policy_question *q, enum policy_answer *ret_answer, struct err *e)
+{
+	struct asked asked = { .what = q->path, .under = r->under };
+
+	*ret_answer = ANSWER_NO;
+	if (r->domain != POLICY_FILE || !(r->operations & q->operations))
+		return 0;
+	if (policy_each(p, &r->files, on_path, &asked, e) < 0)
+		return -e->code;
+	return asked.found ? conditions_hold(p, r, q, ret_answer, e) : 0;
+}

@@ -134,7 +134,6 @@ static int take_values(struct parser *p, policy_values *values, const char *expe
 static int parse_set(struct parser *p, struct err *e)
 {
 	struct policy_set *set = vec_add(&p->policy->sets);
-	policy_values list = { 0 };
 	bool lines;
 
 	set->at = p->token.at;
@@ -146,12 +145,13 @@ static int parse_set(struct parser *p, struct err *e)
 		return -e->code;
 	if (!lines)
 		return take_values(p, &set->values, "a value", e);
-	if (expect_word(p, "of", e) < 0 || take_value(p, &list, "the path of a list", e) < 0)
+	if (expect_word(p, "of", e) < 0)
 		return -e->code;
-	set->list = list.at[0].text;
-	set->list_at = list.at[0].at;
-	vec_done(&list);
-	return 0;
+	if (p->token.type != LEX_WORD && p->token.type != LEX_STRING)
+		return unexpected(p, "the path of a list", e);
+	set->list = TAKE_PTR(p->token.text);
+	set->list_at = p->token.at;
+	return advance(p, e);
 }
 
 /* ---- rules ---- */

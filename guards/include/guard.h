@@ -15,11 +15,15 @@
 
 #include "abi/policy.h"
 
+/* A program that isn't attached when the guard is loaded but by object_attach(), to one thing or many. */
+#define LATER TAG("later 1")
+
 enum outcome {
 	OUTCOME_NONE,      /* the rule has expired */
 	OUTCOME_REFUSED,
 	OUTCOME_AUDITED,   /* would have been refused: the rule is in audit mode */
 	OUTCOME_TRIPPED,   /* likewise, because the rule refused too much */
+	OUTCOME_WATCHED,   /* the rule only tells */
 };
 
 struct {
@@ -89,29 +93,56 @@ static __always_inline bool rule_trips(const struct policy_rule_row *row)
 	return true;
 }
 
+/* What a guard's programs share with nobody while they run needs no atomic adds: XDP. */
+#ifdef GUARD_ALONE
+#define count_add(to, n) ((to) += (n))
+#else
+#define count_add(to, n) __sync_fetch_and_add(&(to), n)
+#endif
+
+/* The rule as it stands; NULL: it has expired. */
+static __always_inline struct policy_rule_row *rule_row(u32 gen, u32 rule)
+{
+	u32 at = gen * POLICY_RULES + rule;
+	struct policy_rule_row *row = bpf_map_lookup_elem(&policy_rules, &at);
+
+	if (!row || (row->expires_ns && bpf_ktime_get_boot_ns() > row->expires_ns))
+		return NULL;
+	return row;
+}
+
+/* What comes of an operation that the rule refuses. */
+static __always_inline enum outcome rule_judge(const struct policy_rule_row *row)
+{
+	if (row->mode == POLICY_AUDIT)
+		return OUTCOME_AUDITED;
+	return row->trip_per_min && rule_trips(row) ? OUTCOME_TRIPPED : OUTCOME_REFUSED;
+}
+
+static __always_inline void rule_count(const struct policy_rule_row *row, bool refused, u64 bytes)
+{
+	struct policy_count *count = bpf_map_lookup_elem(&policy_counts, &row->slot);
+
+	if (!count)
+		return;
+	count_add(count->matched, 1);
+	count_add(count->bytes, bytes);
+	if (refused)
+		count_add(count->refused, 1);
+}
+
 /* What comes of an operation that the rule is about; counts it. `bytes` are a packet's. */
 static __always_inline enum outcome rule_outcome(u32 gen, u32 rule, u64 bytes,
 						 const struct policy_rule_row **ret_row)
 {
-	u32 at = gen * POLICY_RULES + rule;
-	struct policy_rule_row *row = bpf_map_lookup_elem(&policy_rules, &at);
-	enum outcome outcome = OUTCOME_REFUSED;
-	struct policy_count *count;
+	struct policy_rule_row *row = rule_row(gen, rule);
+	enum outcome outcome;
 
-	if (!row || (row->expires_ns && bpf_ktime_get_boot_ns() > row->expires_ns))
+	if (!row)
 		return OUTCOME_NONE;
 	*ret_row = row;
-	if (row->mode == POLICY_AUDIT)
-		outcome = OUTCOME_AUDITED;
-	else if (row->trip_per_min && rule_trips(row))
-		outcome = OUTCOME_TRIPPED;
-	count = bpf_map_lookup_elem(&policy_counts, &row->slot);
-	if (!count)
-		return outcome;
-	__sync_fetch_and_add(&count->matched, 1);
-	__sync_fetch_and_add(&count->bytes, bytes);
-	if (outcome == OUTCOME_REFUSED)
-		__sync_fetch_and_add(&count->refused, 1);
+	outcome = rule_judge(row);
+	rule_count(row, outcome == OUTCOME_REFUSED, bytes);
 	return outcome;
 }
 

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What the packet guard and the user side share: the rules of one generation as tables.
+ *
+ * Each thing that a rule can ask of a packet (its addresses, ports, interface, kind) is a table that
+ * leads to a class, and each class to the rules that allow it, a bit for each. The rules that a packet
+ * meets are all of those ANDed, the lowest bit is the first: what it costs does not grow with them.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "abi/policy.h"
+
+/* What a rule may ask. Networks: the table of IPv4, then that of IPv6. */
+enum packet_field {
+	PACKET_FROM,
+	PACKET_TO,
+	PACKET_SOURCE_PORT,
+	PACKET_PORT,
+	PACKET_ON,
+	PACKET_FIELDS,
+};
+
+/* The kind of a packet, as bits. */
+enum packet_kind {
+	PACKET_TCP = 1,
+	PACKET_UDP = 2,
+	PACKET_ICMP = 4,
+	PACKET_SYN = 8,
+	PACKET_FRAGMENT = 16,
+	PACKET_MALFORMED = 32,
+	PACKET_KINDS = 64,
+};
+
+/* How the parser found a packet. From PACKET_TRUNCATED on it is malformed. */
+enum packet_form {
+	PACKET_WHOLE,
+	PACKET_NOT_IP,
+	PACKET_FIRST_FRAGMENT,
+	PACKET_LATER_FRAGMENT,
+	PACKET_TRUNCATED,       /* ends before its headers say */
+	PACKET_TOO_MANY_TAGS,   /* more than PACKET_TAGS VLAN tags */
+	PACKET_TOO_MANY_HEADERS, /* more than PACKET_HEADERS extension headers */
+	PACKET_CONTRADICTION,   /* versions, lengths, offsets that can't all be true */
+	PACKET_TINY_FRAGMENT,   /* made to split a header, or to write over it */
+	PACKET_PORT_ZERO,
+	PACKET_BAD_FLAGS,       /* of TCP: none, SYN with FIN, FIN without ACK ... */
+	PACKET_LAND,            /* from where it goes to */
+	PACKET_BAD_SOURCE,      /* no host sends from there */
+	PACKET_FORMS,
+};
+
+/* What passes though a rule would drop it, unless it is malformed. */
+enum packet_keep {
+	PACKET_KEEP_NONE,
+	PACKET_KEEP_NEIGHBOUR,   /* ICMPv6 router and neighbour discovery from this link */
+	PACKET_KEEP_PATH_MTU,    /* ICMP "fragmentation needed", ICMPv6 "packet too big" */
+	PACKET_KEEP_DHCP,        /* a server's answer */
+	PACKET_KEEP_ESTABLISHED, /* of a TCP connection that this machine has */
+	PACKET_KEEPS,
+};
+
+#define PACKET_TAGS    4
+#define PACKET_HEADERS 8
+#define PACKET_WORDS   (POLICY_RULES / 64)
+#define PACKET_CLASSES 1024 /* of each field */
+#define PACKET_DEVICES 1024 /* slots for interfaces */
+#define PACKET_ASKED   64   /* rules that leave the decision to the next, at most */
+
+struct packet_mask {
+	__u64 words[PACKET_WORDS];
+};
+
+enum packet_verdict { PACKET_DROP, PACKET_PASS, PACKET_LIMIT, PACKET_WATCH };
+enum packet_per { PACKET_PER_ALL, PACKET_PER_SOURCE, PACKET_PER_NETWORK };
+
+/* Times in 16ths of a nanosecond, which a u64 holds for 36 years. */
+#define PACKET_TIME(ns) ((ns) * 16)
+
+struct packet_rule {
+	__u8 verdict; /* enum packet_verdict */
+	__u8 per;     /* enum packet_per */
+	__u8 fine;    /* its rate needs a finer clock than the kernel's tick */
+	__u8 pad[5];
+	__u64 step;   /* of a limit: what each packet takes */
+	__u64 room;   /* and how much may be taken at once */
+	__u64 drop;   /* how long all of a source is dropped when it took too much; 0: not */
+};
+
+/* Where a piece of the address space is in the list: `count` steps from `at` on; 0: `at` is its value. */
+struct packet_piece {
+	__u32 at;
+	__u32 count;
+};
+
+/* An element of the list of networks: from the address `start` on, up to the next, it is `value`: a
+ * class, or with PACKET_DEEPER the element that holds the struct packet_piece for the next 32 bits. */
+struct packet_step {
+	__u32 start;
+	__u32 value;
+};
+#define PACKET_DEEPER 0x80000000u
+#define PACKET_STEPS_MAX (1u << 24)
+
+struct packet_device {
+	__u32 ifindex; /* 0: none */
+	__u32 class;
+};
+
+/* "packet_plans": an array of two, by generation. Class 0 of a field is what no rule names. */
+struct packet_plan {
+	__u64 question;  /* the first bytes of a frame that asks which rule decides; 0: nobody asks */
+	__u32 uses;      /* bits 1 << enum packet_field: what any rule asks for */
+	__u32 words;     /* of the masks in use */
+	__u32 seed;      /* of the limits' hashes */
+	__u32 spread;    /* multiplier that puts the interfaces into slots of their own */
+	__u32 tick_ns;   /* of the kernel's clock */
+	__u32 ticks_per_s;
+	__u32 has_sieve; /* "packet_sieves" says where IPv4 sources are worth looking up */
+	__u32 pad;
+	struct packet_mask kinds[PACKET_KINDS];
+	struct packet_rule rules[POLICY_RULES];
+	struct packet_mask masks[PACKET_FIELDS][PACKET_CLASSES];
+	struct packet_device devices[PACKET_DEVICES];
+	__u16 ports[2][65536];                  /* source, destination */
+	struct packet_piece pieces[4][65536];   /* by 16 bits: from, to (IPv4), from, to (IPv6) */
+};
+
+/* "packet_sieves": an array of two: a bit for each /24 of IPv4 that holds a network. */
+struct packet_sieve {
+	__u64 words[1 << 18];
+};
+
+/* "packet_buckets": how far the limits of sources were used up; an array. Hashed: a source uses two
+ * of a line, and is over its limit when both are. Nothing is ever allocated for it. */
+#define PACKET_LINES 32768
+struct packet_bucket {
+	__u64 due;      /* when all that was taken is made good */
+	__u64 suspects; /* until when "packet_suspects" is asked */
+};
+struct packet_line {
+	struct packet_bucket buckets[4];
+};
+
+/* "packet_suspects": sources that a limit drops for a while; an LRU hash to when. */
+#define PACKET_SUSPECTS 65536
+struct packet_suspect {
+	__u64 source[2];
+	__u32 slot; /* of the rule */
+	__u32 pad;
+};
+
+/* "packet_told": a per-CPU array of POLICY_SLOTS and one: when a rule was last told of, how many of its
+ * packets were not since. The last: of all rules, the second and how many were told in it. */
+#define PACKET_TOLD_PER_S 50
+struct packet_told {
+	__u64 at_ticks;
+	__u64 since;
+};
+
+/* "packet_forms": a per-CPU array of PACKET_FORMS + PACKET_KEEPS counts. */
+
+/* "packet_answer": an array of one, written for a frame that begins with the plan's question. */
+struct packet_answer {
+	__u64 question; /* the one that is answered */
+	__u32 form;     /* enum packet_form */
+	__u32 kinds;
+	__u32 keep;     /* enum packet_keep: why it passes though `rule` drops it */
+	__u32 rule;     /* that decides; POLICY_RULES: none */
+	struct packet_mask met; /* all rules that it meets */
+};

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * The parser of packets, one for all guards. What it can't read to the end is not guessed: each such
+ * case is a form of its own (enum packet_form), and whatever was read before it stands. Lengths count
+ * as the IP header says them, not as the frame has them: what is behind them is padding.
+ */
+#pragma once
+
+#include "abi/packet.h"
+#include "kernel/inet.h"
+
+enum {
+	ETH_VLAN = 0x8100,
+	ETH_QINQ = 0x88a8,
+	ETH_QINQ_OLD = 0x9100,
+	IP_MORE = 0x2000,
+	IP_OFFSET = 0x1fff,
+	IPPROTO_ICMP = 1,
+	IPPROTO_IGMP = 2,
+	IPPROTO_ESP = 50,
+	IPPROTO_AH = 51,
+	IPPROTO_ICMPV6 = 58,
+	IPPROTO_NONE = 59,
+	TCP_FIN = 0x01,
+	TCP_SYN = 0x02,
+	TCP_RST = 0x04,
+	TCP_ACK = 0x10,
+	LOOPBACK_IFINDEX = 1, /* in every network namespace */
+};
+
+struct packet {
+	u32 source[4], dest[4]; /* as on the wire; IPv4 in the first */
+	u16 source_port, dest_port;
+	u32 size;    /* of the frame */
+	u8 family;   /* 4, 6; 0: it has no addresses */
+	u8 protocol;
+	u8 kinds;    /* enum packet_kind */
+	u8 form;     /* enum packet_form */
+	u8 flags;    /* of TCP */
+	u8 type, code; /* of ICMP */
+	u8 hops;     /* left */
+	bool has_ports;
+	bool more;   /* a first fragment: the rest of what its header tells of comes later */
+	bool local;  /* on the loopback device */
+};
+
+struct ethernet {
+	u8 dest[6], source[6];
+	u16 type;
+} __attribute__((packed));
+
+struct vlan {
+	u16 tag, type;
+};
+
+struct ipv4 {
+	u8 version_words;
+	u8 tos;
+	u16 size, id, fragment;
+	u8 hops, protocol;
+	u16 checksum;
+	u32 source, dest;
+};
+
+struct ipv6 {
+	u32 version_class_label;
+	u16 size;
+	u8 next, hops;
+	u32 source[4], dest[4];
+};
+
+/* Of an extension header; `offset` is a fragment's, `kind` and `left` those of routing. */
+struct ipv6_extension {
+	u8 next, words;
+	union {
+		u16 offset;
+		struct {
+			u8 kind, left;
+		};
+	};
+	u32 rest;
+};
+
+struct tcp {
+	u16 source, dest;
+	u32 seq, ack;
+	u8 words, flags;
+	u16 window, checksum, urgent;
+};
+
+struct udp {
+	u16 source, dest, size, checksum;
+};
+
+struct icmp {
+	u8 type, code;
+	u16 checksum;
+	u32 rest;
+};
+
+/* The whole frame, also that part of it that lies in further buffers (5.18). */
+enum bpf_func_id___buffers { BPF_FUNC_xdp_get_buff_len___buffers = 188 };
+static __always_inline u32 frame_size(struct xdp_md *ctx)
+{
+	u32 linear = ctx->data_end - ctx->data;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id___buffers,
+				       BPF_FUNC_xdp_get_buff_len___buffers))
+		return bpf_xdp_get_buff_len(ctx);
+	return linear;
+}
+
+static __always_inline void malformed(struct packet *p, enum packet_form form)
+{
+	p->form = form;
+	p->kinds |= PACKET_MALFORMED;
+}
+
+/* ---- what is behind the IP header: `left` bytes from `at` ---- */
+
+static __always_inline bool tcp_flags_wrong(u8 flags)
+{
+	u8 opening = flags & (TCP_SYN | TCP_FIN | TCP_RST);
+
+	if (!(flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)))
+		return true;
+	if (opening & (opening - 1)) /* two of them */
+		return true;
+	return (flags & (TCP_FIN | TCP_ACK)) == TCP_FIN;
+}
+
+static __always_inline void ports_read(struct packet *p, u16 source, u16 dest)
+{
+	p->has_ports = true;
+	p->source_port = bpf_ntohs(source);
+	p->dest_port = bpf_ntohs(dest);
+	if (!source || !dest)
+		malformed(p, PACKET_PORT_ZERO);
+}
+
+static __always_inline void tcp_read(struct packet *p, const struct tcp *tcp, u32 left)
+{
+	u32 size = (tcp->words >> 4) * 4;
+
+	p->flags = tcp->flags;
+	if ((tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		p->kinds |= PACKET_SYN;
+	ports_read(p, tcp->source, tcp->dest);
+	if (size < sizeof(*tcp))
+		malformed(p, PACKET_CONTRADICTION);
+	else if (size > left)
+		malformed(p, p->more ? PACKET_TINY_FRAGMENT : PACKET_CONTRADICTION);
+	else if (tcp_flags_wrong(tcp->flags))
+		malformed(p, PACKET_BAD_FLAGS);
+}
+
+static __always_inline void udp_read(struct packet *p, const struct udp *udp, u32 left)
+{
+	u32 size = bpf_ntohs(udp->size);
+	/* a jumbogram doesn't say */
+	bool unsaid = !size && left > 65535;
+
+	ports_read(p, udp->source, udp->dest);
+	if (!unsaid && (size < sizeof(*udp) || (size > left && !p->more)))
+		malformed(p, PACKET_CONTRADICTION);
+}
+
+/* Of the header, as far as it is read; 0: of no protocol that is. No switch: clang 14 falls over the
+ * table that it makes of it. */
+static __always_inline u32 transport_size(u8 protocol)
+{
+	if (protocol == IPPROTO_TCP)
+		return sizeof(struct tcp);
+	if (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE || protocol == IPPROTO_ICMP ||
+	    protocol == IPPROTO_ICMPV6)
+		return sizeof(struct udp);
+	return protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP ? 12 : 0;
+}
+
+static __always_inline void transport_kind(struct packet *p)
+{
+	if (p->protocol == IPPROTO_TCP)
+		p->kinds |= PACKET_TCP;
+	else if (p->protocol == IPPROTO_UDP)
+		p->kinds |= PACKET_UDP;
+	else if (p->protocol == (p->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6))
+		p->kinds |= PACKET_ICMP;
+}
+
+static __always_inline void transport_read(struct packet *p, void *at, void *end, u32 left)
+{
+	u32 size = transport_size(p->protocol);
+	const struct icmp *icmp = at;
+
+	if (!size)
+		return;
+	if (left < size) {
+		malformed(p, p->more ? PACKET_TINY_FRAGMENT : PACKET_TRUNCATED);
+		return;
+	}
+	if (p->protocol == IPPROTO_TCP) {
+		if (at + sizeof(struct tcp) <= end)
+			tcp_read(p, at, left);
+		else
+			malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	if (at + sizeof(struct udp) > end) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	if (p->protocol == IPPROTO_UDP) {
+		udp_read(p, at, left);
+	} else if (p->kinds & PACKET_ICMP) {
+		p->type = icmp->type;
+		p->code = icmp->code;
+	} else if (p->protocol != IPPROTO_ICMP && p->protocol != IPPROTO_ICMPV6) {
+		const struct udp *ports = at;
+
+		ports_read(p, ports->source, ports->dest);
+	}
+}
+
+/* ---- fragments ---- */
+
+/* `offset` in bytes; `left`: bytes of it in this packet. */
+static __always_inline void fragment_read(struct packet *p, u32 offset, bool more, u32 left)
+{
+	p->kinds |= PACKET_FRAGMENT;
+	p->form = offset ? PACKET_LATER_FRAGMENT : PACKET_FIRST_FRAGMENT;
+	p->more = more && !offset;
+	if (offset + left > 65535 || (more && (left & 7)) || !left)
+		malformed(p, PACKET_CONTRADICTION);
+	else if (offset && offset < 16 && p->protocol == IPPROTO_TCP)
+		malformed(p, PACKET_TINY_FRAGMENT);
+}
+
+/* ---- addresses ---- */
+
+static __always_inline bool source_is_wrong4(const struct packet *p)
+{
+	u32 source = bpf_ntohl(p->source[0]), dest = bpf_ntohl(p->dest[0]);
+
+	if (source >> 28 == 14 || source == ~0u || source >> 24 == 127 || dest >> 24 == 127)
+		return true;
+	/* before a host has an address it asks for one by DHCP; switches ask for groups */
+	return !(source >> 24) && p->protocol != IPPROTO_IGMP &&
+	       !(p->has_ports && p->dest_port == 67);
+}
+
+static __always_inline bool is_mapped(const u32 *a)
+{
+	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool source_is_wrong6(const struct packet *p)
+{
+	const u32 *s = p->source, *d = p->dest;
+	u32 one = bpf_htonl(1);
+
+	if (*(u8 *)s == 0xff || is_mapped(s) || is_mapped(d))
+		return true;
+	if (!d[0] && !d[1] && !d[2] && d[3] == one)
+		return true;
+	if (s[0] || s[1] || s[2])
+		return false;
+	/* `::` asks whether an address is free, and reports groups */
+	return s[3] == one || (!s[3] && p->protocol != IPPROTO_ICMPV6);
+}
+
+static __always_inline void addresses_judge(struct packet *p)
+{
+	bool same = p->source[0] == p->dest[0];
+
+	if (p->local || (p->kinds & PACKET_MALFORMED))
+		return;
+	if (p->family == 6)
+		same = same && p->source[1] == p->dest[1] && p->source[2] == p->dest[2] &&
+		       p->source[3] == p->dest[3];
+	if (same)
+		malformed(p, PACKET_LAND);
+	else if (p->family == 4 ? source_is_wrong4(p) : source_is_wrong6(p))
+		malformed(p, PACKET_BAD_SOURCE);
+}
+
+/* ---- IP ---- */
+
+static __always_inline void ipv4_read(struct packet *p, void *at, void *end, u32 frame_left)
+{
+	const struct ipv4 *ip = at;
+	u32 words, size, fragment;
+
+	if (at + sizeof(*ip) > end) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	words = ip->version_words & 15;
+	size = bpf_ntohs(ip->size);
+	if (!size && frame_left > 65535) /* put together by the driver */
+		size = frame_left;
+	if (ip->version_words >> 4 != 4 || words < 5 || size < words * 4) {
+		malformed(p, PACKET_CONTRADICTION);
+		return;
+	}
+	p->family = 4;
+	p->protocol = ip->protocol;
+	p->hops = ip->hops;
+	p->source[0] = ip->source;
+	p->dest[0] = ip->dest;
+	transport_kind(p);
+	if (size > frame_left) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	at += words * 4;
+	size -= words * 4;
+	fragment = bpf_ntohs(ip->fragment);
+	if (fragment & (IP_MORE | IP_OFFSET))
+		fragment_read(p, (fragment & IP_OFFSET) * 8, fragment & IP_MORE, size);
+	if (!(fragment & IP_OFFSET))
+		transport_read(p, at, end, size);
+}
+
+static __always_inline u32 extension_size(u8 protocol, u8 words)
+{
+	if (protocol == IPV6_FRAGMENT)
+		return 8;
+	return protocol == IPPROTO_AH ? (words + 2) * 4 : (words + 1) * 8;
+}
+
+/* Of the headers between IPv6 and what it carries. */
+struct chain {
+	void *at, *end;
+	u32 left;
+	u32 nth;
+};
+
+static __always_inline bool is_extension(u8 protocol)
+{
+	return is_ipv6_extension(protocol) || protocol == IPPROTO_AH;
+}
+
+/* One header; false: nothing behind it can be read. */
+static __always_inline bool extension_read(struct packet *p, struct chain *c)
+{
+	const struct ipv6_extension *header = c->at;
+	u8 protocol = p->protocol;
+	u32 size, offset;
+
+	if (c->left < sizeof(*header) || c->at + sizeof(*header) > c->end) {
+		malformed(p, p->more ? PACKET_TINY_FRAGMENT : PACKET_TRUNCATED);
+		return false;
+	}
+	size = extension_size(protocol, header->words);
+	p->protocol = header->next;
+	if (size > c->left || (protocol == IPV6_HOP && c->nth) ||
+	    (protocol == IPV6_FRAGMENT && (p->kinds & PACKET_FRAGMENT)) ||
+	    (protocol == IPV6_ROUTING && !header->kind && header->left)) {
+		malformed(p, PACKET_CONTRADICTION);
+		return false;
+	}
+	offset = bpf_ntohs(header->offset);
+	c->at += size;
+	c->left -= size;
+	if (protocol == IPV6_FRAGMENT && (offset & ~6)) {
+		fragment_read(p, offset & ~7, offset & 1, c->left);
+		return !(offset & ~7);
+	}
+	return true;
+}
+
+static __always_inline void ipv6_read(struct packet *p, void *at, void *end, u32 frame_left)
+{
+	const struct ipv6 *ip = at;
+	struct chain c = { .end = end };
+
+	if (at + sizeof(*ip) > end) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	if (*(u8 *)at >> 4 != 6) {
+		malformed(p, PACKET_CONTRADICTION);
+		return;
+	}
+	p->family = 6;
+	p->protocol = ip->next;
+	p->hops = ip->hops;
+	__builtin_memcpy(p->source, ip->source, sizeof(p->source));
+	__builtin_memcpy(p->dest, ip->dest, sizeof(p->dest));
+	c.at = at + sizeof(*ip);
+	c.left = bpf_ntohs(ip->size);
+	frame_left -= sizeof(*ip);
+	if (!c.left && frame_left > 65535)
+		c.left = frame_left;
+	if (c.left > frame_left) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	for (c.nth = 0; c.nth < PACKET_HEADERS && is_extension(p->protocol); c.nth++)
+		if (!extension_read(p, &c))
+			break;
+	if (is_extension(p->protocol)) {
+		if (p->form != PACKET_LATER_FRAGMENT && !(p->kinds & PACKET_MALFORMED))
+			malformed(p, PACKET_TOO_MANY_HEADERS);
+		return;
+	}
+	transport_kind(p);
+	if (p->form != PACKET_LATER_FRAGMENT && !(p->kinds & PACKET_MALFORMED))
+		transport_read(p, c.at, end, c.left);
+}
+
+/* ---- the frame ---- */
+
+static __always_inline bool is_tag(u16 type)
+{
+	return type == bpf_htons(ETH_VLAN) || type == bpf_htons(ETH_QINQ) ||
+	       type == bpf_htons(ETH_QINQ_OLD);
+}
+
+/* Where the one packet is read to: the caller's. */
+static __always_inline struct packet *packet_space(void);
+
+/* IPv6, `offset` bytes into the frame. A function of its own: the verifier would follow its headers
+ * once for each number of tags before it. */
+__noinline int ipv6_parse(struct xdp_md *ctx, u32 offset, u32 left)
+{
+	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet *p = packet_space();
+
+	if (p && offset < 256)
+		ipv6_read(p, at + offset, end, left);
+	return 0;
+}
+
+/* `p` is packet_space(), zeroed. */
+static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
+{
+	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const struct ethernet *ethernet = at;
+	u32 left;
+	u16 type;
+
+	p->size = frame_size(ctx);
+	p->local = ctx->ingress_ifindex == LOOPBACK_IFINDEX;
+	if (at + sizeof(*ethernet) > end) {
+		malformed(p, PACKET_TRUNCATED);
+		return;
+	}
+	type = ethernet->type;
+	at += sizeof(*ethernet);
+	left = p->size - sizeof(*ethernet);
+	_Pragma("unroll") for (int i = 0; i < PACKET_TAGS; i++)
+	{
+		const struct vlan *tag = at;
+
+		if (!is_tag(type))
+			break;
+		if (at + sizeof(*tag) > end) {
+			malformed(p, PACKET_TRUNCATED);
+			return;
+		}
+		type = tag->type;
+		at += sizeof(*tag);
+		left -= sizeof(*tag);
+	}
+	if (is_tag(type)) {
+		malformed(p, PACKET_TOO_MANY_TAGS);
+		return;
+	}
+	if (type == bpf_htons(ETH_P_IP))
+		ipv4_read(p, at, end, left);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		ipv6_parse(ctx, p->size - left, left);
+	else
+		p->form = PACKET_NOT_IP;
+	if (p->family)
+		addresses_judge(p);
+}

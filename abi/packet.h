@@ -110,7 +110,7 @@ struct packet_device {
 
 /* "packet_plans": an array of two, by generation. Class 0 of a field is what no rule names. */
 struct packet_plan {
-	__u64 question;  /* the first bytes of a frame that asks which rule decides; 0: nobody asks */
+	__u64 question;  /* struct packet_question has it; 0: nobody asks */
 	__u32 uses;      /* bits 1 << enum packet_field: what any rule asks for */
 	__u32 words;     /* of the masks in use */
 	__u32 seed;      /* of the limits' hashes */
@@ -151,7 +151,7 @@ struct packet_suspect {
 	__u32 pad;
 };
 
-/* "packet_told": a per-CPU array of POLICY_SLOTS and one: when a rule was last told of, how many of its
+/* "packet_tolds": a per-CPU array of POLICY_SLOTS and one: when a rule was last told of, how many of its
  * packets were not since. The last: of all rules, the second and how many were told in it. */
 #define PACKET_TOLD_PER_S 50
 struct packet_told {
@@ -161,7 +161,14 @@ struct packet_told {
 
 /* "packet_forms": a per-CPU array of PACKET_FORMS + PACKET_KEEPS counts. */
 
-/* "packet_answer": an array of one, written for a frame that begins with the plan's question. */
+/* What a frame begins with, in place of the hardware addresses, that asks which rule decides. `question`
+ * is a random number, that of the plan. */
+struct packet_question {
+	__u64 question;
+	__u32 ifindex; /* that it is to have come by */
+} __attribute__((packed, aligned(4)));
+
+/* "packet_answers": an array of one, the answer. */
 struct packet_answer {
 	__u64 question; /* the one that is answered */
 	__u32 form;     /* enum packet_form */

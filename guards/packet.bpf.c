@@ -143,7 +143,7 @@ static __always_inline u32 device_class(const struct packet_plan *plan, u32 ifin
 	return device->ifindex == ifindex ? device->class : 0;
 }
 
-static __always_inline void rules_met(struct xdp_md *ctx, const struct packet_plan *plan, u32 gen,
+static __always_inline void rules_met(const struct packet_plan *plan, u32 gen,
 				      const struct packet *p, struct packet_mask *met)
 {
 	u32 uses = plan->uses;
@@ -155,7 +155,7 @@ static __always_inline void rules_met(struct xdp_md *ctx, const struct packet_pl
 	if (uses & 1 << PACKET_PORT)
 		field_and(met, plan, PACKET_PORT, p->has_ports ? plan->ports[1][p->dest_port] : 0);
 	if (uses & 1 << PACKET_ON)
-		field_and(met, plan, PACKET_ON, device_class(plan, ctx->ingress_ifindex));
+		field_and(met, plan, PACKET_ON, device_class(plan, p->ifindex));
 	if (uses & 1 << PACKET_FROM)
 		field_and(met, plan, PACKET_FROM, address_class(plan, gen, p, PACKET_FROM));
 	if (uses & 1 << PACKET_TO)
@@ -307,7 +307,7 @@ static __noinline int packet_tell(struct xdp_md *ctx, const struct packet *p,
 	e->from_port = p->source_port;
 	e->to_port = p->dest_port;
 	e->length_bytes = p->size;
-	e->ifindex = ctx->ingress_ifindex;
+	e->ifindex = p->ifindex;
 	e->since = since;
 	event_send(ctx, e);
 	return 0;
@@ -436,42 +436,50 @@ static __always_inline int rules_decide(struct xdp_md *ctx, u32 gen, struct in_h
 	return XDP_PASS;
 }
 
-static __always_inline bool is_question(struct xdp_md *ctx, const struct packet_plan *plan)
+/* Does the frame ask? Then it says which interface it is to have come by, in place of addresses. */
+static __always_inline bool is_question(struct xdp_md *ctx, const struct packet_plan *plan,
+					u32 *ifindex)
 {
-	void *frame = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	u64 question = plan->question;
+	struct packet_question *frame = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
 
-	return question && frame + sizeof(question) <= end && *(u64 *)frame == question;
+	if (!plan->question || (void *)(frame + 1) > end || frame->question != plan->question)
+		return false;
+	*ifindex = frame->ifindex;
+	return true;
 }
 
 /* Returns its form. */
-__noinline int packet_parse(struct xdp_md *ctx)
+__noinline int packet_parse(struct xdp_md *ctx, u32 ifindex)
 {
 	struct in_hand *in_hand = packet_in_hand();
 
 	if (!in_hand)
 		return PACKET_NOT_IP;
 	__builtin_memset(&in_hand->packet, 0, sizeof(in_hand->packet));
+	in_hand->packet.ifindex = ifindex;
 	packet_read(ctx, &in_hand->packet);
 	return in_hand->packet.form;
 }
 
 static __always_inline int packet_decide(struct xdp_md *ctx)
 {
-	u32 gen = policy_generation(), form;
+	u32 gen = policy_generation(), form, ifindex = ctx->ingress_ifindex;
 	struct in_hand *in_hand = packet_in_hand();
 	const struct packet_plan *plan;
+	bool asked;
 
 	if (gen == POLICY_NOBODY || !in_hand)
 		return XDP_PASS;
 	plan = bpf_map_lookup_elem(&packet_plans, &gen);
 	if (!plan)
 		return XDP_PASS;
-	form = packet_parse(ctx);
+	asked = is_question(ctx, plan, &ifindex);
+	form = packet_parse(ctx, ifindex);
 	if (form == PACKET_NOT_IP)
 		return XDP_PASS;
-	rules_met(ctx, plan, gen, &in_hand->packet, &in_hand->met);
-	if (is_question(ctx, plan))
+	rules_met(plan, gen, &in_hand->packet, &in_hand->met);
+	if (asked)
 		return rules_foretell(ctx, plan->question, gen, in_hand);
 	if (form != PACKET_WHOLE)
 		form_count(form);

@@ -15,7 +15,7 @@
 
 #include "abi/policy.h"
 
-/* A program that isn't attached when the guard is loaded but by object_attach(), to one thing or many. */
+/* A program that isn't attached when the guard is loaded but by hand (bpf/xdp.h), to one thing or many. */
 #define LATER TAG("later 1")
 
 enum outcome {

@@ -32,6 +32,7 @@ struct packet {
 	u32 source[4], dest[4]; /* as on the wire; IPv4 in the first */
 	u16 source_port, dest_port;
 	u32 size;    /* of the frame */
+	u32 ifindex; /* that it came by */
 	u8 family;   /* 4, 6; 0: it has no addresses */
 	u8 protocol;
 	u8 kinds;    /* enum packet_kind */
@@ -432,7 +433,7 @@ __noinline int ipv6_parse(struct xdp_md *ctx, u32 offset, u32 left)
 	return 0;
 }
 
-/* `p` is packet_space(), zeroed. */
+/* `p` is packet_space(), zeroed but for `ifindex`. */
 static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
 {
 	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
@@ -441,7 +442,7 @@ static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
 	u16 type;
 
 	p->size = frame_size(ctx);
-	p->local = ctx->ingress_ifindex == LOOPBACK_IFINDEX;
+	p->local = p->ifindex == LOOPBACK_IFINDEX;
 	if (at + sizeof(*ethernet) > end) {
 		malformed(p, PACKET_TRUNCATED);
 		return;

@@ -21,7 +21,7 @@ struct program_part {
 	const char *also;            /* ALSO: further tracepoints; "" */
 	bool each;                   /* EACH: attached to all of its targets */
 	bool any;                    /* ANY: to those of them that are there */
-	bool runs_by_hand;           /* EVERY, and not an iterator: never attached */
+	bool runs_by_hand;           /* EVERY and not an iterator, or LATER: not attached by loading */
 	struct err why;              /* code 0: not refused */
 	struct bpf_program *handle;
 	bool chosen;

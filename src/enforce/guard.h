@@ -23,6 +23,10 @@ struct guard {
 	/* Empties generation `gen` of its maps and fills it with the rules of `p` (none: p NULL).
 	 * Rule `n` is p->rules.at[n]. Errors name the place in the policy (policy_wrap()). */
 	int (*fill)(const struct object *o, const struct policy *p, unsigned gen, struct err *e);
+	/* Attaches what `p` needs and isn't attached yet, when object_load() can't know it (programs tagged
+	 * LATER): after fill(), before the switch. What no policy needs any more stays until all is
+	 * taken off: a rollback may need it. May be NULL. */
+	int (*attach)(struct object *o, const struct policy *p, struct err *e);
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);

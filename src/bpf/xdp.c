@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Links of XDP programs; BPF_PROG_TEST_RUN. */
+#include "bpf/xdp.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <linux/if_link.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "bpf/parts.h"
+
+static const struct program_part *program_of(const struct object *o, const char *slot)
+{
+	vec_for_each(p, &o->programs)
+		if (str_eq(p->told.slot, slot) && p->told.state == PROGRAM_USED)
+			return p;
+	return NULL;
+}
+
+static int program_fd(const struct object *o, const char *slot, int *ret_fd, struct err *e)
+{
+	const struct program_part *p = program_of(o, slot);
+
+	if (!p)
+		return fail(e, ENOENT, "'%s' runs no program for '%s'", o->name, slot);
+	*ret_fd = bpf_program__fd(p->handle);
+	return 0;
+}
+
+static uint32_t program_id(int fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return bpf_prog_get_info_by_fd(fd, &info, &len) ? 0 : info.id;
+}
+
+static void program_name(uint32_t id, char *name, size_t size)
+{
+	auto_close int fd = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	str_copy(name, size, fd >= 0 && !bpf_prog_get_info_by_fd(fd, &info, &len) ? info.name : "");
+}
+
+int xdp_state_read(unsigned ifindex, struct xdp_state *ret_state, struct err *e)
+{
+	static const enum xdp_mode modes[] = {
+		[XDP_ATTACHED_DRV] = XDP_MODE_NATIVE,
+		[XDP_ATTACHED_SKB] = XDP_MODE_GENERIC,
+		[XDP_ATTACHED_HW] = XDP_MODE_OFFLOAD,
+		[XDP_ATTACHED_MULTI] = XDP_MODE_NATIVE,
+	};
+	LIBBPF_OPTS(bpf_xdp_query_opts, opts);
+	struct xdp_state state = { 0 };
+	int code = bpf_xdp_query((int)ifindex, 0, &opts);
+
+	if (code)
+		return fail(e, -code, "XDP of interface %u: %s", ifindex, strerror(-code));
+	state.mode = opts.attach_mode < ARRAY_LEN(modes) ? modes[opts.attach_mode] : XDP_MODE_NONE;
+	state.program_id = opts.prog_id ? opts.prog_id : opts.drv_prog_id;
+	if (state.program_id)
+		program_name(state.program_id, state.program, sizeof(state.program));
+	*ret_state = state;
+	return 0;
+}
+
+/* What stands in the way, by name. */
+static int is_taken(unsigned ifindex, struct err *e)
+{
+	char interface[IF_NAMESIZE] = "?";
+	struct xdp_state state = { 0 };
+	struct err why = { 0 };
+
+	if_indextoname(ifindex, interface);
+	(void)!xdp_state_read(ifindex, &state, &why);
+	fail_as(e, EXIT_FAILED, EBUSY, "XDP on %s: the program '%s' (id %u) is attached there", interface,
+		state.program, state.program_id);
+	return hint(e, "it is left alone; name the interfaces to guard by `on`, or detach it: "
+		       "ip link set dev %s xdp off",
+		    interface);
+}
+
+int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err *e)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	struct xdp_state state = { 0 };
+	struct err why = { 0 };
+	int program, fd;
+
+	if (program_fd(o, slot, &program, e) < 0)
+		return -e->code;
+	if (!xdp_state_read(ifindex, &state, &why) && state.program_id)
+		return state.program_id == program_id(program) ? 0 : is_taken(ifindex, e);
+	fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
+	if (fd < 0 && errno != EBUSY && errno != EEXIST) {
+		opts.flags = XDP_FLAGS_SKB_MODE;
+		fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
+	}
+	if (fd < 0 && (errno == EBUSY || errno == EEXIST))
+		return is_taken(ifindex, e);
+	if (fd < 0) {
+		char interface[IF_NAMESIZE] = "?";
+		int code = errno;
+
+		if_indextoname(ifindex, interface);
+		return fail(e, code, "XDP on %s: %s", interface, strerror(code));
+	}
+	links_add_fd(&o->links, fd);
+	return 0;
+}
+
+int xdp_run_many(const struct object *o, const char *slot, const void *frame, size_t size,
+		 unsigned repeat, uint32_t *ret_action, uint32_t *ret_ns, struct err *e)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)size,
+		    .repeat = (int)repeat);
+	int fd;
+
+	if (program_fd(o, slot, &fd, e) < 0)
+		return -e->code;
+	if (bpf_prog_test_run_opts(fd, &opts))
+		return fail(e, errno, "running '%s' on a frame of %zu bytes: %s", slot, size,
+			    strerror(errno));
+	*ret_action = opts.retval;
+	*ret_ns = opts.duration;
+	return 0;
+}
+
+int xdp_run(const struct object *o, const char *slot, const void *frame, size_t size,
+	    uint32_t *ret_action, struct err *e)
+{
+	uint32_t took_ns;
+
+	return xdp_run_many(o, slot, frame, size, 1, ret_action, &took_ns, e);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#pragma once
+/*
+ * XDP on network interfaces: attaching one loaded program to several, what is attached, running a
+ * program on a made-up frame. One thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+struct err;
+struct object;
+
+/* Attaches the program in use of `slot` (one tagged LATER) to the interface: native where its driver
+ * can, else generic. Nothing happens when it is there already. Errors: EBUSY (another program is
+ * attached: its name; it is left alone), those of bpf(2). */
+MUST_USE int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err *e);
+
+enum xdp_mode { XDP_MODE_NONE, XDP_MODE_NATIVE, XDP_MODE_GENERIC, XDP_MODE_OFFLOAD };
+struct xdp_state {
+	enum xdp_mode mode;
+	uint32_t program_id;
+	char program[16]; /* its name */
+};
+/* Errors: those of netlink(7). */
+MUST_USE int xdp_state_read(unsigned ifindex, struct xdp_state *ret_state, struct err *e);
+
+/* Runs the program of `slot` once on a frame, which it may change in a copy only. */
+MUST_USE int xdp_run(const struct object *o, const char *slot, const void *frame, size_t size,
+		     uint32_t *ret_action, struct err *e);
+/* The same `repeat` times; *ret_ns is what a run took. */
+MUST_USE int xdp_run_many(const struct object *o, const char *slot, const void *frame, size_t size,
+			  unsigned repeat, uint32_t *ret_action, uint32_t *ret_ns, struct err *e);

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules about packets as tables: a class for each value of a field, a mask of rules for each class. */
+#include "enforce/packet.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+enum {
+	SIEVE_FROM = 4096, /* elements of the list of sources from which the sieve pays */
+	SPREADS_TRIED = 10000,
+};
+
+/* A clause of a rule, numbered within its field. */
+struct part {
+	unsigned rule;
+	bool unless;
+	const struct policy_clause *clause;
+};
+
+struct field {
+	struct classes classes;
+	vec(struct part) parts;
+};
+
+struct range {
+	uint16_t first, last, clause;
+};
+
+struct making {
+	const struct policy *p;
+	struct packet_tables *t;
+	struct field fields[PACKET_FIELDS];
+	network_list networks[4]; /* as the plan's pieces */
+	vec(struct range) ranges[2];
+	vec(struct packet_device) devices;
+	/* while values of a clause are read */
+	unsigned field, clause;
+};
+
+static const enum policy_word field_words[PACKET_FIELDS] = {
+	[PACKET_FROM] = WORD_FROM,		[PACKET_TO] = WORD_TO,
+	[PACKET_SOURCE_PORT] = WORD_SOURCE_PORT, [PACKET_PORT] = WORD_PORT,
+	[PACKET_ON] = WORD_ON,
+};
+
+static const struct {
+	enum policy_word word;
+	unsigned kind; /* enum packet_kind */
+} kind_words[] = {
+	{ WORD_TCP, PACKET_TCP },	    { WORD_UDP, PACKET_UDP },
+	{ WORD_ICMP, PACKET_ICMP },	    { WORD_SYN, PACKET_SYN },
+	{ WORD_FRAGMENT, PACKET_FRAGMENT }, { WORD_MALFORMED, PACKET_MALFORMED },
+};
+
+static void mask_set(struct packet_mask *mask, unsigned rule, bool on)
+{
+	uint64_t bit = 1ull << rule % 64;
+
+	mask->words[rule / 64] = on ? mask->words[rule / 64] | bit : mask->words[rule / 64] & ~bit;
+}
+
+/* ---- values of clauses ---- */
+
+static int network_take(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct making *m = ctx;
+	struct policy_network n;
+	struct network *added;
+
+	if (policy_network_parse(text, &n, e) < 0)
+		return policy_wrap(m->p, at, e);
+	added = vec_add(&m->networks[m->field + (n.family == AF_INET ? 0 : 2)]);
+	memcpy(added->bytes, n.bytes, sizeof(added->bytes));
+	added->bits = n.bits;
+	added->clause = (uint16_t)m->clause;
+	return 0;
+}
+
+static int ports_take(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct making *m = ctx;
+	struct range range = { .clause = (uint16_t)m->clause };
+
+	if (policy_ports_parse(text, &range.first, &range.last, e) < 0)
+		return policy_wrap(m->p, at, e);
+	vec_push(&m->ranges[m->field == PACKET_PORT], range);
+	return 0;
+}
+
+static int device_take(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct making *m = ctx;
+	struct classes *classes = &m->fields[PACKET_ON].classes;
+	unsigned ifindex = if_nametoindex(text);
+	struct packet_device *device = NULL;
+
+	if (!ifindex) {
+		fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", text);
+		return policy_wrap(m->p, at, e);
+	}
+	vec_for_each(d, &m->devices)
+		if (d->ifindex == ifindex)
+			device = d;
+	if (!device) {
+		device = vec_add(&m->devices);
+		device->ifindex = ifindex;
+	}
+	device->class = class_with(classes, device->class, m->clause);
+	return 0;
+}
+
+static policy_value_fn *const field_takes[PACKET_FIELDS] = {
+	[PACKET_FROM] = network_take,	  [PACKET_TO] = network_take, [PACKET_SOURCE_PORT] = ports_take,
+	[PACKET_PORT] = ports_take, [PACKET_ON] = device_take,
+};
+
+static int clause_take(struct making *m, unsigned rule, const struct policy_clause *clause,
+		       struct err *e)
+{
+	struct field *field = &m->fields[m->field];
+
+	m->clause = (unsigned)field->parts.len;
+	assert(m->clause < CLAUSES_MAX);
+	vec_push(&field->parts, ((struct part){ rule, clause->unless, clause }));
+	m->t->plan->uses |= 1u << m->field;
+	return policy_each(m->p, &clause->values, field_takes[m->field], m, e);
+}
+
+static int clauses_take(struct making *m, struct err *e)
+{
+	for (m->field = 0; m->field < PACKET_FIELDS; m->field++)
+		for (unsigned rule = 0; rule < m->p->rules.len; rule++)
+			vec_for_each(clause, &m->p->rules.at[rule].clauses)
+				if (m->p->rules.at[rule].domain == POLICY_PACKET &&
+				    clause->word->word == field_words[m->field] &&
+				    clause_take(m, rule, clause, e) < 0)
+					return -e->code;
+	return 0;
+}
+
+/* ---- tables ---- */
+
+static void networks_fill(struct making *m)
+{
+	static const unsigned fields[] = { PACKET_FROM, PACKET_TO, PACKET_FROM, PACKET_TO };
+	struct packet_tables *t = m->t;
+
+	for (unsigned i = 0; i < ARRAY_LEN(fields); i++) {
+		struct packet_piece first =
+			networks_compile(&m->networks[i], &m->fields[fields[i]].classes, &t->steps,
+					 t->plan->pieces[i]);
+
+		vec_done(&m->networks[i]);
+		if (i || first.count < SIEVE_FROM)
+			continue;
+		t->sieve = xnew(struct packet_sieve);
+		sieve_fill(t->sieve, &t->steps, first);
+		t->plan->has_sieve = true;
+	}
+}
+
+/* The class changes only where a range begins or has ended. */
+static void ports_fill(struct making *m, unsigned which, struct classes *classes)
+{
+	auto_free bool *edge = xcalloc(65537, sizeof(*edge));
+	uint16_t *ports = m->t->plan->ports[which];
+	uint32_t class = 0;
+
+	vec_for_each(r, &m->ranges[which])
+		edge[r->first] = edge[r->last + 1] = true;
+	for (unsigned port = 0; port < 65536; port++) {
+		if (edge[port]) {
+			struct clause_set set = { 0 };
+
+			vec_for_each(r, &m->ranges[which])
+				if (r->first <= port && port <= r->last)
+					set.words[r->clause / 64] |= 1ull << r->clause % 64;
+			class = class_of(classes, &set);
+		}
+		ports[port] = (uint16_t)class;
+	}
+}
+
+static bool devices_spread(struct making *m, uint32_t spread)
+{
+	struct packet_plan *plan = m->t->plan;
+
+	memset(plan->devices, 0, sizeof(plan->devices));
+	plan->spread = spread;
+	vec_for_each(d, &m->devices) {
+		uint32_t slot = (d->ifindex * spread) >> 22;
+
+		if (plan->devices[slot].ifindex)
+			return false;
+		plan->devices[slot] = *d;
+	}
+	return true;
+}
+
+static int devices_fill(struct making *m, struct err *e)
+{
+	for (uint32_t i = 0; i < SPREADS_TRIED; i++)
+		if (devices_spread(m, 0x9e3779b1u + 2 * i * 0x85ebca6bu))
+			return 0;
+	return fail_as(e, EXIT_POLICY, E2BIG, "rules name %zu network interfaces, which are too many",
+		       m->devices.len);
+}
+
+static int masks_fill(struct making *m, unsigned field, struct err *e)
+{
+	const struct field *f = &m->fields[field];
+
+	if (f->classes.sets.len > PACKET_CLASSES) {
+		fail_as(e, EXIT_POLICY, E2BIG,
+			"what rules say behind '%s' overlaps in more than %u ways",
+			f->parts.at[0].clause->word->name, PACKET_CLASSES - 1);
+		return policy_wrap(m->p, f->parts.at[0].clause->at, e);
+	}
+	for (uint32_t class = 0; class < f->classes.sets.len; class++) {
+		struct packet_mask *mask = &m->t->plan->masks[field][class];
+
+		memset(mask, 0xff, sizeof(*mask));
+		for (unsigned i = 0; i < f->parts.len; i++)
+			if (class_has(&f->classes, class, i) == f->parts.at[i].unless)
+				mask_set(mask, f->parts.at[i].rule, false);
+	}
+	return 0;
+}
+
+static bool kind_fits(const struct policy_rule *r, unsigned kinds)
+{
+	vec_for_each(c, &r->clauses)
+		for (size_t i = 0; i < ARRAY_LEN(kind_words); i++)
+			if (c->word->word == kind_words[i].word &&
+			    !!(kinds & kind_words[i].kind) == c->unless)
+				return false;
+	return true;
+}
+
+static void kinds_fill(struct making *m)
+{
+	for (unsigned kinds = 0; kinds < PACKET_KINDS; kinds++)
+		for (unsigned i = 0; i < m->p->rules.len; i++)
+			mask_set(&m->t->plan->kinds[kinds], i,
+				 m->p->rules.at[i].domain == POLICY_PACKET &&
+					 kind_fits(&m->p->rules.at[i], kinds));
+}
+
+/* ---- rules ---- */
+
+static int limit_fill(const struct making *m, const struct policy_rule *r, struct packet_rule *rule,
+		      struct err *e)
+{
+	static const enum packet_per pers[] = {
+		[PER_ALL] = PACKET_PER_ALL,
+		[PER_SOURCE] = PACKET_PER_SOURCE,
+		[PER_NETWORK] = PACKET_PER_NETWORK,
+	};
+	const struct policy_limit *limit = &r->limit;
+	uint64_t burst = limit->burst ? limit->burst : max(limit->per_hour / 3600, (uint64_t)1);
+
+	rule->per = (uint8_t)pers[limit->per];
+	rule->step = PACKET_TIME(3600000000000ull) / limit->per_hour;
+	if (!rule->step || burst > (1ull << 61) / rule->step || limit->drop_ns > (1ull << 57)) {
+		fail_as(e, EXIT_POLICY, ERANGE, "a limit of %llu an hour, %llu at once, can't be kept",
+			(unsigned long long)limit->per_hour, (unsigned long long)burst);
+		return policy_wrap(m->p, r->verdict_at, e);
+	}
+	rule->room = burst * rule->step;
+	rule->drop = PACKET_TIME(limit->drop_ns);
+	/* the tick is too coarse where a bucket fills up within a few */
+	rule->fine = rule->room < PACKET_TIME(8ull * m->t->plan->tick_ns);
+	return 0;
+}
+
+/* Does it leave the decision to the next rule, always or at times? */
+static bool asks_on(const struct policy_rule *r)
+{
+	return r->verdict == POLICY_LIMIT || r->verdict == POLICY_WATCH || policy_rule_audits(r) ||
+	       policy_clause_find(r, WORD_EXPIRES, 0) || policy_clause_find(r, WORD_TRIP, 0);
+}
+
+static int rules_fill(struct making *m, struct err *e)
+{
+	unsigned ask_on = 0;
+
+	for (unsigned i = 0; i < m->p->rules.len; i++) {
+		const struct policy_rule *r = &m->p->rules.at[i];
+		struct packet_rule *rule = &m->t->plan->rules[i];
+
+		if (r->domain != POLICY_PACKET)
+			continue;
+		rule->verdict = r->verdict == POLICY_PASS    ? PACKET_PASS
+				: r->verdict == POLICY_LIMIT ? PACKET_LIMIT
+				: r->verdict == POLICY_WATCH ? PACKET_WATCH
+							     : PACKET_DROP;
+		if (r->verdict == POLICY_LIMIT && limit_fill(m, r, rule, e) < 0)
+			return -e->code;
+		ask_on += asks_on(r);
+		if (ask_on <= PACKET_ASKED)
+			continue;
+		fail_as(e, EXIT_POLICY, E2BIG,
+			"more than %u rules about packets that may leave the decision to the next one",
+			PACKET_ASKED);
+		hint(e, "these are limit, watch, and rules with mode audit, expires or trip");
+		return policy_wrap(m->p, r->at, e);
+	}
+	return 0;
+}
+
+static void plan_begin(const struct policy *p, struct packet_plan *plan)
+{
+	struct timespec tick = { 0, 4000000 };
+
+	clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+	plan->tick_ns = (uint32_t)tick.tv_nsec;
+	plan->ticks_per_s = 1000000000u / plan->tick_ns;
+	plan->words = p->rules.len > 64 ? PACKET_WORDS : 1;
+	if (getrandom(&plan->seed, sizeof(plan->seed), GRND_NONBLOCK) < 0)
+		plan->seed = (uint32_t)time(NULL);
+}
+
+static int tables_fill(struct making *m, struct err *e)
+{
+	plan_begin(m->p, m->t->plan);
+	if (rules_fill(m, e) < 0 || clauses_take(m, e) < 0 || devices_fill(m, e) < 0)
+		return -e->code;
+	networks_fill(m);
+	for (unsigned which = 0; which < 2; which++)
+		ports_fill(m, which, &m->fields[which ? PACKET_PORT : PACKET_SOURCE_PORT].classes);
+	if (m->t->steps.len > PACKET_STEPS_MAX)
+		return fail_as(e, EXIT_POLICY, E2BIG, "networks that come to %zu steps; at most %u",
+			       m->t->steps.len, PACKET_STEPS_MAX);
+	for (unsigned field = 0; field < PACKET_FIELDS; field++)
+		if (masks_fill(m, field, e) < 0)
+			return -e->code;
+	kinds_fill(m);
+	return 0;
+}
+
+int packet_tables_make(const struct policy *p, struct packet_tables *ret_tables, struct err *e)
+{
+	struct packet_tables t = { .plan = xnew(struct packet_plan) };
+	struct making m = { .p = p, .t = &t };
+	int code;
+
+	for (unsigned i = 0; i < PACKET_FIELDS; i++)
+		classes_init(&m.fields[i].classes);
+	code = tables_fill(&m, e);
+	for (unsigned i = 0; i < PACKET_FIELDS; i++) {
+		classes_done(&m.fields[i].classes);
+		vec_done(&m.fields[i].parts);
+	}
+	for (unsigned i = 0; i < ARRAY_LEN(m.networks); i++)
+		vec_done(&m.networks[i]);
+	vec_done(&m.ranges[0]);
+	vec_done(&m.ranges[1]);
+	vec_done(&m.devices);
+	if (code < 0)
+		packet_tables_done(&t);
+	else
+		*ret_tables = t;
+	return code;
+}
+
+void packet_tables_done(struct packet_tables *t)
+{
+	free(t->plan);
+	free(t->sieve);
+	vec_done(&t->steps);
+	*t = (struct packet_tables){ 0 };
+}

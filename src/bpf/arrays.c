@@ -92,7 +92,8 @@ int array_read(const struct object *o, const char *map, uint32_t at, void *value
 	return 0;
 }
 
-int array_sum(const struct object *o, const char *map, uint32_t at, uint64_t *ret_sum, struct err *e)
+int array_sum(const struct object *o, const char *map, uint32_t at, uint64_t *ret_sum,
+	      struct err *e)
 {
 	size_t cpus = (size_t)max(libbpf_num_possible_cpus(), 1);
 	auto_free uint64_t *each = xcalloc(cpus, sizeof(*each));

@@ -32,6 +32,7 @@ struct map_part {
 	uint32_t max_entries; /* wanted; 0: as declared */
 	int shared_fd;        /* borrowed; -1: none */
 	struct err why;       /* it can't be made here; code 0: not so */
+	bool adopted;         /* it was pinned */
 	struct bpf_map *handle;
 };
 
@@ -57,6 +58,7 @@ struct object {
 	unsigned char *rodata;       /* as it is to be loaded */
 	size_t rodata_size;
 	struct links links;
+	unsigned links_adopted; /* the first so many of them were pinned */
 	bool loaded;
 };
 

@@ -133,11 +133,15 @@ int object_pin(const struct object *o, const char *dir, struct err *e)
 	vec_for_each(m, &o->maps) {
 		int fd = m->shared_fd >= 0 ? -1 : object_map_fd(o, m->told.name);
 
-		if (fd >= 0 && !m->told.internal && pin_below(fd, dir, m->told.name, e) < 0)
+		if (fd >= 0 && !m->told.internal && !m->adopted &&
+		    pin_below(fd, dir, m->told.name, e) < 0)
 			return -e->code;
 	}
 	for (int fd; (fd = links_fd(&o->links, link)) != -ENOENT; link++) {
 		char name[32];
+
+		if (link < o->links_adopted)
+			continue;
 
 		if (fd < 0)
 			return fail(e, ENOTSUP, "'%s': one of its attachments can't be pinned",
@@ -165,6 +169,7 @@ static int adopt_map(struct map_part *m, const char *dir, struct err *e)
 		     bpf_map__value_size(m->handle) != m->told.value_size))
 		err = -EINVAL;
 	close(fd);
+	m->adopted = !err;
 	if (!err)
 		return 0;
 	fail(e, -err, "'%s' was pinned by another version of sonda", below);
@@ -178,5 +183,15 @@ int object_adopt(struct object *o, const char *dir, struct err *e)
 	vec_for_each(m, &o->maps)
 		if (!m->told.internal && adopt_map(m, dir, e) < 0)
 			return -e->code;
-	return 0;
+	for (;; o->links_adopted++) {
+		char below[PATH_MAX];
+		int fd = -1;
+
+		if (!str_format(below, sizeof(below), "%s/link%u", dir, o->links_adopted) ||
+		    !pins_have(below))
+			return 0;
+		if (pin_open(below, &fd, e) < 0)
+			return -e->code;
+		links_add_fd(&o->links, fd);
+	}
 }

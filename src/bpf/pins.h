@@ -27,10 +27,11 @@ MUST_USE int pin_fd(int fd, const char *path, struct err *e);
 /* The map's descriptor is the caller's. Errors: ENOENT. */
 MUST_USE int pin_open(const char *path, int *ret_fd, struct err *e);
 
-/* Pins all maps and links of a loaded object in `dir`, which pins_make() made. Afterwards the object
- * may be freed: its programs stay. Maps that were shared are left out.
+/* Pins all maps and links of a loaded object in `dir`, which pins_make() made; of one that was adopted
+ * what came since. Afterwards the object may be freed: its programs stay. Maps that were shared are
+ * left out.
  * Errors: ENOTSUP (an attachment that can't be pinned); what was pinned stays, for pins_remove(). */
 MUST_USE int object_pin(const struct object *o, const char *dir, struct err *e);
-/* Takes the maps that lie in `dir` for those of an object that is not loaded: it reads and writes
- * them as if it had been. Errors: ENOENT, EINVAL (of another sonda: other sizes). */
+/* Takes the maps and links that lie in `dir` for those of an object that is not loaded: it reads and
+ * writes them as if it had been. Errors: ENOENT, EINVAL (of another sonda: other sizes). */
 MUST_USE int object_adopt(struct object *o, const char *dir, struct err *e);

@@ -24,13 +24,32 @@ static const struct program_part *program_of(const struct object *o, const char 
 	return NULL;
 }
 
-static int program_fd(const struct object *o, const char *slot, int *ret_fd, struct err *e)
+/* That of an object that was adopted is found by where it is attached. The caller's. */
+static int linked_program(const struct object *o)
+{
+	for (size_t i = 0; i < o->links_adopted; i++) {
+		struct bpf_link_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = links_fd(&o->links, i);
+
+		if (fd >= 0 && !bpf_link_get_info_by_fd(fd, &info, &len) &&
+		    info.type == BPF_LINK_TYPE_XDP)
+			return bpf_prog_get_fd_by_id(info.prog_id);
+	}
+	return -1;
+}
+
+/* The caller's. */
+static int program_open(const struct object *o, const char *slot, int *ret_fd, struct err *e)
 {
 	const struct program_part *p = program_of(o, slot);
+	int fd = p ? dup(bpf_program__fd(p->handle)) : linked_program(o);
 
-	if (!p)
-		return fail(e, ENOENT, "'%s' runs no program for '%s'", o->name, slot);
-	*ret_fd = bpf_program__fd(p->handle);
+	if (fd < 0) {
+		fail(e, ENOENT, "'%s' is attached nowhere any more", o->name);
+		return hint(e, "`sonda policy off`, then apply the policy again");
+	}
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -82,10 +101,11 @@ static int is_taken(unsigned ifindex, struct err *e)
 
 	if_indextoname(ifindex, interface);
 	(void)!xdp_state_read(ifindex, &state, &why);
-	fail_as(e, EXIT_FAILED, EBUSY, "XDP on %s: the program '%s' (id %u) is attached there", interface,
-		state.program, state.program_id);
-	return hint(e, "it is left alone; name the interfaces to guard by `on`, or detach it: "
-		       "ip link set dev %s xdp off",
+	fail_as(e, EXIT_FAILED, EBUSY, "XDP on %s: the program '%s' (id %u) is attached there",
+		interface, state.program, state.program_id);
+	return hint(e,
+		    "it is left alone; name the interfaces to guard by `on`, or detach it: "
+		    "ip link set dev %s xdp off",
 		    interface);
 }
 
@@ -94,9 +114,10 @@ int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err 
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	struct xdp_state state = { 0 };
 	struct err why = { 0 };
-	int program, fd;
+	auto_close int program = -1;
+	int fd;
 
-	if (program_fd(o, slot, &program, e) < 0)
+	if (program_open(o, slot, &program, e) < 0)
 		return -e->code;
 	if (!xdp_state_read(ifindex, &state, &why) && state.program_id)
 		return state.program_id == program_id(program) ? 0 : is_taken(ifindex, e);
@@ -123,9 +144,9 @@ int xdp_run_many(const struct object *o, const char *slot, const void *frame, si
 {
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)size,
 		    .repeat = (int)repeat);
-	int fd;
+	auto_close int fd = -1;
 
-	if (program_fd(o, slot, &fd, e) < 0)
+	if (program_open(o, slot, &fd, e) < 0)
 		return -e->code;
 	if (bpf_prog_test_run_opts(fd, &opts))
 		return fail(e, errno, "running '%s' on a frame of %zu bytes: %s", slot, size,

@@ -36,7 +36,7 @@ bool class_has(const struct classes *c, uint32_t class, unsigned clause)
 
 uint32_t class_with(struct classes *c, uint32_t class, unsigned clause)
 {
-	uint64_t key = (uint64_t)class << 16 | clause;
+	uint64_t key = (uint64_t) class << 16 | clause;
 	uintptr_t known = (uintptr_t)map_get(&c->joined, key);
 	struct clause_set set;
 	uint32_t joined;

@@ -187,7 +187,19 @@ static int parts_fill(struct enforce *f, const struct policy *p, unsigned gen, s
 	return 0;
 }
 
-static int part_pin(struct part *part, const struct policy *p, struct err *e)
+static int parts_attach(struct enforce *f, const struct policy *p, struct err *e)
+{
+	for (unsigned i = 0; i < f->part_count; i++) {
+		const struct guard *g = f->parts[i].guard;
+
+		if (g->attach && g->attach(f->parts[i].object, p, e) < 0)
+			return wrap(e, "guard.%s", g->name);
+	}
+	return 0;
+}
+
+/* What is new: the whole guard, or what one that was there was attached to now. */
+static int part_pin(struct part *part, struct err *e)
 {
 	const char *name = part->guard->name;
 
@@ -196,17 +208,17 @@ static int part_pin(struct part *part, const struct policy *p, struct err *e)
 	if (object_pin(part->object, name, e) < 0) {
 		struct err ignored;
 
-		(void)!pins_remove(name, &ignored);
+		if (part->fresh)
+			(void)!pins_remove(name, &ignored);
 		return -e->code;
 	}
-	(void)p;
 	return 0;
 }
 
-static int parts_pin(struct enforce *f, const struct policy *p, struct err *e)
+static int parts_pin(struct enforce *f, struct err *e)
 {
 	for (unsigned i = 0; i < f->part_count; i++)
-		if (f->parts[i].fresh && part_pin(&f->parts[i], p, e) < 0)
+		if (part_pin(&f->parts[i], e) < 0)
 			return -e->code;
 	return 0;
 }
@@ -250,10 +262,10 @@ static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, s
 static int prepare(struct enforce *f, const struct policy *p, const char *text, unsigned gen,
 		   struct err *e)
 {
-	if (parts_ready(f, p, e) < 0 || parts_fill(f, p, gen, e) < 0 ||
+	if (parts_ready(f, p, e) < 0 || parts_fill(f, p, gen, e) < 0 || parts_attach(f, p, e) < 0 ||
 	    rows_write(f, p, gen, e) < 0 || shared_set_text(&f->shared, gen, text, e) < 0)
 		return -e->code;
-	return parts_pin(f, p, e);
+	return parts_pin(f, e);
 }
 
 /* Guards that neither generation has rules for. */

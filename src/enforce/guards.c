@@ -3,5 +3,6 @@
 #include "enforce/guard.h"
 
 const struct guard *const guards[] = {
+	&guard_packet,
 	NULL,
 };

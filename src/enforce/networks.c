@@ -27,7 +27,8 @@ static int by_address(const void *a, const void *b)
 static uint32_t word_of(const uint8_t *bytes, unsigned level)
 {
 	bytes += level * 4;
-	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+	return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 |
+	       bytes[3];
 }
 
 /* From `start` on it is `value`. What was said of the same start before is overruled. */
@@ -123,10 +124,12 @@ struct packet_piece networks_compile(network_list *networks, struct classes *cla
 	for (uint32_t i = 0; i < 65536; i++) {
 		while (first + 1 < all.count && at[first + 1].start <= i << 16)
 			first++;
-		for (last = first; last + 1 < all.count && at[last + 1].start <= (i << 16 | 0xffff);)
+		for (last = first;
+		     last + 1 < all.count && at[last + 1].start <= (i << 16 | 0xffff);)
 			last++;
-		pieces[i] = last == first ? (struct packet_piece){ at[first].value, 0 }
-					  : (struct packet_piece){ all.at + first, last - first + 1 };
+		pieces[i] = last == first
+				    ? (struct packet_piece){ at[first].value, 0 }
+				    : (struct packet_piece){ all.at + first, last - first + 1 };
 		first = last;
 	}
 	return all;

@@ -27,7 +27,8 @@ struct packet_piece networks_compile(network_list *networks, struct classes *cla
 				     step_list *steps, struct packet_piece pieces[static 65536]);
 
 /* The class of an address, as the guard finds it: `size` is 4 or 16. */
-MUST_USE uint32_t networks_find(const step_list *steps, const struct packet_piece pieces[static 65536],
+MUST_USE uint32_t networks_find(const step_list *steps,
+				const struct packet_piece pieces[static 65536],
 				const uint8_t *address, size_t size);
 
 /* A bit for each /24 with any network, of the first level of a list of IPv4. */

@@ -46,17 +46,16 @@ struct making {
 };
 
 static const enum policy_word field_words[PACKET_FIELDS] = {
-	[PACKET_FROM] = WORD_FROM,		[PACKET_TO] = WORD_TO,
-	[PACKET_SOURCE_PORT] = WORD_SOURCE_PORT, [PACKET_PORT] = WORD_PORT,
-	[PACKET_ON] = WORD_ON,
+	[PACKET_FROM] = WORD_FROM, [PACKET_TO] = WORD_TO, [PACKET_SOURCE_PORT] = WORD_SOURCE_PORT,
+	[PACKET_PORT] = WORD_PORT, [PACKET_ON] = WORD_ON,
 };
 
 static const struct {
 	enum policy_word word;
 	unsigned kind; /* enum packet_kind */
 } kind_words[] = {
-	{ WORD_TCP, PACKET_TCP },	    { WORD_UDP, PACKET_UDP },
-	{ WORD_ICMP, PACKET_ICMP },	    { WORD_SYN, PACKET_SYN },
+	{ WORD_TCP, PACKET_TCP },           { WORD_UDP, PACKET_UDP },
+	{ WORD_ICMP, PACKET_ICMP },         { WORD_SYN, PACKET_SYN },
 	{ WORD_FRAGMENT, PACKET_FRAGMENT }, { WORD_MALFORMED, PACKET_MALFORMED },
 };
 
@@ -118,8 +117,8 @@ static int device_take(const char *text, struct policy_at at, void *ctx, struct 
 }
 
 static policy_value_fn *const field_takes[PACKET_FIELDS] = {
-	[PACKET_FROM] = network_take,	  [PACKET_TO] = network_take, [PACKET_SOURCE_PORT] = ports_take,
-	[PACKET_PORT] = ports_take, [PACKET_ON] = device_take,
+	[PACKET_FROM] = network_take, [PACKET_TO] = network_take, [PACKET_SOURCE_PORT] = ports_take,
+	[PACKET_PORT] = ports_take,   [PACKET_ON] = device_take,
 };
 
 static int clause_take(struct making *m, unsigned rule, const struct policy_clause *clause,
@@ -185,7 +184,7 @@ static void ports_fill(struct making *m, unsigned which, struct classes *classes
 					set.words[r->clause / 64] |= 1ull << r->clause % 64;
 			class = class_of(classes, &set);
 		}
-		ports[port] = (uint16_t)class;
+		ports[port] = (uint16_t) class;
 	}
 }
 
@@ -210,8 +209,8 @@ static int devices_fill(struct making *m, struct err *e)
 	for (uint32_t i = 0; i < SPREADS_TRIED; i++)
 		if (devices_spread(m, 0x9e3779b1u + 2 * i * 0x85ebca6bu))
 			return 0;
-	return fail_as(e, EXIT_POLICY, E2BIG, "rules name %zu network interfaces, which are too many",
-		       m->devices.len);
+	return fail_as(e, EXIT_POLICY, E2BIG,
+		       "rules name %zu network interfaces, which are too many", m->devices.len);
 }
 
 static int masks_fill(struct making *m, unsigned field, struct err *e)
@@ -224,7 +223,7 @@ static int masks_fill(struct making *m, unsigned field, struct err *e)
 			f->parts.at[0].clause->word->name, PACKET_CLASSES - 1);
 		return policy_wrap(m->p, f->parts.at[0].clause->at, e);
 	}
-	for (uint32_t class = 0; class < f->classes.sets.len; class++) {
+	for (uint32_t class = 0; class < f->classes.sets.len; class ++) {
 		struct packet_mask *mask = &m->t->plan->masks[field][class];
 
 		memset(mask, 0xff, sizeof(*mask));
@@ -270,7 +269,8 @@ static int limit_fill(const struct making *m, const struct policy_rule *r, struc
 	rule->per = (uint8_t)pers[limit->per];
 	rule->step = PACKET_TIME(3600000000000ull) / limit->per_hour;
 	if (!rule->step || burst > (1ull << 61) / rule->step || limit->drop_ns > (1ull << 57)) {
-		fail_as(e, EXIT_POLICY, ERANGE, "a limit of %llu an hour, %llu at once, can't be kept",
+		fail_as(e, EXIT_POLICY, ERANGE,
+			"a limit of %llu an hour, %llu at once, can't be kept",
 			(unsigned long long)limit->per_hour, (unsigned long long)burst);
 		return policy_wrap(m->p, r->verdict_at, e);
 	}

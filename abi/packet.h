@@ -88,7 +88,8 @@ struct packet_rule {
 	__u64 drop;   /* how long all of a source is dropped when it took too much; 0: not */
 };
 
-/* Where a piece of the address space is in the list: `count` steps from `at` on; 0: `at` is its value. */
+/* Where a piece of the address space is in the list: `count` steps from `at` on; 0: `at` is its value. A
+ * piece that fits into a block lies within one. */
 struct packet_piece {
 	__u32 at;
 	__u32 count;
@@ -100,8 +101,14 @@ struct packet_step {
 	__u32 start;
 	__u32 value;
 };
-#define PACKET_DEEPER 0x80000000u
+#define PACKET_DEEPER    0x80000000u
 #define PACKET_STEPS_MAX (1u << 24)
+
+/* The first block of a list is in the plan, the others are elements of "packet_networks". */
+#define PACKET_BLOCK 65536
+struct packet_block {
+	struct packet_step steps[PACKET_BLOCK];
+};
 
 struct packet_device {
 	__u32 ifindex; /* 0: none */
@@ -125,6 +132,7 @@ struct packet_plan {
 	struct packet_device devices[PACKET_DEVICES];
 	__u16 ports[2][65536];                  /* source, destination */
 	struct packet_piece pieces[4][65536];   /* by 16 bits: from, to (IPv4), from, to (IPv6) */
+	struct packet_block block;
 };
 
 /* "packet_sieves": an array of two: a bit for each /24 of IPv4 that holds a network. */

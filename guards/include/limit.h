@@ -102,7 +102,7 @@ static __always_inline bool total_exceeded(const struct packet_rule *rule, u32 s
 }
 
 /* Is this packet more than the limit of rule number `slot` allows? Takes it from what is left. */
-static __noinline bool limit_exceeded(const struct packet_plan *plan,
+static __always_inline bool limit_exceeded(const struct packet_plan *plan,
 				      const struct packet_rule *rule, const struct packet *p,
 				      u32 slot)
 {

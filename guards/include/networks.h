@@ -14,7 +14,7 @@ struct packet_steps {
 	__uint(max_entries, 1);
 	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 	__uint(key_size, sizeof(u32));
-	__uint(value_size, sizeof(struct packet_step));
+	__uint(value_size, sizeof(struct packet_block));
 };
 
 struct {
@@ -32,63 +32,95 @@ struct {
 	__type(value, struct packet_sieve);
 } packet_sieves SEC(".maps");
 
-#define SEARCH_TURNS 24 /* PACKET_STEPS_MAX is 2 to that power */
+enum { BLOCK_TURNS = 17, WIDE_TURNS = 25 }; /* halvings of a block, of all steps there may be */
 
-/* The value of the last step of the piece that is not behind `address`. Global: verified once. */
-__noinline u32 steps_search(u32 gen, u32 at, u32 count, u32 address)
+static __always_inline const struct packet_block *block_of(const struct packet_plan *plan, u32 gen,
+							   u32 at)
 {
-	void *steps = bpf_map_lookup_elem(&packet_networks, &gen);
-	struct packet_step *step;
-	u32 half, mid;
+	u32 nth = at / PACKET_BLOCK - 1;
+	void *blocks;
 
-	if (!steps)
-		return 0;
-	for (int i = 0; i < SEARCH_TURNS && count > 1; i++) {
-		half = count >> 1;
-		mid = at + half;
-		step = bpf_map_lookup_elem(steps, &mid);
-		if (!step)
-			return 0;
-		at = step->start <= address ? mid : at;
-		count -= half;
-	}
-	step = bpf_map_lookup_elem(steps, &at);
-	return step ? step->value : 0;
+	if (at < PACKET_BLOCK)
+		return &plan->block;
+	blocks = bpf_map_lookup_elem(&packet_networks, &gen);
+	return blocks ? bpf_map_lookup_elem(blocks, &nth) : NULL;
 }
 
-/* The piece that an element holds. */
-static __always_inline struct packet_piece piece_at(u32 gen, u32 at)
+/* The value of the last step of the piece that is not behind `address`. */
+static __always_inline u32 block_search(const struct packet_block *block, u32 at, u32 count,
+					u32 address)
 {
-	struct packet_piece piece = {};
-	void *steps = bpf_map_lookup_elem(&packet_networks, &gen);
-	struct packet_step *step = steps ? bpf_map_lookup_elem(steps, &at) : NULL;
+	for (int i = 0; i < BLOCK_TURNS && count > 1; i++) {
+		u32 half = count >> 1, mid = at + half;
 
-	if (step) {
-		piece.at = step->start;
-		piece.count = step->value;
+		at = block->steps[mid & (PACKET_BLOCK - 1)].start <= address ? mid : at;
+		count -= half;
 	}
-	return piece;
+	return block->steps[at & (PACKET_BLOCK - 1)].value;
+}
+
+static __always_inline struct packet_step step_at(const struct packet_plan *plan, u32 gen, u32 at)
+{
+	const struct packet_block *block = block_of(plan, gen, at);
+	struct packet_step none = {};
+
+	return block ? block->steps[at & (PACKET_BLOCK - 1)] : none;
+}
+
+/* The same of a piece that is larger than a block. */
+static __always_inline u32 wide_search(const struct packet_plan *plan, u32 gen, u32 at, u32 count,
+				       u32 address)
+{
+	for (int i = 0; i < WIDE_TURNS && count > 1; i++) {
+		u32 half = count >> 1, mid = at + half;
+
+		at = step_at(plan, gen, mid).start <= address ? mid : at;
+		count -= half;
+	}
+	return step_at(plan, gen, at).value;
 }
 
 /* The class of an IPv4 address, of which `piece` tells the first 16 bits. */
-static __always_inline u32 network_class4(u32 gen, const struct packet_piece *piece, u32 address)
+static __always_inline u32 network_class4(const struct packet_plan *plan, u32 gen,
+					  const struct packet_piece *piece, u32 address)
 {
-	return piece->count ? steps_search(gen, piece->at, piece->count, address) : piece->at;
+	u32 at = piece->at, count = piece->count;
+	const struct packet_block *block;
+
+	if (!count)
+		return at;
+	block = block_of(plan, gen, at);
+	return block ? block_search(block, at, count, address) : 0;
 }
 
-/* The same of IPv6. */
-static __always_inline u32 network_class6(u32 gen, const struct packet_piece *from,
-					  const u32 *address)
+static __always_inline struct packet_plan *plan_of(u32 gen);
+
+/* A word of an IPv6 address. Global: verified once for all. */
+__noinline u32 word_search(u32 gen, u32 at, u32 count, u32 word)
 {
-	struct packet_piece piece = *from;
+	const struct packet_plan *plan = plan_of(gen);
+	const struct packet_block *block;
+
+	if (!plan)
+		return 0;
+	if (count > PACKET_BLOCK)
+		return wide_search(plan, gen, at, count, word);
+	block = block_of(plan, gen, at);
+	return block ? block_search(block, at, count, word) : 0;
+}
+
+static __always_inline u32 network_class6(const struct packet_plan *plan, u32 gen,
+					  const struct packet_piece *piece, const u32 *address)
+{
+	struct packet_step at = { piece->at, piece->count };
 	u32 value;
 
 	for (int i = 0; i < 4; i++) {
-		value = piece.count ? steps_search(gen, piece.at, piece.count, bpf_ntohl(address[i]))
-				    : piece.at;
+		value = at.value ? word_search(gen, at.start, at.value, bpf_ntohl(address[i]))
+				 : at.start;
 		if (!(value & PACKET_DEEPER))
 			return value;
-		piece = piece_at(gen, value & ~PACKET_DEEPER);
+		at = step_at(plan, gen, value & ~PACKET_DEEPER); /* a struct packet_piece */
 	}
 	return 0;
 }

@@ -99,9 +99,10 @@ struct icmp {
 	u32 rest;
 };
 
-/* The whole frame, also that part of it that lies in further buffers (5.18). */
+/* A frame may go on in further buffers (5.18), of which programs see the first. Asked only where the
+ * first ends before its IP header says. */
 enum bpf_func_id___buffers { BPF_FUNC_xdp_get_buff_len___buffers = 188 };
-static __always_inline u32 frame_size(struct xdp_md *ctx)
+static __noinline u32 frame_size(struct xdp_md *ctx)
 {
 	u32 linear = ctx->data_end - ctx->data;
 
@@ -286,7 +287,21 @@ static __always_inline void addresses_judge(struct packet *p)
 
 /* ---- IP ---- */
 
-static __always_inline void ipv4_read(struct packet *p, void *at, void *end, u32 frame_left)
+/* Is the frame, of which `left` bytes are seen, too short for `size` more? */
+static __always_inline bool is_cut(struct xdp_md *ctx, struct packet *p, u32 size, u32 left)
+{
+	u32 whole;
+
+	if (size <= left)
+		return false;
+	whole = frame_size(ctx);
+	left += whole - p->size;
+	p->size = whole;
+	return size > left;
+}
+
+static __always_inline void ipv4_read(struct xdp_md *ctx, struct packet *p, void *at, void *end,
+				      u32 frame_left)
 {
 	const struct ipv4 *ip = at;
 	u32 words, size, fragment;
@@ -309,7 +324,7 @@ static __always_inline void ipv4_read(struct packet *p, void *at, void *end, u32
 	p->source[0] = ip->source;
 	p->dest[0] = ip->dest;
 	transport_kind(p);
-	if (size > frame_left) {
+	if (is_cut(ctx, p, size, frame_left)) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
@@ -370,7 +385,8 @@ static __always_inline bool extension_read(struct packet *p, struct chain *c)
 	return true;
 }
 
-static __always_inline void ipv6_read(struct packet *p, void *at, void *end, u32 frame_left)
+static __always_inline void ipv6_read(struct xdp_md *ctx, struct packet *p, void *at, void *end,
+				      u32 frame_left)
 {
 	const struct ipv6 *ip = at;
 	struct chain c = { .end = end };
@@ -393,7 +409,7 @@ static __always_inline void ipv6_read(struct packet *p, void *at, void *end, u32
 	frame_left -= sizeof(*ip);
 	if (!c.left && frame_left > 65535)
 		c.left = frame_left;
-	if (c.left > frame_left) {
+	if (is_cut(ctx, p, c.left, frame_left)) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
@@ -429,7 +445,7 @@ __noinline int ipv6_parse(struct xdp_md *ctx, u32 offset, u32 left)
 	struct packet *p = packet_space();
 
 	if (p && offset < 256)
-		ipv6_read(p, at + offset, end, left);
+		ipv6_read(ctx, p, at + offset, end, left);
 	return 0;
 }
 
@@ -441,7 +457,7 @@ static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
 	u32 left;
 	u16 type;
 
-	p->size = frame_size(ctx);
+	p->size = end - at;
 	p->local = p->ifindex == LOOPBACK_IFINDEX;
 	if (at + sizeof(*ethernet) > end) {
 		malformed(p, PACKET_TRUNCATED);
@@ -469,7 +485,7 @@ static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
 		return;
 	}
 	if (type == bpf_htons(ETH_P_IP))
-		ipv4_read(p, at, end, left);
+		ipv4_read(ctx, p, at, end, left);
 	else if (type == bpf_htons(ETH_P_IPV6))
 		ipv6_parse(ctx, p->size - left, left);
 	else

@@ -53,8 +53,8 @@ void array_view_done(struct array_view *view)
 	*view = (struct array_view){ 0 };
 }
 
-int array_put(const struct object *o, const char *map, uint32_t at, const void *elements,
-	      size_t size, size_t count, struct err *e)
+int array_put(const struct object *o, const char *map, uint32_t at, const void *from, size_t bytes,
+	      size_t size, struct err *e)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE | BPF_F_INNER_MAP);
 	struct array_view view = { 0 };
@@ -63,18 +63,17 @@ int array_put(const struct object *o, const char *map, uint32_t at, const void *
 
 	if (map_of(o, map, &outer, e) < 0)
 		return -e->code;
-	if (!count)
+	if (!bytes)
 		return bpf_map_delete_elem(outer, &at) && errno != ENOENT
 			       ? fail(e, errno, "map '%s': %s", map, strerror(errno))
 			       : 0;
 	inner = bpf_map_create(BPF_MAP_TYPE_ARRAY, "sonda_list", sizeof(uint32_t), (__u32)size,
-			       (__u32)count, &opts);
+			       (__u32)((bytes + size - 1) / size), &opts);
 	if (inner < 0)
-		return fail(e, errno, "map '%s': %zu elements of %zu bytes: %s", map, count, size,
-			    strerror(errno));
+		return fail(e, errno, "map '%s': %zu bytes: %s", map, bytes, strerror(errno));
 	if (fd_view(inner, map, &view, e) < 0)
 		return -e->code;
-	memcpy(view.at, elements, size * count);
+	memcpy(view.at, from, bytes);
 	array_view_done(&view);
 	if (bpf_map_update_elem(outer, &at, &inner, BPF_ANY))
 		return fail(e, errno, "map '%s': %s", map, strerror(errno));

@@ -21,11 +21,11 @@ MUST_USE int array_view(const struct object *o, const char *map, struct array_vi
 			struct err *e);
 void array_view_done(struct array_view *view);
 
-/* Puts a new array of `count` elements of `size` bytes (a multiple of 8) into slot `at` of the array of
- * maps; what was there is freed when no program reads it any more. `count` 0: the slot is emptied.
- * Errors: ENOENT, ENOMEM, those of bpf(2). */
-MUST_USE int array_put(const struct object *o, const char *map, uint32_t at, const void *elements,
-		       size_t size, size_t count, struct err *e);
+/* Puts a new array into slot `at` of an array of maps: as many elements of `size` bytes (a multiple of 8)
+ * as `bytes` bytes need; what was there is freed when no program reads it any more. `bytes` 0: the slot
+ * is emptied. Errors: ENOENT, ENOMEM, those of bpf(2). */
+MUST_USE int array_put(const struct object *o, const char *map, uint32_t at, const void *from,
+		       size_t bytes, size_t size, struct err *e);
 
 /* An element of a map of one value. Errors: ENOENT, those of bpf(2). */
 MUST_USE int array_read(const struct object *o, const char *map, uint32_t at, void *value,

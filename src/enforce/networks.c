@@ -64,8 +64,25 @@ static void level_open(struct level *l, uint32_t start, uint64_t end, uint32_t v
 	step_add(&l->steps, start, value);
 }
 
-static struct packet_piece level_compile(const struct network *n, size_t count, unsigned level,
-					 uint32_t class, struct classes *classes, step_list *steps);
+/* A piece that fits into a block is put into one. */
+static struct packet_piece piece_add(step_list *steps, const struct packet_step *from, size_t count)
+{
+	size_t room = PACKET_BLOCK - steps->len % PACKET_BLOCK;
+	struct packet_piece piece;
+
+	if (count == 1)
+		return (struct packet_piece){ from->value, 0 };
+	while (count <= PACKET_BLOCK && room < count && room--)
+		(void)vec_add(steps);
+	piece = (struct packet_piece){ (uint32_t)steps->len, (uint32_t)count };
+	vec_reserve(steps, count);
+	memcpy(steps->at + steps->len, from, count * sizeof(*from));
+	steps->len += count;
+	return piece;
+}
+
+static void level_compile(struct level *l, const struct network *n, size_t count, unsigned level,
+			  uint32_t class, struct classes *classes, step_list *steps);
 
 /* All that goes on below the 32 bits of the first one. Returns how many that are. */
 static size_t deeper_compile(struct level *l, const struct network *n, size_t count, unsigned level,
@@ -73,66 +90,75 @@ static size_t deeper_compile(struct level *l, const struct network *n, size_t co
 {
 	uint32_t word = word_of(n->bytes, level);
 	struct packet_piece piece;
+	struct level below;
 	size_t same = 1;
 
 	while (same < count && word_of(n[same].bytes, level) == word)
 		same++;
-	piece = level_compile(n, same, level + 1, l->open[l->depth].value, classes, steps);
+	level_compile(&below, n, same, level + 1, l->open[l->depth].value, classes, steps);
+	piece = piece_add(steps, below.steps.at, below.steps.len);
+	vec_done(&below.steps);
 	vec_push(steps, ((struct packet_step){ piece.at, piece.count }));
 	level_open(l, word, (uint64_t)word + 1, PACKET_DEEPER | (uint32_t)(steps->len - 1));
 	return same;
 }
 
-static struct packet_piece level_compile(const struct network *n, size_t count, unsigned level,
-					 uint32_t class, struct classes *classes, step_list *steps)
+/* l->steps is the caller's. */
+static void level_compile(struct level *l, const struct network *n, size_t count, unsigned level,
+			  uint32_t class, struct classes *classes, step_list *steps)
 {
-	struct level l = { .open = { { 1ull << 32, 0, class } } };
-	struct packet_piece piece;
-
-	step_add(&l.steps, 0, class);
+	*l = (struct level){ .open = { { 1ull << 32, 0, class } } };
+	step_add(&l->steps, 0, class);
 	for (size_t i = 0; i < count;) {
 		uint32_t word = word_of(n[i].bytes, level);
 		unsigned bits = n[i].bits - level * 32u;
 
-		level_close(&l, word);
+		level_close(l, word);
 		if (bits > 32) {
-			i += deeper_compile(&l, &n[i], count - i, level, classes, steps);
+			i += deeper_compile(l, &n[i], count - i, level, classes, steps);
 			continue;
 		}
-		level_open(&l, word, word + (1ull << (32 - bits)),
-			   class_with(classes, l.open[l.depth].value, n[i++].clause));
+		level_open(l, word, word + (1ull << (32 - bits)),
+			   class_with(classes, l->open[l->depth].value, n[i++].clause));
 	}
-	level_close(&l, 1ull << 32);
-	piece = (struct packet_piece){ (uint32_t)steps->len, (uint32_t)l.steps.len };
-	vec_reserve(steps, l.steps.len);
-	memcpy(steps->at + steps->len, l.steps.at, l.steps.len * sizeof(*l.steps.at));
-	steps->len += l.steps.len;
-	vec_done(&l.steps);
-	return piece;
+	level_close(l, 1ull << 32);
 }
 
-struct packet_piece networks_compile(network_list *networks, struct classes *classes,
-				     step_list *steps, struct packet_piece pieces[static 65536])
+static void sieve_fill(struct packet_sieve *sieve, const step_list *list)
 {
+	memset(sieve, 0, sizeof(*sieve));
+	for (size_t i = 0; i < list->len; i++) {
+		uint32_t last = i + 1 < list->len ? list->at[i + 1].start - 1 : UINT32_MAX;
+
+		for (uint32_t net = list->at[i].start >> 8; list->at[i].value && net <= last >> 8;
+		     net++)
+			sieve->words[net >> 6] |= 1ull << (net & 63);
+	}
+}
+
+size_t networks_compile(network_list *networks, struct classes *classes, step_list *steps,
+			struct packet_piece pieces[static 65536], struct packet_sieve *sieve)
+{
+	size_t first = 0, last, count;
 	const struct packet_step *at;
-	struct packet_piece all;
-	uint32_t first = 0, last;
+	struct level all;
 
 	vec_sort(networks, by_address);
-	all = level_compile(networks->at, networks->len, 0, 0, classes, steps);
-	at = &steps->at[all.at];
+	level_compile(&all, networks->at, networks->len, 0, 0, classes, steps);
+	at = all.steps.at;
+	count = all.steps.len;
 	for (uint32_t i = 0; i < 65536; i++) {
-		while (first + 1 < all.count && at[first + 1].start <= i << 16)
+		while (first + 1 < count && at[first + 1].start <= i << 16)
 			first++;
-		for (last = first;
-		     last + 1 < all.count && at[last + 1].start <= (i << 16 | 0xffff);)
+		for (last = first; last + 1 < count && at[last + 1].start <= (i << 16 | 0xffff);)
 			last++;
-		pieces[i] = last == first
-				    ? (struct packet_piece){ at[first].value, 0 }
-				    : (struct packet_piece){ all.at + first, last - first + 1 };
+		pieces[i] = piece_add(steps, &at[first], last - first + 1);
 		first = last;
 	}
-	return all;
+	if (sieve)
+		sieve_fill(sieve, &all.steps);
+	vec_done(&all.steps);
+	return count;
 }
 
 static uint32_t steps_search(const struct packet_step *at, uint32_t count, uint32_t word)
@@ -162,17 +188,4 @@ uint32_t networks_find(const step_list *steps, const struct packet_piece pieces[
 		piece.count = steps->at[value & ~PACKET_DEEPER].value;
 	}
 	return value;
-}
-
-void sieve_fill(struct packet_sieve *sieve, const step_list *steps, struct packet_piece first)
-{
-	const struct packet_step *at = &steps->at[first.at];
-
-	memset(sieve, 0, sizeof(*sieve));
-	for (uint32_t i = 0; i < first.count; i++) {
-		uint32_t last = i + 1 < first.count ? at[i + 1].start - 1 : UINT32_MAX;
-
-		for (uint32_t net = at[i].start >> 8; at[i].value && net <= last >> 8; net++)
-			sieve->words[net >> 6] |= 1ull << (net & 63);
-	}
 }

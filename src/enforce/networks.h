@@ -22,14 +22,12 @@ typedef vec(struct network) network_list;
 typedef vec(struct packet_step) step_list;
 
 /* Adds what `networks` come to (which are sorted by it) to `steps`, and fills `pieces`, one for each
- * value of the first 16 bits. Returns the first level of the list: where it lies in `steps`. */
-struct packet_piece networks_compile(network_list *networks, struct classes *classes,
-				     step_list *steps, struct packet_piece pieces[static 65536]);
+ * value of the first 16 bits. `sieve` (NULL: none) gets a bit for each /24 of IPv4 with any network.
+ * Returns in how many places the class changes on the first 32 bits. */
+size_t networks_compile(network_list *networks, struct classes *classes, step_list *steps,
+			struct packet_piece pieces[static 65536], struct packet_sieve *sieve);
 
 /* The class of an address, as the guard finds it: `size` is 4 or 16. */
 MUST_USE uint32_t networks_find(const step_list *steps,
 				const struct packet_piece pieces[static 65536],
 				const uint8_t *address, size_t size);
-
-/* A bit for each /24 with any network, of the first level of a list of IPv4. */
-void sieve_fill(struct packet_sieve *sieve, const step_list *steps, struct packet_piece first);

@@ -42,8 +42,10 @@ static int tables_write(const struct object *o, unsigned gen, const struct packe
 	if (element_write(o, "packet_plans", gen, t->plan, sizeof(*t->plan), e) < 0 ||
 	    element_write(o, "packet_sieves", gen, t->sieve, sizeof(*t->sieve), e) < 0)
 		return -e->code;
-	return array_put(o, "packet_networks", gen, t->steps.at, sizeof(*t->steps.at), t->steps.len,
-			 e);
+	return array_put(o, "packet_networks", gen, t->steps.at + PACKET_BLOCK,
+			 sizeof(*t->steps.at) * max(t->steps.len, (size_t)PACKET_BLOCK) -
+				 sizeof(struct packet_block),
+			 sizeof(struct packet_block), e);
 }
 
 static int packet_fill(const struct object *o, const struct policy *p, unsigned gen, struct err *e)

@@ -18,9 +18,9 @@ struct strbuf;
 
 /* One generation of the guard's maps. */
 struct packet_tables {
-	struct packet_plan *plan;   /* 2.5 MB */
-	struct packet_sieve *sieve; /* NULL: too few networks to need it */
-	step_list steps;
+	struct packet_plan *plan; /* 3 MB */
+	struct packet_sieve *sieve;
+	step_list steps; /* the first block of them is in the plan too */
 };
 /* Errors: EINVAL, E2BIG and the like with EXIT_POLICY and the place in the policy; ENODEV (an interface
  * is not there); of reading lists. */

@@ -14,7 +14,8 @@
 #include "base/mem.h"
 
 enum {
-	SIEVE_FROM = 4096, /* elements of the list of sources from which the sieve pays */
+	SIEVE_FROM =
+		4096, /* places where the class of a source changes, from which the sieve pays */
 	SPREADS_TRIED = 10000,
 };
 
@@ -152,18 +153,18 @@ static void networks_fill(struct making *m)
 	static const unsigned fields[] = { PACKET_FROM, PACKET_TO, PACKET_FROM, PACKET_TO };
 	struct packet_tables *t = m->t;
 
+	t->sieve = xnew(struct packet_sieve);
 	for (unsigned i = 0; i < ARRAY_LEN(fields); i++) {
-		struct packet_piece first =
+		size_t places =
 			networks_compile(&m->networks[i], &m->fields[fields[i]].classes, &t->steps,
-					 t->plan->pieces[i]);
+					 t->plan->pieces[i], i ? NULL : t->sieve);
 
 		vec_done(&m->networks[i]);
-		if (i || first.count < SIEVE_FROM)
-			continue;
-		t->sieve = xnew(struct packet_sieve);
-		sieve_fill(t->sieve, &t->steps, first);
-		t->plan->has_sieve = true;
+		if (!i)
+			t->plan->has_sieve = places >= SIEVE_FROM;
 	}
+	memcpy(&t->plan->block, t->steps.at,
+	       min(t->steps.len, (size_t)PACKET_BLOCK) * sizeof(*t->steps.at));
 }
 
 /* The class changes only where a range begins or has ended. */

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Packets byte by byte, a policy in force in a place of the test's own, and the guard's program run on frames."""
+
+import ctypes
+import json
+import os
+import platform
+import socket
+import struct
+import subprocess
+import tempfile
+
+from networks import libc, own_network
+from sondatest import run_sonda, skip
+
+CLONE_NEWNS = 0x00020000
+MS_PRIVATE_ALL = 0x40000 | 0x4000  # private, recursive
+PINS = "/sys/fs/bpf/sonda"
+DROP, PASS = 1, 2  # actions of XDP
+BPF = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 280)
+PROG_TEST_RUN, PROG_GET_FD_BY_ID, OBJ_GET, OBJ_GET_INFO = 10, 13, 7, 15
+
+
+def own_place():
+    """A network namespace and a BPF file system of one's own: nothing of the machine's is touched."""
+    own_network()
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_PRIVATE_ALL, None):
+        skip("no mount namespace of its own here")
+    os.makedirs("/sys/fs/bpf", exist_ok=True)
+    if libc.mount(b"bpf", b"/sys/fs/bpf", b"bpf", 0, None):
+        skip("no BPF file system here")
+
+
+# ---- policies ----
+
+
+def policy(*words, ok=True, json_output=False):
+    result = run_sonda("policy", *words, json_output=json_output)
+    if ok and result.code:
+        raise RuntimeError(f"sonda policy {' '.join(words)}: exit {result.code}: {result.stderr}")
+    return result
+
+
+def apply(text, ok=True):
+    with tempfile.NamedTemporaryFile("w", suffix=".policy") as f:
+        f.write(text)
+        f.flush()
+        return policy("apply", f.name, ok=ok)
+
+
+def counts():
+    """{rule: its row of status}."""
+    rows = json.loads(policy("status", json_output=True).stdout)
+    return {r["rule"]: r for r in rows["rules"]}
+
+
+# ---- bpf(2) ----
+
+
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(bytes(attributes), max(len(attributes), 120))
+    result = libc.syscall(BPF, command, buffer, len(buffer))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result, buffer.raw
+
+
+def link_program():
+    """The program behind the guard's first link."""
+    path = ctypes.create_string_buffer(f"{PINS}/packet/link0".encode())
+    link, _ = bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(path), 0, 0))
+    info = ctypes.create_string_buffer(64)
+    bpf(OBJ_GET_INFO, struct.pack("<IIQ", link, len(info), ctypes.addressof(info)))
+    os.close(link)
+    return bpf(PROG_GET_FD_BY_ID, struct.pack("<III", struct.unpack_from("<III", info.raw)[2], 0, 0))[0]
+
+
+class Program:
+    """The guard as it stands, run on frames."""
+
+    def __init__(self):
+        self.fd = link_program()
+
+    def run(self, frame, ifindex=0, repeat=1):
+        """The action; and what a run took, in ns. ifindex: that it is to have come by (from 5.14 on)."""
+        data = ctypes.create_string_buffer(bytes(frame), len(frame))
+        attributes = bytearray(struct.pack("<IIIIQQII", self.fd, 0, len(frame), 0, ctypes.addressof(data), 0, repeat, 0))
+        if ifindex:
+            context = ctypes.create_string_buffer(struct.pack("<IIIIII", 0, len(frame), 0, ifindex, 0, 0), 24)
+            attributes += struct.pack("<IIQQ", 24, 0, ctypes.addressof(context), 0)
+        _, after = bpf(PROG_TEST_RUN, attributes)
+        return struct.unpack_from("<I", after, 4)[0], struct.unpack_from("<I", after, 36)[0]
+
+    def action(self, frame, ifindex=0):
+        return self.run(frame, ifindex)[0]
+
+
+# ---- frames ----
+
+IP, IP6, ARP, VLAN, QINQ = 0x0800, 0x86DD, 0x0806, 0x8100, 0x88A8
+TCP, UDP, ICMP, ICMP6, SCTP, AH, NONE = 6, 17, 1, 58, 132, 51, 59
+HOP, ROUTING, FRAGMENT, OPTIONS = 0, 43, 44, 60
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+
+
+def checksum(data):
+    data += b"\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ethernet(payload, kind=IP, tags=(), to=b"\2\0\0\0\0\1", source=b"\2\0\0\0\0\2"):
+    frame = to + source
+    for tag in tags:
+        frame += struct.pack("!HH", tag, 7)
+    return frame + struct.pack("!H", kind) + payload
+
+
+def ipv4(payload, source="192.0.2.7", to="198.51.100.1", protocol=TCP, size=None, version=4, words=None, options=b"",
+         offset=0, more=False, hops=64, ident=1):
+    words = 5 + len(options) // 4 if words is None else words
+    size = 20 + len(options) + len(payload) if size is None else size
+    head = struct.pack("!BBHHHBBH4s4s", version << 4 | words, 0, size, ident, (0x2000 if more else 0) | offset // 8,
+                       hops, protocol, 0, socket.inet_aton(source), socket.inet_aton(to))
+    head = head[:10] + struct.pack("!H", checksum(head + options)) + head[12:]
+    return head + options + payload
+
+
+def ipv6(payload, source="2001:db8::7", to="2001:db8:1::1", protocol=TCP, size=None, version=6, hops=64):
+    size = len(payload) if size is None else size
+    return struct.pack("!IHBB16s16s", version << 28, size, protocol, hops, socket.inet_pton(socket.AF_INET6, source),
+                       socket.inet_pton(socket.AF_INET6, to)) + payload
+
+
+def tcp(to=80, source=12345, flags=SYN, words=5, payload=b""):
+    return struct.pack("!HHIIBBHHH", source, to, 1, 0, words << 4, flags, 8192, 0, 0) + payload
+
+
+def udp(to=80, source=12345, payload=b"", size=None):
+    return struct.pack("!HHHH", source, to, 8 + len(payload) if size is None else size, 0) + payload
+
+
+def icmp(kind=8, code=0, payload=b"\0" * 4):
+    return struct.pack("!BBH", kind, code, 0) + payload
+
+
+def extension(protocol, payload, words=0, body=None):
+    """A header before `payload`, which is of `protocol`; of IPv6, (words + 1) * 8 bytes."""
+    body = b"\1\4\0\0\0\0" + b"\0" * (words * 8) if body is None else body
+    return bytes([protocol, words]) + body + payload
+
+
+def fragment6(protocol, payload, offset=0, more=False, reserved=0):
+    return struct.pack("!BBHI", protocol, reserved, offset | more, 77) + payload
+
+
+def empty_program(action=DROP):
+    """An XDP program that does nothing but return `action`: what costs are compared with."""
+    code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, action, 0x95, 0, 0, 0))
+    licence = ctypes.create_string_buffer(b"BSD")
+    program = Program.__new__(Program)
+    program.fd = bpf(5, struct.pack("<IIQQIIQII16s", 6, 2, ctypes.addressof(code), ctypes.addressof(licence), 0, 0, 0, 0,
+                                    0, b"empty"))[0]
+    return program

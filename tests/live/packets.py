@@ -2,13 +2,13 @@
 """Packets byte by byte, a policy in force in a place of the test's own, and the guard's program run on frames."""
 
 import ctypes
-import json
 import os
 import platform
 import socket
 import struct
 import subprocess
 import tempfile
+import threading
 
 from networks import libc, own_network
 from sondatest import run_sonda, skip
@@ -50,8 +50,7 @@ def apply(text, ok=True):
 
 def counts():
     """{rule: its row of status}."""
-    rows = json.loads(policy("status", json_output=True).stdout)
-    return {r["rule"]: r for r in rows["rules"]}
+    return {r["rule"]: r for r in policy("status", json_output=True).rows if "rule" in r}
 
 
 # ---- bpf(2) ----
@@ -164,3 +163,106 @@ def empty_program(action=DROP):
     program.fd = bpf(5, struct.pack("<IIQQIIQII16s", 6, 2, ctypes.addressof(code), ctypes.addressof(licence), 0, 0, 0, 0,
                                     0, b"empty"))[0]
     return program
+
+
+# ---- the guard's maps, as they are pinned ----
+
+
+def pinned(name):
+    path = ctypes.create_string_buffer(f"{PINS}/packet/{name}".encode())
+    return bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(path), 0, 0))[0]
+
+
+def possible_cpus():
+    last = open("/sys/devices/system/cpu/possible").read().strip().split("-")[-1]
+    return int(last.split(",")[-1]) + 1
+
+
+FORMS = ("whole", "not_ip", "first_fragment", "later_fragment", "truncated", "too_many_tags", "too_many_headers",
+         "contradiction", "tiny_fragment", "port_zero", "bad_flags", "land", "bad_source")
+KEEPS = ("none", "neighbour", "path_mtu", "dhcp", "established")
+
+
+def forms():
+    """How many packets there were of each form, and how many of each kind were let through in spite of a rule."""
+    fd = pinned("packet_forms")
+    found = {}
+    for i, name in enumerate(FORMS + KEEPS):
+        key, value = ctypes.create_string_buffer(struct.pack("<I", i), 4), ctypes.create_string_buffer(8 * possible_cpus())
+        bpf(1, struct.pack("<IIQQQ", fd, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
+        found[name] = sum(struct.unpack(f"<{possible_cpus()}Q", value.raw))
+    os.close(fd)
+    return found
+
+
+def link_xdp(program, interface):
+    """Someone else's XDP program, attached by a link: its descriptor."""
+    return bpf(28, struct.pack("<IIIIII", program.fd, socket.if_nametoindex(interface), 37, 0, 0, 0))[0]
+
+
+# ---- a network to send over ----
+
+
+class Peer:
+    """Another network namespace, joined by a pair of veth: `here` in ours, "peer" in there."""
+
+    def __init__(self, here="guarded", net=1):
+        self.here, self.net = here, net
+        self.process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo; exec cat"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+        pid = self.process.pid
+        sh(f"ip link add {here} type veth peer name peer netns {pid}")
+        for prefix, device, host in (("", here, 1), (f"nsenter -t {pid} -n ", "peer", 2)):
+            sh(f"{prefix}sysctl -qw net.ipv6.conf.{device}.accept_dad=0 net.ipv4.conf.{device}.rp_filter=0"
+               " net.ipv4.conf.all.rp_filter=0 || true")
+            sh(f"{prefix}ip address add 10.99.{net}.{host}/24 dev {device}")
+            sh(f"{prefix}ip address add 2001:db8:{net}::{host}/64 dev {device} nodad")
+            sh(f"{prefix}ip link set {device} up")
+        self.mac = open(f"/sys/class/net/{here}/address").read().strip() if os.path.exists(
+            f"/sys/class/net/{here}/address") else device_mac(here)
+        self.socket = self.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
+        self.socket.bind(("peer", 0))
+
+    def inside(self, body):
+        """What body() returns, run in the peer's namespace."""
+        result = []
+
+        def run():
+            fd = os.open(f"/proc/{self.process.pid}/ns/net", os.O_RDONLY)
+            libc.setns(fd, 0x40000000)
+            os.close(fd)
+            try:
+                result.append(body())
+            except OSError as e:
+                result.append(e)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        if isinstance(result[0], OSError):
+            raise result[0]
+        return result[0]
+
+    def sh(self, command):
+        return sh(f"nsenter -t {self.process.pid} -n {command}")
+
+    def send(self, payload, kind=IP, times=1, **more):
+        """Frames to us from the peer."""
+        frame = ethernet(payload, kind, to=bytes.fromhex(self.mac.replace(":", "")), **more)
+        for _ in range(times):
+            self.socket.send(frame)
+        return frame
+
+    def close(self):
+        self.socket.close()
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def sh(command):
+    return subprocess.run(command, shell=True, check=True, stdout=subprocess.PIPE).stdout.decode()
+
+
+def device_mac(device):
+    return next(l.split()[1] for l in sh(f"ip link show {device}").splitlines() if "link/ether" in l)

@@ -4,9 +4,11 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "bpf/object.h"
+#include "bpf/pins.h"
 #include "cmd/command.h"
 #include "cmd/policy_status.h"
 #include "cmd/policy_trial.h"
+#include "cmd/policy_why.h"
 #include "enforce/enforce.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
@@ -18,18 +20,23 @@ struct policy_cmd {
 	const char *format;
 	uint64_t confirm_ns;
 	bool write;
+	struct policy_who who;
 };
 
 struct verb {
 	const char *name;
 	const char *given[2]; /* what it is given; NULL: nothing */
-	int (*run)(const struct policy_cmd *c, char **words, struct err *e);
+	bool more;            /* and perhaps more */
+	int (*run)(const struct policy_cmd *c, char **words, size_t count, struct err *e);
 };
 
 /* clang-format off */
 static const struct opt policy_opts[] = {
 	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply: after that what was in force before comes back, unless `sonda policy confirm` is said" },
 	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
+	{ "exe",     OPT_STR,      offsetof(struct policy_cmd, who.exe),    "PATH",   "why: the program that asks" },
+	{ "user",    OPT_STR,      offsetof(struct policy_cmd, who.user),   "USER",   "why: whom it runs as" },
+	{ "cgroup",  OPT_STR,      offsetof(struct policy_cmd, who.cgroup), "CGROUP", "why: the cgroup it is in" },
 	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan, test)", .letter = 'o' },
 };
 /* clang-format on */
@@ -70,12 +77,12 @@ static const struct enforce_source source = { .open = guard_open, .close = guard
 
 /* ---- the verbs ---- */
 
-static int run_check(const struct policy_cmd *c, char **words, struct err *e)
+static int run_check(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
 	auto_ptr(policy) p = NULL;
 
-	(void)c;
+	(void)c, (void)count;
 	if (policy_read(path, &p, NULL, e) < 0 || policy_lint(p, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s: %zu rule%s, %zu set%s\n", path, p->rules.len,
@@ -83,7 +90,7 @@ static int run_check(const struct policy_cmd *c, char **words, struct err *e)
 	return EXIT_OK;
 }
 
-static int run_fmt(const struct policy_cmd *c, char **words, struct err *e)
+static int run_fmt(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
 	auto_done(strbuf) out = { 0 };
@@ -91,13 +98,14 @@ static int run_fmt(const struct policy_cmd *c, char **words, struct err *e)
 
 	if (policy_read(path, &p, NULL, e) < 0)
 		return -e->code;
+	(void)count;
 	policy_print(p, &out);
 	if (c->write)
 		return file_write(path, strbuf_str(&out), out.len, 0600, e);
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
-static int run_plan(const struct policy_cmd *c, char **words, struct err *e)
+static int run_plan(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
 	auto_ptr(enforce) f = NULL;
@@ -106,10 +114,11 @@ static int run_plan(const struct policy_cmd *c, char **words, struct err *e)
 	if (policy_read(path, &p, NULL, e) < 0 || policy_lint(p, e) < 0 ||
 	    enforce_open(&source, &f, e) < 0)
 		return -e->code;
+	(void)count;
 	return policy_plan_print(f, p, c->format, e);
 }
 
-static int run_apply(const struct policy_cmd *c, char **words, struct err *e)
+static int run_apply(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
 	auto_ptr(enforce) f = NULL;
@@ -120,6 +129,7 @@ static int run_apply(const struct policy_cmd *c, char **words, struct err *e)
 	if (policy_read(path, &p, &text, e) < 0 || policy_lint(p, e) < 0 ||
 	    enforce_open(&source, &f, e) < 0 || enforce_apply(f, p, text, c->confirm_ns, e) < 0)
 		return -e->code;
+	(void)count;
 	fprintf(stderr, "sonda: %s is in force: %zu rule%s\n", path, p->rules.len,
 		p->rules.len == 1 ? "" : "s");
 	if (!c->confirm_ns)
@@ -131,23 +141,23 @@ static int run_apply(const struct policy_cmd *c, char **words, struct err *e)
 	return EXIT_OK;
 }
 
-static int run_confirm(const struct policy_cmd *c, char **words, struct err *e)
+static int run_confirm(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 
-	(void)c, (void)words;
+	(void)c, (void)words, (void)count;
 	if (enforce_open(&source, &f, e) < 0 || enforce_confirm(f, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: confirmed\n");
 	return EXIT_OK;
 }
 
-static int run_rollback(const struct policy_cmd *c, char **words, struct err *e)
+static int run_rollback(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 	bool ended;
 
-	(void)c, (void)words;
+	(void)c, (void)words, (void)count;
 	if (enforce_open(&source, &f, e) < 0 || enforce_rollback(f, &ended, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s\n",
@@ -156,21 +166,21 @@ static int run_rollback(const struct policy_cmd *c, char **words, struct err *e)
 	return EXIT_OK;
 }
 
-static int run_status(const struct policy_cmd *c, char **words, struct err *e)
+static int run_status(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	auto_ptr(enforce) f = NULL;
 
-	(void)words;
+	(void)words, (void)count;
 	if (enforce_open(&source, &f, e) < 0)
 		return -e->code;
 	return policy_status_print(f, c->format, e);
 }
 
-static int run_off(const struct policy_cmd *c, char **words, struct err *e)
+static int run_off(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	bool was;
 
-	(void)c, (void)words;
+	(void)c, (void)words, (void)count;
 	if (enforce_off(&was, e) < 0)
 		return -e->code;
 	fprintf(stderr, "sonda: %s\n",
@@ -178,25 +188,56 @@ static int run_off(const struct policy_cmd *c, char **words, struct err *e)
 	return EXIT_OK;
 }
 
-static int run_test(const struct policy_cmd *c, char **words, struct err *e)
+static int run_test(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	auto_ptr(policy) p = NULL;
 
 	if (policy_read(words[0], &p, NULL, e) < 0)
 		return -e->code;
+	(void)count;
 	return policy_trial_print(p, words[1], c->format, e);
 }
 
+/* "why packet ..." asks the guard, whose maps are pinned. */
+static int why_packet(const struct enforce *f, char **words, size_t count, struct err *e)
+{
+	struct object *o;
+	void *handle;
+	int err;
+
+	if (guard_open("guard.packet", &handle, &o, e) < 0)
+		return -e->code;
+	err = object_adopt(o, "packet", e);
+	if (!err)
+		err = policy_why_packet(f, o, words, count, e);
+	guard_close(handle);
+	return err;
+}
+
+static int run_why(const struct policy_cmd *c, char **words, size_t count, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+
+	if (enforce_open(&source, &f, e) < 0)
+		return -e->code;
+	if (!enforce_state(f)->in_force)
+		return fail(e, ENOENT, "no policy is in force");
+	if (str_eq(words[0], "packet"))
+		return why_packet(f, words + 1, count - 1, e);
+	return policy_why_file(f, words, count, &c->who, e);
+}
+
 static const struct verb verbs[] = {
-	{ "check", { "a policy's file" }, run_check },
-	{ "fmt", { "a policy's file" }, run_fmt },
-	{ "plan", { "a policy's file" }, run_plan },
-	{ "test", { "a policy's file", "a recording" }, run_test },
-	{ "apply", { "a policy's file" }, run_apply },
-	{ "confirm", { NULL }, run_confirm },
-	{ "rollback", { NULL }, run_rollback },
-	{ "status", { NULL }, run_status },
-	{ "off", { NULL }, run_off },
+	{ "check", { "a policy's file" }, false, run_check },
+	{ "fmt", { "a policy's file" }, false, run_fmt },
+	{ "plan", { "a policy's file" }, false, run_plan },
+	{ "test", { "a policy's file", "a recording" }, false, run_test },
+	{ "apply", { "a policy's file" }, false, run_apply },
+	{ "confirm", { NULL }, false, run_confirm },
+	{ "rollback", { NULL }, false, run_rollback },
+	{ "why", { "an operation, or packet", "what it is done to" }, true, run_why },
+	{ "status", { NULL }, false, run_status },
+	{ "off", { NULL }, false, run_off },
 };
 
 static const char *verb_nth(const void *ctx, size_t i)
@@ -214,10 +255,10 @@ static int verb_run(const struct verb *v, const struct policy_cmd *c, const stru
 		if (rest->count < count + 2)
 			return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: expected %s", v->name,
 				       v->given[count]);
-	if (rest->count > count + 1)
+	if (!v->more && rest->count > count + 1)
 		return fail_as(e, EXIT_USAGE, EINVAL, "policy %s: '%s' is too much", v->name,
 			       rest->words[count + 1]);
-	return v->run(c, rest->words + 1, e);
+	return v->run(c, rest->words + 1, rest->count - 1, e);
 }
 
 static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
@@ -232,7 +273,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	if (!rest->count)
 		return fail_as(
 			e, EXIT_USAGE, EINVAL,
-			"expected what to do: check, fmt, plan, test, apply, confirm, rollback, status or off");
+			"expected what to do: check, fmt, plan, test, apply, confirm, rollback, status, why or off");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (str_eq(verbs[i].name, rest->words[0]))
 			return verb_run(&verbs[i], c, rest, e);
@@ -241,7 +282,8 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_policy = {
 	.name = "policy",
-	.synopsis = "check|fmt|plan|apply FILE | test FILE RECORDING | confirm|rollback|status|off",
+	.synopsis =
+		"check|fmt|plan|apply FILE | test FILE RECORDING | confirm|rollback|status|off | why ...",
 	.help = "rules that block: checked, planned, put into force, undone",
 	.text = "A policy is a file of rules that read as sentences; docs/policies.md explains the language. What is\n"
 		"in force lies in the kernel and goes on when sonda ends; `off` ends it.\n"
@@ -255,6 +297,8 @@ const struct command command_policy = {
 		"  confirm      keeps what was applied with --confirm\n"
 		"  rollback     back to what was in force before\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
+		"  why OPERATION PATH, why packet tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
+		"               which rule in force decides about it\n"
 		"  off          ends it and leaves nothing behind",
 	.examples =
 		"sonda policy apply web.policy --confirm 60s\tcomes back to the old one unless confirmed\n"

@@ -14,10 +14,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <time.h>
+#include <time.h>
 #include <unistd.h>
 
-#define LOCK_FILE  "/run/sonda-policy.lock"
-#define GUARDS_MAX 8
+#define LOCKED           "/sys/fs/bpf"
+#define LOCK_PATIENCE_NS 5000000000ull
+#define GUARDS_MAX       8
 
 /* A guard that takes part. */
 struct part {
@@ -40,15 +43,21 @@ struct enforce {
 
 /* ---- opening ---- */
 
+/* On the BPF file system itself, of which there may be several. Waits a little for another sonda. */
 static int lock_take(int *ret_fd, struct err *e)
 {
-	int fd = open(LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	uint64_t until_ns = clock_mono_ns() + LOCK_PATIENCE_NS;
+	int fd = open(LOCKED, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return fail(e, errno, "open '%s': %s", LOCK_FILE, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		close(fd);
-		return fail(e, EBUSY, "another sonda is changing the policy");
+		return fail(e, errno, "open '%s': %s", LOCKED, strerror(errno));
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (clock_mono_ns() > until_ns) {
+			close(fd);
+			return fail(e, EBUSY, "another sonda is changing the policy");
+		}
+		nanosleep(&pause, NULL);
 	}
 	*ret_fd = fd;
 	return 0;
@@ -341,7 +350,15 @@ int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 
 int enforce_off(bool *ret_was, struct err *e)
 {
-	*ret_was = pins_have("policy");
+	struct shared shared;
+	struct err ignored;
+
+	/* The kernel takes what is attached away a little after its pin: until then nothing is in
+	 * force. Also where half of it is gone, so without complaint. */
+	shared_init(&shared);
+	if (shared_find(&shared, ret_was, &ignored) == 0 && *ret_was)
+		shared_switch(&shared, 0);
+	shared_done(&shared);
 	return pins_remove("", e);
 }
 

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""sonda policy, by what becomes of datagrams on a loopback of the test's own: applying, replacing, confirming,
+falling back, rolling back, ending; what is wrong leaves what was in force; modes; what is told."""
+
+import shutil
+import socket
+import time
+
+from sondatest import *
+from packets import *
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+own_place()
+sh("ip link set lo up")
+receiver = {}
+for port in (5001, 5002, 5003):
+    receiver[port] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver[port].bind(("127.0.0.1", port))
+    receiver[port].setblocking(False)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def arrives(port):
+    """Loopback hands a datagram over before sendto(2) returns."""
+    sender.sendto(b"x", ("127.0.0.1", port))
+    try:
+        return receiver[port].recv(10) == b"x"
+    except BlockingIOError:
+        return False
+
+
+def passing():
+    return [port for port in receiver if arrives(port)]
+
+
+def written(text):
+    f = tempfile.NamedTemporaryFile("w", suffix=".policy")
+    f.write(text)
+    f.flush()
+    return f
+
+
+def head():
+    return policy("status", json_output=True).rows[0]
+
+
+def pins():
+    return [name for _, dirs, files in os.walk("/sys/fs/bpf") for name in dirs + files if "debug" not in name]
+
+
+def drop(port, *more):
+    return f"rule drop-{port}\n    drop packet udp port {port} on lo {' '.join(more)}\n"
+
+
+def case_life():
+    check_equal((head()["in_force"], passing()), (False, [5001, 5002, 5003]), "nothing is in force")
+    apply(drop(5001))
+    check_equal((head()["in_force"], passing()), (True, [5002, 5003]), "applied")
+    check_equal((counts()["drop-5001"]["matched"], counts()["drop-5001"]["refused"]), (1, 1), "counted")
+    apply(drop(5001) + drop(5002))
+    check_equal(passing(), [5003], "replaced")
+    check_equal([counts()[r]["refused"] for r in ("drop-5001", "drop-5002")], [2, 1], "a rule keeps its counts with its name")
+    policy("rollback")
+    check_equal(passing(), [5002, 5003], "rolled back")
+    check("nothing is in force" in policy("rollback").stderr, "before that there was none")
+    check_equal((passing(), pins()), ([5001, 5002, 5003], []), "so that rolling back is the end")
+    apply(drop(5001))
+    check("any more" in policy("off").stderr, "off says what it ended")
+    check_equal((passing(), pins(), head()["in_force"]), ([5001, 5002, 5003], [], False), "off leaves nothing")
+    check("no policy was" in policy("off").stderr, "off again says so")
+
+
+def case_confirm():
+    apply(drop(5001))
+    with written(drop(5002)) as new:
+        policy("apply", new.name, "--confirm", "1h")
+        check_equal(passing(), [5001, 5003], "in force until it must be confirmed")
+        check(0 < head()["waits_ns"] <= 3600e9, "status tells how long it waits")
+        again = policy("apply", new.name, ok=False)
+        check_equal((again.code, "waits for confirmation" in again.stderr), (1, True), "one at a time")
+        policy("confirm")
+        check_equal((passing(), head()["waits_ns"]), ([5001, 5003], 0), "confirmed")
+        check_equal(policy("confirm", ok=False).code, 1, "nothing waits any more")
+    with written(drop(5003)) as new:
+        policy("apply", new.name, "--confirm", "100ms")
+        end = time.monotonic() + 30
+        while arrives(5002) and time.monotonic() < end:
+            pass
+        check_equal(passing(), [5001, 5003], "what was before comes back without anybody's help")
+        check_equal(head()["fell_back"], True, "and status says why")
+    policy("off")
+    with written(drop(5003)) as new:
+        policy("apply", new.name, "--confirm", "100ms")
+        while not arrives(5003) and time.monotonic() < end:
+            pass
+        check_equal(passing(), [5001, 5002, 5003], "where there was none, none")
+    policy("off")
+
+
+def case_wrong():
+    apply(drop(5001))
+    for text, code, says in (
+            ("rule a\n  drop packet form 10.0.0.0/8\n", 5, "line 2, column 15: there is no word 'form' (did you mean 'from'?)"),
+            ("set s = lines of /nowhere/list\nrule a drop packet from @s on lo\n", 1, "/nowhere/list"),
+            ("rule a drop packet on nosuchif\n", None, "nosuchif"),
+            ("rule a deny exec of file under /\n", 5, "would lock you out")):
+        r = apply(text, ok=False)
+        check(r.code == code if code else r.code != 0, f"{text!r}: exit {r.code}: {r.stderr}")
+        check(says in r.stderr and len(r.stderr.strip().splitlines()) <= 2, f"{text!r}: {r.stderr}")
+        check_equal(passing(), [5002, 5003], "what was in force is as it was")
+        check_equal(list(counts()), ["drop-5001"], "also by its status")
+    policy("off")
+    r = apply("rule a\n drop packet\n on nosuchif\n", ok=False)
+    check_equal(pins(), [], "a first policy that fails leaves nothing")
+
+
+def case_modes():
+    apply(drop(5001, "mode audit") + drop(5002, "expires 1h") + drop(5003, "trip at 3/min"))
+    check_equal(passing(), [5001], "audit lets pass")
+    row = counts()["drop-5001"]
+    check_equal((row["mode"], row["matched"], row["refused"]), ("audit", 1, 0), "and counts")
+    check(0 < counts()["drop-5002"]["expires_in_ns"] <= 3600e9, "expires is told")
+    check_equal([arrives(5003) for _ in range(6)], [False, False, True, True, True, True], "refuses three, then only counts")
+    check_equal(counts()["drop-5003"]["mode"], "tripped", "which is told")
+    apply(drop(5002, "expires 2000-01-01"))
+    check_equal((passing(), counts()["drop-5002"]["mode"]), ([5001, 5002, 5003], "expired"), "expired: it matches nothing")
+    policy("off")
+
+
+def case_told():
+    """Events lie in the ring until somebody reads them."""
+    apply(drop(5001))
+    arrives(5001)
+    with Sonda("trace", "guard.packet") as s:
+        row = s.wait_row(lambda r: r["rule"] == "drop-5001")
+    check(row and row["to_port"] == 5001, f"what was dropped before sonda looked is told: {row}")
+    policy("off")
+    r = run_sonda("trace", "guard.packet")
+    check_equal((r.code != 0, "not in force" in r.stderr), (True, True), f"without a policy it says so: {r.stderr}")
+
+
+def case_plan():
+    apply(drop(5001) + drop(5002))
+    with written(drop(5001) + drop(5002, "mode audit") + drop(5003)) as new:
+        rows = policy("plan", new.name, json_output=True).rows
+        check_equal([(r["rule"], r["change"]) for r in rows],
+                    [("drop-5001", "same"), ("drop-5002", "changed"), ("drop-5003", "new")], "what would change")
+    with written(drop(5002)) as new:
+        rows = policy("plan", new.name, json_output=True).rows
+        check_equal({r["rule"]: r["change"] for r in rows}, {"drop-5002": "same", "drop-5001": "gone"}, "and what would go")
+    policy("off")
+
+
+def case_files():
+    """check, fmt and test need no kernel."""
+    text = open(os.path.join(HERE, "../../docs/policies.md")).read().split("```")[1].strip("\n") + "\n"
+    with written(text) as f:
+        policy("check", f.name)
+        once = policy("fmt", f.name).stdout
+        with written(once) as g:
+            check_equal(policy("fmt", g.name).stdout, once, "fmt again changes nothing")
+            policy("fmt", "--write", f.name)
+            check_equal(open(f.name).read(), once, "fmt --write")
+    r = policy("chek", ok=False)
+    check_equal((r.code, "did you mean 'check'" in r.stderr), (2, True), f"a wrong verb: {r.stderr}")
+    r = policy("check", ok=False)
+    check_equal((r.code, "expected a policy's file" in r.stderr), (2, True), f"no file: {r.stderr}")
+
+
+def case_recorded():
+    with tempfile.TemporaryDirectory() as d, written(f"rule d deny read, exec of file under {d} unless exe in /usr/bin/cat\n") as f:
+        with open(f"{d}/file", "w") as g:
+            g.write("x")
+        cat, head_ = os.path.realpath(shutil.which("cat")), os.path.realpath(shutil.which("head"))
+        with written(f"rule d\n deny read of file under {d}\n unless exe in {cat}\n") as f:
+            run_sonda("record", "fs.open", "--to", f"{d}/rec", "--", "sh", "-c",
+                      f"{cat} {d}/file; {cat} {d}/file; {head_} {d}/file; {head_} {d}/file; {head_} {d}/file", json_output=False)
+            rows = policy("test", f.name, f"{d}/rec", json_output=True).rows
+    own = [(r["rule"], r["times"], os.path.basename(r["path"])) for r in rows if r["exe"] == head_]
+    check_equal(own, [("d", 3, "file")], "what would have been refused")
+    check(all(r["exe"] != cat for r in rows), "and not what the rule spares")
+
+
+try:
+    case_life()
+    case_confirm()
+    case_wrong()
+    case_modes()
+    case_told()
+    case_plan()
+    case_files()
+    case_recorded()
+finally:
+    policy("off", ok=False)
+done()

@@ -154,8 +154,12 @@ def case_plan():
 
 
 def case_files():
-    """check, fmt and test need no kernel."""
-    text = open(os.path.join(HERE, "../../docs/policies.md")).read().split("```")[1].strip("\n") + "\n"
+    """check and fmt, on the policy that the docs show."""
+    docs = os.path.join(HERE, "../../docs/policies.md")
+    if not os.path.exists(docs):
+        print("not shown: the documentation's policy is not here")
+        return
+    text = open(docs).read().split("```")[1].strip("\n") + "\n"
     with written(text) as f:
         policy("check", f.name)
         once = policy("fmt", f.name).stdout

@@ -245,5 +245,5 @@ check_equal([rows[r]["refused"] for r in ("r0", "r64", "r254", "last", "r5")], [
 policy("off")
 
 check(not os.path.exists(PINS), "nothing is left behind")
-check("xdp" not in sh("ip link show guarded"), "no program is left on the interface")
+check(detached("guarded"), "no program is left on the interface")
 done()

@@ -9,9 +9,10 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 
 from networks import libc, own_network
-from sondatest import run_sonda, skip
+from sondatest import PATIENCE_S, run_sonda, skip
 
 CLONE_NEWNS = 0x00020000
 MS_PRIVATE_ALL = 0x40000 | 0x4000  # private, recursive
@@ -266,3 +267,13 @@ def sh(command):
 
 def device_mac(device):
     return next(l.split()[1] for l in sh(f"ip link show {device}").splitlines() if "link/ether" in l)
+
+
+def detached(device):
+    """No XDP program is on it any more: the kernel detaches when the last that held a link has let it go, soon after."""
+    end = time.monotonic() + PATIENCE_S
+    while "xdp" in sh(f"ip link show {device}"):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True

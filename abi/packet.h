@@ -39,15 +39,15 @@ enum packet_form {
 	PACKET_NOT_IP,
 	PACKET_FIRST_FRAGMENT,
 	PACKET_LATER_FRAGMENT,
-	PACKET_TRUNCATED,       /* ends before its headers say */
-	PACKET_TOO_MANY_TAGS,   /* more than PACKET_TAGS VLAN tags */
+	PACKET_TRUNCATED,        /* ends before its headers say */
+	PACKET_TOO_MANY_TAGS,    /* more than PACKET_TAGS VLAN tags */
 	PACKET_TOO_MANY_HEADERS, /* more than PACKET_HEADERS extension headers */
-	PACKET_CONTRADICTION,   /* versions, lengths, offsets that can't all be true */
-	PACKET_TINY_FRAGMENT,   /* made to split a header, or to write over it */
+	PACKET_CONTRADICTION,    /* versions, lengths, offsets that can't all be true */
+	PACKET_TINY_FRAGMENT,    /* made to split a header, or to write over it */
 	PACKET_PORT_ZERO,
-	PACKET_BAD_FLAGS,       /* of TCP: none, SYN with FIN, FIN without ACK ... */
-	PACKET_LAND,            /* from where it goes to */
-	PACKET_BAD_SOURCE,      /* no host sends from there */
+	PACKET_BAD_FLAGS,  /* of TCP: none, SYN with FIN, FIN without ACK ... */
+	PACKET_LAND,       /* from where it goes to */
+	PACKET_BAD_SOURCE, /* no host sends from there */
 	PACKET_FORMS,
 };
 
@@ -76,16 +76,16 @@ enum packet_verdict { PACKET_DROP, PACKET_PASS, PACKET_LIMIT, PACKET_WATCH };
 enum packet_per { PACKET_PER_ALL, PACKET_PER_SOURCE, PACKET_PER_NETWORK };
 
 /* Times in 16ths of a nanosecond, which a u64 holds for 36 years. */
-#define PACKET_TIME(ns) ((ns) * 16)
+#define PACKET_TIME(ns) ((ns)*16)
 
 struct packet_rule {
 	__u8 verdict; /* enum packet_verdict */
 	__u8 per;     /* enum packet_per */
 	__u8 fine;    /* its rate needs a finer clock than the kernel's tick */
 	__u8 pad[5];
-	__u64 step;   /* of a limit: what each packet takes */
-	__u64 room;   /* and how much may be taken at once */
-	__u64 drop;   /* how long all of a source is dropped when it took too much; 0: not */
+	__u64 step; /* of a limit: what each packet takes */
+	__u64 room; /* and how much may be taken at once */
+	__u64 drop; /* how long all of a source is dropped when it took too much; 0: not */
 };
 
 /* Where a piece of the address space is in the list: `count` steps from `at` on; 0: `at` is its value. A
@@ -117,12 +117,12 @@ struct packet_device {
 
 /* "packet_plans": an array of two, by generation. Class 0 of a field is what no rule names. */
 struct packet_plan {
-	__u64 question;  /* struct packet_question has it; 0: nobody asks */
-	__u32 uses;      /* bits 1 << enum packet_field: what any rule asks for */
-	__u32 words;     /* of the masks in use */
-	__u32 seed;      /* of the limits' hashes */
-	__u32 spread;    /* multiplier that puts the interfaces into slots of their own */
-	__u32 tick_ns;   /* of the kernel's clock */
+	__u64 question; /* struct packet_question has it; 0: nobody asks */
+	__u32 uses;     /* bits 1 << enum packet_field: what any rule asks for */
+	__u32 words;    /* of the masks in use */
+	__u32 seed;     /* of the limits' hashes */
+	__u32 spread;   /* multiplier that puts the interfaces into slots of their own */
+	__u32 tick_ns;  /* of the kernel's clock */
 	__u32 ticks_per_s;
 	__u32 has_sieve; /* "packet_sieves" says where IPv4 sources are worth looking up */
 	__u32 pad;
@@ -130,8 +130,8 @@ struct packet_plan {
 	struct packet_rule rules[POLICY_RULES];
 	struct packet_mask masks[PACKET_FIELDS][PACKET_CLASSES];
 	struct packet_device devices[PACKET_DEVICES];
-	__u16 ports[2][65536];                  /* source, destination */
-	struct packet_piece pieces[4][65536];   /* by 16 bits: from, to (IPv4), from, to (IPv6) */
+	__u16 ports[2][65536];                /* source, destination */
+	struct packet_piece pieces[4][65536]; /* by 16 bits: from, to (IPv4), from, to (IPv6) */
 	struct packet_block block;
 };
 
@@ -141,14 +141,20 @@ struct packet_sieve {
 };
 
 /* "packet_buckets": how far the limits of sources were used up; an array. Hashed: a source uses two
- * of a line, and is over its limit when both are. Nothing is ever allocated for it. */
-#define PACKET_LINES 32768
-struct packet_bucket {
-	__u64 due;      /* when all that was taken is made good */
-	__u64 suspects; /* until when "packet_suspects" is asked */
-};
+ * buckets of a line, and is over its limit when both are. Nothing is ever allocated for it. Half a
+ * megabyte: in a flood from everywhere it is the cache that counts. */
+#define PACKET_LINES   8192
+#define PACKET_BUCKETS 8
 struct packet_line {
-	struct packet_bucket buckets[4];
+	__u64 due[PACKET_BUCKETS]; /* when all that was taken is made good */
+};
+
+/* "packet_wary": an array of PACKET_LINES: until when "packet_suspects" is asked about who comes there. */
+
+/* "packet_totals": the same for limits that aren't by source, exact; an array by the rule's slot. */
+struct packet_total {
+	__u64 suspects;
+	__u64 due;
 };
 
 /* "packet_suspects": sources that a limit drops for a while; an LRU hash to when. */
@@ -181,7 +187,7 @@ struct packet_answer {
 	__u64 question; /* the one that is answered */
 	__u32 form;     /* enum packet_form */
 	__u32 kinds;
-	__u32 keep;     /* enum packet_keep: why it passes though `rule` drops it */
-	__u32 rule;     /* that decides; POLICY_RULES: none */
+	__u32 keep;             /* enum packet_keep: why it passes though `rule` drops it */
+	__u32 rule;             /* that decides; POLICY_RULES: none */
 	struct packet_mask met; /* all rules that it meets */
 };

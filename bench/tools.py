@@ -132,6 +132,21 @@ def background(*command):
 
 
 @contextlib.contextmanager
+def without_run_statistics():
+    """The kernel doesn't time BPF programs in the block, unless somebody holds a descriptor for it."""
+    path = "/proc/sys/kernel/bpf_stats_enabled"
+    with open(path) as f:
+        before = f.read()
+    with open(path, "w") as f:
+        f.write("0")
+    try:
+        yield
+    finally:
+        with open(path, "w") as f:
+            f.write(before)
+
+
+@contextlib.contextmanager
 def run_statistics():
     """The kernel times every BPF program in the block, whatever others do to the sysctl meanwhile. It makes
     them slower: keep it short."""

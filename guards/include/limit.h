@@ -17,12 +17,19 @@ struct {
 	__type(value, struct packet_line);
 } packet_buckets SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PACKET_LINES);
+	__type(key, u32);
+	__type(value, u64);
+} packet_wary SEC(".maps");
+
 /* of limits that aren't by source: exact */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, POLICY_SLOTS);
 	__type(key, u32);
-	__type(value, struct packet_bucket);
+	__type(value, struct packet_total);
 } packet_totals SEC(".maps");
 
 struct {
@@ -64,80 +71,88 @@ static __always_inline u64 mixed(u64 n)
 }
 
 /* What another rule left in a bucket, or another clock, lies further ahead than this one ever goes. */
-static __always_inline bool bucket_refuses(struct packet_bucket *bucket,
-					   const struct packet_rule *rule, u64 now)
+static __always_inline bool bucket_refuses(u64 *bucket, const struct packet_rule *rule, u64 now)
 {
-	u64 due = *(volatile u64 *)&bucket->due;
+	u64 due = *(volatile u64 *)bucket;
 
 	if (due < now || due - now > 2 * rule->room + 1024 * rule->step) {
-		bucket->due = now;
+		*bucket = now;
 		due = now;
 	}
 	return due - now + rule->step > rule->room;
 }
 
 /* Was it too much a while ago, and does it suffer for that still? */
-static __always_inline bool is_suspect(const struct packet_rule *rule, struct packet_suspect *source,
-				       u64 now)
+static __always_inline bool is_suspect(const struct packet_rule *rule,
+				       struct packet_suspect *source, u32 line, u64 now)
 {
-	u64 *until = bpf_map_lookup_elem(&packet_suspects, source);
+	u64 *until = bpf_map_lookup_elem(&packet_wary, &line);
 
+	if (!until || *until <= now)
+		return false;
+	until = bpf_map_lookup_elem(&packet_suspects, source);
 	return until && *until > now && *until - now <= rule->drop;
+}
+
+static __always_inline void suspect(struct packet_suspect *source, u32 line, u64 until)
+{
+	u64 *wary = bpf_map_lookup_elem(&packet_wary, &line);
+
+	if (wary)
+		*wary = until;
+	bpf_map_update_elem(&packet_suspects, source, &until, BPF_ANY);
 }
 
 static __always_inline bool total_exceeded(const struct packet_rule *rule, u32 slot, u64 now)
 {
-	struct packet_bucket *bucket = bpf_map_lookup_elem(&packet_totals, &slot);
+	struct packet_total *total = bpf_map_lookup_elem(&packet_totals, &slot);
 
-	if (!bucket)
+	if (!total)
 		return false;
-	if (rule->drop && bucket->suspects > now && bucket->suspects - now <= rule->drop)
+	if (rule->drop && total->suspects > now && total->suspects - now <= rule->drop)
 		return true;
-	if (bucket_refuses(bucket, rule, now)) {
-		bucket->suspects = now + rule->drop;
+	if (bucket_refuses(&total->due, rule, now)) {
+		total->suspects = now + rule->drop;
 		return true;
 	}
-	__sync_fetch_and_add(&bucket->due, rule->step);
+	__sync_fetch_and_add(&total->due, rule->step);
 	return false;
 }
 
 /* Is this packet more than the limit of rule number `slot` allows? Takes it from what is left. */
 static __always_inline bool limit_exceeded(const struct packet_plan *plan,
-				      const struct packet_rule *rule, const struct packet *p,
-				      u32 slot)
+					   const struct packet_rule *rule, const struct packet *p,
+					   u32 slot)
 {
 	struct packet_suspect source = { .slot = slot };
-	u64 now = limit_now(plan, rule), hash, until;
-	struct packet_bucket *one, *other;
+	u64 now = limit_now(plan, rule), hash, *one, *other;
 	bool refused, other_refused;
 	struct packet_line *line;
-	u32 at;
+	u32 at, number;
 
 	if (rule->per == PACKET_PER_ALL)
 		return total_exceeded(rule, slot, now);
 	source_of(p, rule->per, &source);
 	hash = mixed(mixed(source.source[0] ^ plan->seed) ^ (source.source[1] + slot * 2));
-	at = hash & (PACKET_LINES - 1);
-	line = bpf_map_lookup_elem(&packet_buckets, &at);
+	number = hash & (PACKET_LINES - 1);
+	line = bpf_map_lookup_elem(&packet_buckets, &number);
 	if (!line)
 		return false;
-	at = hash >> 32;
-	one = &line->buckets[at & 3];
-	other = &line->buckets[(at + 1 + ((at >> 2) & 1)) & 3];
-	if (rule->drop && one->suspects > now && is_suspect(rule, &source, now))
+	if (rule->drop && is_suspect(rule, &source, number, now))
 		return true;
+	at = hash >> 32;
+	one = &line->due[at & (PACKET_BUCKETS - 1)];
+	other = &line->due[(at + 1 + (at >> 8 & 3)) & (PACKET_BUCKETS - 1)];
 	refused = bucket_refuses(one, rule, now);
 	other_refused = bucket_refuses(other, rule, now);
 	if (refused && other_refused) {
-		until = now + rule->drop;
-		one->suspects = until;
 		if (rule->drop)
-			bpf_map_update_elem(&packet_suspects, &source, &until, BPF_ANY);
+			suspect(&source, number, now + rule->drop);
 		return true;
 	}
 	if (!refused)
-		__sync_fetch_and_add(&one->due, rule->step);
+		__sync_fetch_and_add(one, rule->step);
 	if (!other_refused)
-		__sync_fetch_and_add(&other->due, rule->step);
+		__sync_fetch_and_add(other, rule->step);
 	return false;
 }

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the packet guard costs, a packet, beside an empty XDP program in the same run: BPF_PROG_TEST_RUN on one frame, in
+turns, the least of each. Prints lines "NAME NS". A program of its own, for it moves into namespaces of its own."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/live"))
+from packets import *  # noqa: E402
+
+TURNS, REPEAT = int(os.environ.get("SONDA_BENCH_TURNS", "9")) * 20, 8000
+HAS_BUFFERS, ATTACH_XDP = 1 << 5, 37
+
+
+def insn(code, registers=0, offset=0, imm=0):
+    return struct.pack("<BBhi", code, registers, offset, imm)
+
+
+def program_of(code, flags=0):
+    text = ctypes.create_string_buffer(code)
+    licence = ctypes.create_string_buffer(b"BSD")
+    program = Program.__new__(Program)
+    program.fd = bpf(5, struct.pack("<IIQQIIQII16sII", 6, len(code) // 8, ctypes.addressof(text),
+                                    ctypes.addressof(licence), 0, 0, 0, 0, flags, b"random", 0, ATTACH_XDP))[0]
+    return program
+
+
+def from_a_million(program):
+    """Runs `program` by tail call with one of a million source addresses, 10.0.0.0 and up, at random."""
+    key, value = ctypes.create_string_buffer(4), ctypes.create_string_buffer(struct.pack("<I", program.fd), 4)
+    for flags in (HAS_BUFFERS, 0):  # an array holds programs of one sort
+        array = bpf(0, struct.pack("<IIIII", 3, 4, 4, 1, 0))[0]
+        code = (insn(0xBF, 0x16) + insn(0x85, imm=7) + insn(0x57, 0, imm=0xFFFFF) + insn(0x47, 0, imm=0x0A000000) +
+                insn(0xDC, 0, imm=32) + insn(0x61, 0x62) + insn(0x61, 0x63, 4) + insn(0xBF, 0x24) +
+                insn(0x07, 4, imm=34) + insn(0x2D, 0x34, 6) + insn(0x63, 0x02, 26) + insn(0xBF, 0x61) +
+                insn(0x18, 0x12, imm=array) + insn(0) + insn(0xB7, 3) + insn(0x85, imm=12) + insn(0xB7, 0, imm=PASS) +
+                insn(0x95))
+        try:
+            random = program_of(code, flags)
+            bpf(2, struct.pack("<IIQQQ", array, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
+            return random
+        except OSError as e:
+            last = e
+    raise last
+
+
+def networks(count):
+    return ", ".join(f"{1 + i // 65536 % 200}.{i // 256 % 256}.{i % 256}.0/24" for i in range(count))
+
+
+FULL = """set friends = 192.0.2.0/28, 203.0.113.0/24
+set blocked = lines of {path}
+rule bad
+    drop packet malformed
+rule friends
+    allow packet from @friends
+rule blocked
+    drop packet from @blocked
+rule closed
+    drop packet tcp syn port 1-21, 23-79, 81-442
+rule amplified
+    drop packet udp source-port 17, 19, 53, 123, 389, 1900, 11211 unless port 1-1023
+rule ping
+    limit packet icmp to 100/s
+rule many
+    limit packet udp to 1000000/s burst 100000 per source
+"""
+UDP_FRAME = ethernet(ipv4(udp(4000), source="11.0.0.9", protocol=UDP))
+
+
+def measure(cases):
+    best = {}
+    for _ in range(TURNS):
+        for name, (program, frame, want) in cases.items():
+            action, took = program.run(frame, repeat=REPEAT)
+            if action != want:
+                raise RuntimeError(f"{name}: action {action}")
+            best[name] = min(best.get(name, took), took)
+    return best
+
+
+def in_force(text):
+    """A policy's guard alone, and what it leaves when the next comes: nothing."""
+    apply(text)
+    return Program()
+
+
+def main():
+    own_place()
+    sh("ip link add guarded type veth peer name other; ip link set guarded up")
+    os.sched_setaffinity(0, {os.cpu_count() - 1})
+    empty = program_of(insn(0xB7, 0, imm=DROP) + insn(0x95))
+    found = {}
+    hit = ethernet(ipv4(udp(), source="1.0.0.9", protocol=UDP))
+    with tempfile.TemporaryDirectory() as directory:
+        for count in (100000, 1000000):
+            with open(f"{directory}/{count}", "w") as f:
+                f.writelines(f"{11 + i % 200}.{i // 200 % 256}.{i // 51200 % 256}.{i * 7 % 256}\n" for i in range(count))
+        in_list = ethernet(ipv4(udp(), source="11.0.0.0", protocol=UDP))
+        for name, text, frame, want in (
+                ("port", "rule r\n    drop packet udp port 80\n", hit, DROP),
+                ("other_port", "rule r\n    drop packet udp port 81\n", hit, PASS),
+                ("one_network", f"rule r\n    drop packet from {networks(1)}\n", hit, DROP),
+                ("thousand_networks", f"rule r\n    drop packet from {networks(1000)}\n", hit, DROP),
+                ("million_networks", f"set s = lines of {directory}/1000000\nrule r\n    drop packet from @s\n", in_list, DROP),
+                ("full", FULL.format(path=f"{directory}/100000"), UDP_FRAME, PASS)):
+            guard = in_force(text)
+            cases = {"empty": (empty, frame, DROP), name: (guard, frame, want)}
+            if name in ("full", "million_networks"):
+                cases[name + "_random"] = (from_a_million(guard), UDP_FRAME, PASS)
+                cases["empty_random"] = (from_a_million(empty), UDP_FRAME, DROP)
+            took = measure(cases)
+            for key, ns in took.items():
+                found[key] = min(ns, found.get(key, ns))
+            policy("off")
+    for name, took in found.items():
+        print(name, took)
+
+
+main()

@@ -316,19 +316,19 @@ def overview():
 
 
 def packets():
-    """The packet guard beside an empty XDP program, nanoseconds a packet, as ratios."""
+    """The packet guard beside an empty XDP program."""
     with without_run_statistics():
         said = subprocess.run([sys.executable, f"{BENCH}/packets.py"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    ns = {name: float(value) for name, value in map(str.split, said.splitlines())}
+    found = {name: (float(ns), float(ratio)) for name, ns, ratio in map(str.split, said.splitlines())}
     for name, what, gate in (
             ("port", "packet dropped by its port, to an empty XDP_DROP", below(2)),
             ("one_network", "by its source network", below(2)),
             ("million_networks", "by one of a million networks", below(2.5)),
             ("full", "seven rules, lists, a limit: passed", below(2.5)),
             ("full_random", "the same from a million sources at random", below(8))):
-        yield what, ns[name] / ns["empty"], "x", gate
-    yield "a thousand networks to one", ns["thousand_networks"] / ns["one_network"], "x", below(1.2)
-    yield "an empty XDP program", ns["empty"], "ns", None
+        yield what, found[name][1], "x", gate
+    yield "a thousand networks to one", found["thousand_networks"][1] / found["one_network"][1], "x", below(1.2)
+    yield "an empty XDP program", found["empty"][0], "ns", None
 
 
 MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, printing, memory, own_costs, storm, overview, packets]

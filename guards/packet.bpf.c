@@ -294,10 +294,13 @@ static __always_inline void address_tell(struct ip *to, const struct packet *p, 
 static __noinline int packet_tell(struct xdp_md *ctx, const struct packet *p,
 				  const struct policy_rule_row *row, u32 outcome, u64 since)
 {
+	struct stats *stats = stats_here();
 	struct decision *e;
+	u64 sent;
 
-	if (!events_wanted())
+	if (!events_wanted() || !stats)
 		return 0;
+	sent = stats->sent;
 	e = event_new(decision);
 	if (!e) {
 		rule_untold(row);
@@ -316,6 +319,8 @@ static __noinline int packet_tell(struct xdp_md *ctx, const struct packet *p,
 	e->ifindex = p->ifindex;
 	e->since = since;
 	event_send(ctx, e);
+	if (stats->sent == sent) /* nobody else counts here meanwhile */
+		rule_untold(row);
 	return 0;
 }
 

@@ -138,12 +138,30 @@ static void head_json(const struct enforce_state *s, struct strbuf *out)
 	json_line_end(&j);
 }
 
-int policy_status_print(const struct enforce *f, const char *format, struct err *e)
+/* Counts of no rule. */
+static void count_text(const char *what, uint64_t count, void *ctx)
+{
+	strbuf_appendf(ctx, "%llu packets: %s\n", (unsigned long long)count, what);
+}
+
+static void count_json(const char *what, uint64_t count, void *ctx)
+{
+	struct json j = { .out = ctx };
+
+	json_obj_begin(&j);
+	text(&j, "found", what);
+	number(&j, "packets", count);
+	json_obj_end(&j);
+	json_line_end(&j);
+}
+
+int policy_status_print(struct enforce *f, const char *format, struct err *e)
 {
 	const struct enforce_state *s = enforce_state(f);
+	bool json = format && str_eq(format, "json");
 	auto_done(strbuf) out = { 0 };
 
-	if (format && str_eq(format, "json")) {
+	if (json) {
 		head_json(s, &out);
 		if (s->in_force)
 			rules_json(f, &out);
@@ -152,6 +170,8 @@ int policy_status_print(const struct enforce *f, const char *format, struct err 
 		if (s->in_force)
 			rules_text(f, &out);
 	}
+	if (s->in_force && enforce_counts(f, json ? count_json : count_text, &out, e) < 0)
+		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 

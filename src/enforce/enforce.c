@@ -367,3 +367,18 @@ void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret)
 	assert(f->state.in_force && nth < f->state.policy->rules.len);
 	shared_read_rule(&f->shared, f->generation, (unsigned)nth, ret);
 }
+
+int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e)
+{
+	for (const struct guard *const *g = guards; *g; g++) {
+		struct part *part = NULL;
+
+		if (!(*g)->counts || !pins_have((*g)->name))
+			continue;
+		if (part_open(f, *g, &part, e) < 0 ||
+		    object_adopt(part->object, (*g)->name, e) < 0 ||
+		    (*g)->counts(part->object, fn, ctx, e) < 0)
+			return wrap(e, "guard.%s", (*g)->name);
+	}
+	return 0;
+}

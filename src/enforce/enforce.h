@@ -65,3 +65,8 @@ struct enforce_rule {
 };
 /* Of rule `nth` of the policy in force. */
 void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret);
+
+/* Calls `fn` for each count of the guards in force that belongs to no rule and isn't 0: what was
+ * malformed, what passed in spite of a rule. */
+typedef void enforce_count_fn(const char *what, uint64_t count, void *ctx);
+MUST_USE int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e);

@@ -6,6 +6,7 @@
  * One thread.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "abi/policy.h"
 #include "base/attr.h"
@@ -14,6 +15,9 @@
 struct err;
 struct object;
 struct strbuf;
+
+/* "malformed: port 0", 17 */
+typedef void guard_count_fn(const char *what, uint64_t count, void *ctx);
 
 struct guard {
 	const char *name;          /* "packet": guards/packet.bpf.c, its pins are below that name */
@@ -27,6 +31,8 @@ struct guard {
 	 * LATER): after fill(), before the switch. What no policy needs any more stays until all is
 	 * taken off: a rollback may need it. May be NULL. */
 	int (*attach)(struct object *o, const struct policy *p, struct err *e);
+	/* Calls `fn` for each count that belongs to no rule and isn't 0. May be NULL. */
+	int (*counts)(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e);
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);

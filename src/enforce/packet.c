@@ -187,5 +187,6 @@ const struct guard guard_packet = {
 	.domain = POLICY_PACKET,
 	.fill = packet_fill,
 	.attach = packet_attach,
+	.counts = packet_counts,
 	.strength = packet_strength,
 };

@@ -9,6 +9,7 @@
 #include "abi/packet.h"
 #include "abi/record.h"
 #include "base/attr.h"
+#include "enforce/guard.h"
 #include "enforce/networks.h"
 #include "policy/policy.h"
 
@@ -42,9 +43,9 @@ struct packet_asked {
 MUST_USE int packet_why(const struct object *o, const struct policy *p,
 			const struct packet_asked *asked, struct strbuf *out, struct err *e);
 
-/* Counts that no rule has, a line each that is not 0: packets that were fragments or malformed, and by
- * what; packets that passed though a rule would have dropped them. */
-MUST_USE int packet_report(const struct object *o, struct strbuf *out, struct err *e);
+/* struct guard's counts: packets that were fragments or malformed, by what; that passed though a rule
+ * would have dropped them, by why. */
+MUST_USE int packet_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e);
 
 /* What a rule does to a packet, as an action of the program. */
 enum packet_action { PACKET_ACTION_DROP = 1, PACKET_ACTION_PASS = 2 };

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "bpf/arrays.h"
@@ -214,21 +215,21 @@ int packet_why(const struct object *o, const struct policy *p, const struct pack
 	return 0;
 }
 
-int packet_report(const struct object *o, struct strbuf *out, struct err *e)
+int packet_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e)
 {
 	uint64_t count;
 
 	for (unsigned i = 0; i < PACKET_FORMS + PACKET_KEEPS; i++) {
 		const char *name = i < PACKET_FORMS ? forms[i] : keeps[i - PACKET_FORMS];
+		auto_free char *what =
+			xasprintf("%s%s", i < PACKET_FORMS ? "" : "let through: ", name ?: "");
 
 		if (!name || i == PACKET_WHOLE)
 			continue;
 		if (array_sum(o, "packet_forms", i, &count, e) < 0)
 			return -e->code;
 		if (count)
-			strbuf_appendf(
-				out, "%12llu packets: %s%s\n", (unsigned long long)count,
-				i < PACKET_FORMS ? "" : "let through in spite of a rule: ", name);
+			fn(what, count, ctx);
 	}
 	return 0;
 }

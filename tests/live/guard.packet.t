@@ -152,6 +152,8 @@ check_equal(counted_forms["too_many_headers"], 1, "counted as too many headers")
 check_equal(counted_forms["port_zero"], 2, "counted as port 0")
 check_equal(counted_forms["bad_flags"], 5, "counted as bad flags")
 check_equal(counted_forms["first_fragment"] + counted_forms["later_fragment"], 2, "fragments counted as such")
+check_equal(next((r["packets"] for r in policy("status", json_output=True).rows if r.get("found") == "malformed: port 0"), 0), 2,
+            "and told by status")
 if CONTEXT:
     expect(guard, "drop", BAD_ADDRESSES, GUARDED)
     expect(guard, "pass", WELL_FORMED, GUARDED)

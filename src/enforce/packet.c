@@ -3,14 +3,15 @@
 #include "enforce/packet.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strbuf.h"
@@ -72,6 +73,33 @@ static void ifindex_add(ifindex_list *list, unsigned ifindex)
 	vec_push(list, ifindex);
 }
 
+/* Programs are handed frames: what has none (WireGuard, tun) would be misread. */
+static bool has_frames(const char *name)
+{
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { 0 };
+
+	str_copy(request.ifr_name, sizeof(request.ifr_name), name);
+	return fd >= 0 && !ioctl(fd, SIOCGIFHWADDR, &request) &&
+	       (request.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
+		request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
+}
+
+static int is_lower(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
+{
+	(void)dir_fd, (void)type, (void)ctx, (void)e;
+	return str_startswith(name, "lower_");
+}
+
+/* A bridge, a bond, a VLAN: what comes by it has come by another interface already. */
+static bool is_above_another(const char *name)
+{
+	auto_free char *path = xasprintf("/sys/class/net/%s", name);
+	struct err ignored = { 0 };
+
+	return dir_each(path, is_lower, NULL, &ignored) > 0;
+}
+
 static int named_add(const char *text, struct policy_at at, void *ctx, struct err *e)
 {
 	unsigned ifindex = if_nametoindex(text);
@@ -79,11 +107,15 @@ static int named_add(const char *text, struct policy_at at, void *ctx, struct er
 	(void)at;
 	if (!ifindex)
 		return fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", text);
+	if (!has_frames(text))
+		return fail_as(e, EXIT_POLICY, EOPNOTSUPP,
+			       "'%s' carries no Ethernet frames, which rules about packets need",
+			       text);
 	ifindex_add(ctx, ifindex);
 	return 0;
 }
 
-/* All that are up, but for loopback. */
+/* All that are up, but for loopback, what has no frames, and what lies above others. */
 static int up_add(ifindex_list *list, struct err *e)
 {
 	struct if_nameindex *all = if_nameindex();
@@ -100,7 +132,8 @@ static int up_add(ifindex_list *list, struct err *e)
 
 		str_copy(request.ifr_name, sizeof(request.ifr_name), i->if_name);
 		if (!ioctl(fd, SIOCGIFFLAGS, &request) && (request.ifr_flags & IFF_UP) &&
-		    !(request.ifr_flags & IFF_LOOPBACK))
+		    !(request.ifr_flags & IFF_LOOPBACK) && has_frames(i->if_name) &&
+		    !is_above_another(i->if_name))
 			ifindex_add(list, i->if_index);
 	}
 	if_freenameindex(all);

@@ -210,6 +210,10 @@ os.close(again)
 # ---- wrong ones change nothing ----
 refused = apply("rule typo\n    drop packet on nowhere0\n", ok=False)
 check(refused.code == 5 and "nowhere0" in refused.stderr and "line 2" in refused.stderr, refused.stderr)
+if subprocess.run("ip tuntap add dev tunnel mode tun", shell=True, stderr=subprocess.DEVNULL).returncode == 0:
+    refused = apply("rule no-frames\n    drop packet on tunnel\n", ok=False)
+    check(refused.code == 5 and "tunnel" in refused.stderr and "Ethernet" in refused.stderr, refused.stderr)
+    sh("ip link delete tunnel")
 many = apply("".join(f"rule w{i}\n    watch packet udp port {i + 1}\n" for i in range(65)), ok=False)
 check(many.code == 5 and "64" in many.stderr, many.stderr)
 send_udp(1111, 3)

@@ -126,7 +126,8 @@ static __always_inline void rule_count(const struct policy_rule_row *row, bool r
 	if (!count)
 		return;
 	count_add(count->matched, 1);
-	count_add(count->bytes, bytes);
+	if (bytes) /* an add of nothing is made an "or", which 5.10 hasn't got */
+		count_add(count->bytes, bytes);
 	if (refused)
 		count_add(count->refused, 1);
 }

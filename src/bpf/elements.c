@@ -103,6 +103,11 @@ int map_clear_all(int fd, const char *what, struct err *e)
 	return 0;
 }
 
+bool map_next_key(int fd, const void *key, void *ret_next)
+{
+	return !bpf_map_get_next_key(fd, key, ret_next);
+}
+
 bool map_sum(int fd, const void *key, uint64_t *ret_sum, size_t count)
 {
 	int cpus = libbpf_num_possible_cpus();

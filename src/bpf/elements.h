@@ -33,6 +33,9 @@ void map_unset(int fd, const void *key);
 /* Takes all elements out of a hash; sets all of an array to zero bytes. */
 MUST_USE int map_clear_all(int fd, const char *what, struct err *e);
 
+/* The key that comes after `key` (NULL: the first); false: there is none. `key` may be gone since. */
+MUST_USE bool map_next_key(int fd, const void *key, void *ret_next);
+
 /* Of a per-CPU map: the sum over CPUs of values that consist of u64s; and all of them to zero. */
 MUST_USE bool map_sum(int fd, const void *key, uint64_t *ret_sum, size_t count);
 MUST_USE int map_zero_percpu(int fd, const char *what, const void *key, size_t value_size,

@@ -104,7 +104,7 @@ int enforce_open(const struct enforce_source *source, struct enforce **ret, stru
 	bool there;
 
 	assert(source && ret && e);
-	f->source = source;
+	f->source = guard_source = source;
 	f->lock = -1;
 	f->generation = POLICY_NOBODY;
 	shared_init(&f->shared);

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "policy/policy.h"
 
+struct enforce_source;
 struct err;
 struct object;
 struct strbuf;
@@ -37,6 +38,9 @@ struct guard {
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);
 };
+
+/* Where a guard finds other objects; set by enforce_open(). */
+extern const struct enforce_source *guard_source;
 
 /* All guards; NULL ends the list. */
 extern const struct guard *const guards[];

@@ -3,6 +3,9 @@
 #include "enforce/guard.h"
 
 const struct guard *const guards[] = {
+	&guard_file,
 	&guard_packet,
 	NULL,
 };
+
+const struct enforce_source *guard_source;

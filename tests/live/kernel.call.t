@@ -11,17 +11,8 @@ KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 SIZES = [1, 10, 100, 1000, 4096]
 
 
-FIRST = 7
-
-
-def workload(s):
-    """In an emulated 5.10 a kprobe's breakpoint shows its effect on a processor only some 100 ms after the
-    kernel has said that it is set: reads of FIRST bytes until one was seen, then those that are looked for."""
+def workload():
     with open("/dev/zero", "rb", buffering=0) as source, open("/dev/null", "wb", buffering=0) as sink:
-        for _ in range(500):
-            source.read(FIRST)
-            if s.wait_row(lambda row: row["result"] == FIRST, timeout=0.05):
-                break
         for size in SIZES:
             sink.write(source.read(size))
 
@@ -31,14 +22,15 @@ if r.code == 4:
     check("kprobe" in r.stderr and "fentry" in r.stderr, f"each alternative says why: {r.stderr!r}")
     done()
 
+# Not vfs_read(): by kretprobe 5.10 follows as many calls at a time as there are CPUs, and readers that wait
+# for a pipe, as this test's own, keep it busy.
 me = "--pid", os.getpid()
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-with Sonda("trace", "kernel.call", "--function", "vfs_read", *me) as s:
-    workload(s)
-got = [(row["args"][2], row["result"]) for row in s.rows if row["function"] == "vfs_read"]
-check_told([pair for pair in got if pair in [(n, n) for n in SIZES]], [(n, n) for n in SIZES], s.stats, "reads")
+with Sonda("trace", "kernel.call", "--function", "vfs_write", *me) as s:
+    workload()
+got = [(row["args"][2], row["result"]) for row in s.rows if row["function"] == "vfs_write"]
+check_told([pair for pair in got if pair in [(n, n) for n in SIZES]], [(n, n) for n in SIZES], s.stats, "writes")
 if KERNEL >= (5, 15):  # before, the stack ends at what stands in for the return address
-    check(all(any("read" in f for f in row["kstack"]) for row in s.rows), f"who called it: {s.rows[:1]}")
+    check(all(any("write" in f for f in row["kstack"]) for row in s.rows), f"who called it: {s.rows[:1]}")
 check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
 
 r = run_sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", "--", "true")
@@ -46,7 +38,7 @@ if r.code == 4:
     check("can't tell several functions apart" in r.stderr, f"5.10 says why: {r.stderr!r}")
 else:
     with Sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", *me) as s:
-        workload(s)
+        workload()
     got = [(row["function"], row["result"]) for row in s.rows]
     want = [(f, n) for n in SIZES for f in ("vfs_read", "vfs_write")]
     check_told([g for g in got if g in want], want, s.stats, "two functions by kprobes")

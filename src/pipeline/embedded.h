@@ -9,8 +9,8 @@
 struct err;
 
 struct embedded_probe {
-	const char *name; /* "fs.open" */
-	const void *bytes; /* gzip */
+	const char *name;  /* "fs.open" */
+	const void *bytes; /* a zstd frame */
 	uint64_t size;
 	uint64_t unpacked_size;
 };

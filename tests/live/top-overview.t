@@ -120,10 +120,21 @@ def runs_of(pid):
     return sum(runs.values())
 
 
+@contextlib.contextmanager
+def statistics_on():
+    path = "/proc/sys/kernel/bpf_stats_enabled"
+    before = open(path).read()
+    try:
+        with open(path, "w") as f:
+            f.write("1")
+        yield
+    finally:
+        with open(path, "w") as f:
+            f.write(before)
+
+
 def nothing_at_each_call():
-    with open("/proc/sys/kernel/bpf_stats_enabled", "r+") as statistics:
-        statistics.write("1")
-        statistics.flush()
+    with statistics_on():
         with Sonda("top", "--interval", "1h") as s, open("/dev/zero", "rb", buffering=0) as zero:
             a, b = tcp_pair()
             before = runs_of(s.process.pid)

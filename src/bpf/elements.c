@@ -38,34 +38,6 @@ int map_set(int fd, const char *what, const void *key, const void *value, struct
 	return bpf_map_update_elem(fd, key, value, BPF_ANY) ? failed(what, errno, e) : 0;
 }
 
-int map_set_many(int fd, const char *what, const void *keys, size_t key_size, const void *values,
-		 size_t value_size, size_t count, struct err *e)
-{
-	const unsigned char *key = keys, *value = values;
-	bool batches = true;
-
-	for (size_t done = 0; done < count;) {
-		__u32 n = (__u32)min(count - done, (size_t)1 << 16);
-
-		if (batches && bpf_map_update_batch(fd, key, value, &n, NULL)) {
-			if (errno != EINVAL && errno != ENOTSUP && errno != EOPNOTSUPP &&
-			    errno != 524)
-				return failed(what, errno, e);
-			batches = false; /* this type of map has none */
-			n = 0;
-		}
-		if (!batches) {
-			if (map_set(fd, what, key, value, e) < 0)
-				return -e->code;
-			n = 1;
-		}
-		key += n * key_size;
-		value += n * value_size;
-		done += n;
-	}
-	return 0;
-}
-
 bool map_get_value(int fd, const void *key, void *ret_value)
 {
 	return !bpf_map_lookup_elem(fd, key, ret_value);
@@ -74,33 +46,6 @@ bool map_get_value(int fd, const void *key, void *ret_value)
 void map_unset(int fd, const void *key)
 {
 	(void)!bpf_map_delete_elem(fd, key);
-}
-
-static int clear_array(int fd, const char *what, const struct bpf_map_info *info, struct err *e)
-{
-	auto_free void *zero = xcalloc(1, info->value_size);
-
-	for (uint32_t i = 0; i < info->max_entries; i++)
-		if (map_set(fd, what, &i, zero, e) < 0)
-			return -e->code;
-	return 0;
-}
-
-int map_clear_all(int fd, const char *what, struct err *e)
-{
-	struct bpf_map_info info = { 0 };
-	__u32 len = sizeof(info);
-	auto_free void *key = NULL;
-
-	if (bpf_map_get_info_by_fd(fd, &info, &len))
-		return failed(what, errno, e);
-	if (info.type == BPF_MAP_TYPE_ARRAY)
-		return clear_array(fd, what, &info, e);
-	key = xmalloc(info.key_size);
-	while (!bpf_map_get_next_key(fd, NULL, key))
-		if (bpf_map_delete_elem(fd, key) && errno != ENOENT)
-			return failed(what, errno, e);
-	return 0;
 }
 
 bool map_next_key(int fd, const void *key, void *ret_next)

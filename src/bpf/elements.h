@@ -23,15 +23,10 @@ MUST_USE int map_make(const struct map_shape *shape, int *ret_fd, struct err *e)
 
 /* Errors: E2BIG (full), ENOMEM. `what` is for the message: "the rules". */
 MUST_USE int map_set(int fd, const char *what, const void *key, const void *value, struct err *e);
-/* `count` elements that lie one behind the other, in as few calls as the kernel allows. */
-MUST_USE int map_set_many(int fd, const char *what, const void *keys, size_t key_size,
-			  const void *values, size_t value_size, size_t count, struct err *e);
 /* false: there is no such element. */
 MUST_USE bool map_get_value(int fd, const void *key, void *ret_value);
 /* No effect when it isn't there. */
 void map_unset(int fd, const void *key);
-/* Takes all elements out of a hash; sets all of an array to zero bytes. */
-MUST_USE int map_clear_all(int fd, const char *what, struct err *e);
 
 /* The key that comes after `key` (NULL: the first); false: there is none. `key` may be gone since. */
 MUST_USE bool map_next_key(int fd, const void *key, void *ret_next);

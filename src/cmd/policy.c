@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sonda policy: what is said in a file, put into force. A row for each verb. */
 #include "base/file.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/units.h"
 #include "bpf/object.h"
@@ -85,8 +86,8 @@ static int run_check(const struct policy_cmd *c, char **words, size_t count, str
 	(void)c, (void)count;
 	if (policy_read(path, &p, NULL, e) < 0 || policy_lint(p, e) < 0)
 		return -e->code;
-	fprintf(stderr, "sonda: %s: %zu rule%s, %zu set%s\n", path, p->rules.len,
-		p->rules.len == 1 ? "" : "s", p->sets.len, p->sets.len == 1 ? "" : "s");
+	log_note(NULL, "%s: %zu rule%s, %zu set%s", path, p->rules.len,
+		 p->rules.len == 1 ? "" : "s", p->sets.len, p->sets.len == 1 ? "" : "s");
 	return EXIT_OK;
 }
 
@@ -130,14 +131,12 @@ static int run_apply(const struct policy_cmd *c, char **words, size_t count, str
 	    enforce_open(&source, &f, e) < 0 || enforce_apply(f, p, text, c->confirm_ns, e) < 0)
 		return -e->code;
 	(void)count;
-	fprintf(stderr, "sonda: %s is in force: %zu rule%s\n", path, p->rules.len,
-		p->rules.len == 1 ? "" : "s");
+	log_note(NULL, "%s is in force: %zu rule%s", path, p->rules.len,
+		 p->rules.len == 1 ? "" : "s");
 	if (!c->confirm_ns)
 		return EXIT_OK;
 	duration_format_exact(time, c->confirm_ns);
-	fprintf(stderr,
-		"sonda: say `sonda policy confirm` within %s, or what was before comes back\n",
-		time);
+	log_note(NULL, "say `sonda policy confirm` within %s, or what was before comes back", time);
 	return EXIT_OK;
 }
 
@@ -148,7 +147,7 @@ static int run_confirm(const struct policy_cmd *c, char **words, size_t count, s
 	(void)c, (void)words, (void)count;
 	if (enforce_open(&source, &f, e) < 0 || enforce_confirm(f, e) < 0)
 		return -e->code;
-	fprintf(stderr, "sonda: confirmed\n");
+	log_note(NULL, "confirmed");
 	return EXIT_OK;
 }
 
@@ -160,9 +159,9 @@ static int run_rollback(const struct policy_cmd *c, char **words, size_t count, 
 	(void)c, (void)words, (void)count;
 	if (enforce_open(&source, &f, e) < 0 || enforce_rollback(f, &ended, e) < 0)
 		return -e->code;
-	fprintf(stderr, "sonda: %s\n",
-		ended ? "there was none before: nothing is in force now"
-		      : "the policy before it is in force again");
+	log_note(NULL, "%s",
+		 ended ? "there was none before: nothing is in force now"
+		       : "the policy before it is in force again");
 	return EXIT_OK;
 }
 
@@ -183,8 +182,7 @@ static int run_off(const struct policy_cmd *c, char **words, size_t count, struc
 	(void)c, (void)words, (void)count;
 	if (enforce_off(&was, e) < 0)
 		return -e->code;
-	fprintf(stderr, "sonda: %s\n",
-		was ? "no policy is in force any more" : "no policy was in force");
+	log_note(NULL, "%s", was ? "no policy is in force any more" : "no policy was in force");
 	return EXIT_OK;
 }
 

@@ -50,6 +50,18 @@ static void head_text(const struct enforce_state *s, struct strbuf *out)
 	strbuf_appendf(out, "to be confirmed within %s, or what was before comes back\n", time);
 }
 
+static void how_cell(struct table *t, const struct enforce_rule *r)
+{
+	char time[UNIT_TEXT_MAX];
+
+	if (!r->expires_in_ns) {
+		table_str(t, r->strength);
+		return;
+	}
+	duration_format(time, r->expires_in_ns);
+	table_cellf(t, TERM_PLAIN, "%s, expires in %s", r->strength, time);
+}
+
 static void rules_text(const struct enforce *f, struct strbuf *out)
 {
 	static const struct table_col cols[] = {
@@ -78,7 +90,7 @@ static void rules_text(const struct enforce *f, struct strbuf *out)
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.refused);
 		table_str(t, p->rules.at[i].domain == POLICY_PACKET ? bytes : "");
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.untold);
-		table_str(t, r.strength);
+		how_cell(t, &r);
 		table_row_end(t);
 	}
 	table_settle(t);

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/passwd.h"
 #include "base/str.h"
@@ -278,10 +279,9 @@ int policy_trial_print(const struct policy *p, const char *path, const char *for
 	if (!err)
 		err = out_write(&out, STDOUT_FILENO, -1, e);
 	if (!err)
-		fprintf(stderr,
-			"sonda: %llu operations judged: %llu would have been refused, %llu perhaps\n",
-			(unsigned long long)t.judged, (unsigned long long)t.would,
-			(unsigned long long)t.perhaps);
+		log_note(NULL, "%llu operations judged: %llu would have been refused, %llu perhaps",
+			 (unsigned long long)t.judged, (unsigned long long)t.would,
+			 (unsigned long long)t.perhaps);
 	trial_done(&t);
 	return err;
 }

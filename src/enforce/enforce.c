@@ -94,7 +94,6 @@ static int look(struct enforce *f, struct err *e)
 		return -e->code;
 	f->state.in_force = true;
 	f->state.applied_ns = f->text->applied_ns;
-	f->state.text = f->text->text;
 	return 0;
 }
 

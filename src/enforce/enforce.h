@@ -51,7 +51,6 @@ struct enforce_state {
 	uint64_t waits_ns;   /* time left to confirm; 0: confirmed */
 	uint64_t applied_ns; /* CLOCK_REALTIME */
 	struct policy *policy; /* borrowed; NULL: none is in force */
-	const char *text;      /* its source */
 };
 /* As it was when enforce_open() looked. */
 MUST_USE const struct enforce_state *enforce_state(const struct enforce *f);

@@ -209,9 +209,11 @@ static void packet_strength(const struct object *o, const struct policy_rule *r,
 	modes_count(r, counts);
 	strbuf_appendf(out, "%s (XDP", policy_verdict_name(r->verdict));
 	if (counts[XDP_MODE_NATIVE])
-		strbuf_appendf(out, ", native on %u", counts[XDP_MODE_NATIVE]);
+		strbuf_appendf(out, ", native on %u interface%s", counts[XDP_MODE_NATIVE],
+			       counts[XDP_MODE_NATIVE] == 1 ? "" : "s");
 	if (counts[XDP_MODE_GENERIC])
-		strbuf_appendf(out, ", generic on %u", counts[XDP_MODE_GENERIC]);
+		strbuf_appendf(out, ", generic on %u interface%s", counts[XDP_MODE_GENERIC],
+			       counts[XDP_MODE_GENERIC] == 1 ? "" : "s");
 	strbuf_puts(out, ")");
 }
 

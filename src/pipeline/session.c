@@ -317,7 +317,8 @@ static int probes_load(struct session *s, struct err *e)
 				       s->interface);
 	}
 	vec_for_each(w, &s->probes) {
-		err = watched_guard(w) ? guard_adopt(w, e) : object_load(w->probe->object, &options, e);
+		err = watched_guard(w) ? guard_adopt(w, e)
+				       : object_load(w->probe->object, &options, e);
 		if (err)
 			return wrap(e, "%s", w->probe->name);
 	}
@@ -378,15 +379,16 @@ int session_stream(struct session *s, struct stream **ret, struct err *e)
 
 	if (!err && s->feed)
 		err = live_add(stream, s->feed->name, s->feed->object, s->feed_schemas,
-			       s->feed->decl->event_count, false, e);
+			       s->feed->decl->event_count, LIVE_HELPER, e);
 	/* what the tracker misses, its followers miss: that must be in the accounts */
 	if (!err && s->tracker)
-		err = live_add(stream, s->tracker->name, s->tracker->object, NULL, 0, true, e);
+		err = live_add(stream, s->tracker->name, s->tracker->object, NULL, 0, LIVE_COUNTED,
+			       e);
 	for (size_t i = 0; !err && i < s->probes.len; i++) {
 		const struct watched *w = &s->probes.at[i];
 
 		err = live_add(stream, w->probe->name, w->probe->object, w->schemas, w->events.len,
-			       !watched_guard(w), e);
+			       watched_guard(w) ? LIVE_IN_FORCE : LIVE_COUNTED, e);
 	}
 	if (err) {
 		stream_free(stream);

@@ -28,7 +28,7 @@ struct source {
 	struct perfring *perfring; /* NULL: a ring */
 	const void *head;          /* the next record, or NULL */
 	uint32_t head_size;
-	bool counted;
+	enum live_account kind;
 	struct account account;
 };
 
@@ -164,8 +164,14 @@ static const struct account *live_accounts(struct stream *s, size_t *ret_count)
 
 	vec_clear(&l->accounts);
 	vec_for_each(src, &l->sources) {
-		if (!src->counted)
+		if (src->kind == LIVE_HELPER)
 			continue;
+		if (src->kind == LIVE_IN_FORCE) {
+			src->account.kernel.seen = src->account.received;
+			src->account.kernel.sent = src->account.received;
+			vec_push(&l->accounts, src->account);
+			continue;
+		}
 		/* an object without counters keeps zeroes */
 		if (object_stats(src->object, &src->account.kernel, &ignored) < 0)
 			err_clear(&ignored);
@@ -251,7 +257,8 @@ static int source_open(struct live *l, struct source *src, struct err *e)
 }
 
 int live_add(struct stream *s, const char *probe, const struct object *object,
-	     const struct schema *const *events, size_t event_count, bool counted, struct err *e)
+	     const struct schema *const *events, size_t event_count, enum live_account kind,
+	     struct err *e)
 {
 	struct live *l = container_of(s, struct live, stream);
 	struct source *src;
@@ -261,7 +268,7 @@ int live_add(struct stream *s, const char *probe, const struct object *object,
 	src->object = object;
 	src->events = events;
 	src->event_count = event_count;
-	src->counted = counted;
+	src->kind = kind;
 	src->account.probe = probe;
 	return source_open(l, src, e);
 }

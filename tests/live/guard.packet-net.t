@@ -199,7 +199,7 @@ sh("ip link add plain type dummy || ip link add plain type vxlan id 5 dstport 47
 sh("ip link set plain up")
 program = link_program()
 apply("rule both\n    drop packet udp port 1111 on guarded, plain\n")
-check("native on 1, generic on 1" in counts()["both"]["strength"], f"{counts()['both']['strength']}: not every driver has a native mode")
+check("native on 1 interface, generic on 1 interface" in counts()["both"]["strength"], f"{counts()['both']['strength']}: not every driver has a native mode")
 again = link_program()
 check_equal(os.path.exists(f"{PINS}/packet/link1"), True, "its link is pinned too")
 send_udp(1111, 3)

@@ -147,6 +147,12 @@ def case_told():
     with Sonda("trace", "guard.packet") as s:
         row = s.wait_row(lambda r: r["rule"] == "drop-5001")
     check(row and row["to_port"] == 5001, f"what was dropped before sonda looked is told: {row}")
+    check_equal((s.stats["seen"], s.stats["lost"]), (s.stats["delivered"] + s.stats["filtered"], 0), "the account of what was read")
+    check_equal(passing(), [5002, 5003], "who watches doesn't end it")
+    with Sonda("trace", "guard.packet") as s:
+        s.process.kill()
+        s.process.wait()
+    check_equal(passing(), [5002, 5003], "nor who is killed while watching")
     policy("off")
     r = run_sonda("trace", "guard.packet")
     check_equal((r.code != 0, "not in force" in r.stderr), (True, True), f"without a policy it says so: {r.stderr}")

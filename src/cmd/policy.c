@@ -7,6 +7,7 @@
 #include "bpf/object.h"
 #include "bpf/pins.h"
 #include "cmd/command.h"
+#include "cmd/policy_plan.h"
 #include "cmd/policy_status.h"
 #include "cmd/policy_trial.h"
 #include "cmd/policy_why.h"
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 struct policy_cmd {
-	const char *format;
+	const char *format, *against;
 	uint64_t confirm_ns;
 	bool write;
 	struct policy_who who;
@@ -34,6 +35,7 @@ struct verb {
 /* clang-format off */
 static const struct opt policy_opts[] = {
 	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply: after that what was in force before comes back, unless `sonda policy confirm` is said" },
+	{ "against", OPT_STR,      offsetof(struct policy_cmd, against),    "FILE",   "plan: also what it would have refused of this recording" },
 	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
 	{ "exe",     OPT_STR,      offsetof(struct policy_cmd, who.exe),    "PATH",   "why: the program that asks" },
 	{ "user",    OPT_STR,      offsetof(struct policy_cmd, who.user),   "USER",   "why: whom it runs as" },
@@ -116,7 +118,7 @@ static int run_plan(const struct policy_cmd *c, char **words, size_t count, stru
 	    enforce_open(&source, &f, e) < 0)
 		return -e->code;
 	(void)count;
-	return policy_plan_print(f, p, c->format, e);
+	return policy_plan_print(f, &source, p, c->against, c->format, e);
 }
 
 static int run_apply(const struct policy_cmd *c, char **words, size_t count, struct err *e)
@@ -288,7 +290,7 @@ const struct command command_policy = {
 		"\n"
 		"  check FILE   is it a policy? Where not: line, column, what was expected\n"
 		"  fmt FILE     the same, well laid out (--write: into the file)\n"
-		"  plan FILE    what applying it would change\n"
+		"  plan FILE    what applying it would change, how each rule is enforced here, what the guards cost\n"
 		"  test FILE RECORDING\n"
 		"               what it would have refused of what `sonda record fs.open fs.remove process.exec` wrote\n"
 		"  apply FILE   puts it into force in place of what is, at one moment for all rules\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `sonda policy status` and `sonda policy plan`. */
+/* `sonda policy status`. */
 #include "cmd/policy_status.h"
 
 #include "base/clock.h"
@@ -184,96 +184,5 @@ int policy_status_print(struct enforce *f, const char *format, struct err *e)
 	}
 	if (s->in_force && enforce_counts(f, json ? count_json : count_text, &out, e) < 0)
 		return -e->code;
-	return out_write(&out, STDOUT_FILENO, -1, e);
-}
-
-/* ---- plan ---- */
-
-enum change { CHANGE_SAME, CHANGE_NEW, CHANGE_OTHER, CHANGE_GONE };
-
-static const char *const change_words[] = { [CHANGE_SAME] = "same",
-					    [CHANGE_NEW] = "new",
-					    [CHANGE_OTHER] = "changed",
-					    [CHANGE_GONE] = "gone" };
-static const char change_marks[] = {
-	[CHANGE_SAME] = ' ', [CHANGE_NEW] = '+', [CHANGE_OTHER] = '~', [CHANGE_GONE] = '-'
-};
-
-struct planned {
-	struct strbuf *out;
-	bool json;
-	unsigned changes;
-};
-
-static const struct policy_rule *namesake(const struct policy *p, const struct policy_rule *r)
-{
-	if (p)
-		vec_for_each(other, &p->rules)
-			if (str_eq(other->name, r->name))
-				return other;
-	return NULL;
-}
-
-static void tell(struct planned *plan, enum change change, const struct policy *p,
-		 const struct policy_rule *r)
-{
-	auto_done(strbuf) written = { 0 };
-
-	plan->changes += change != CHANGE_SAME;
-	policy_print_rule(p, r, &written);
-	if (plan->json) {
-		struct json j = { .out = plan->out };
-
-		json_obj_begin(&j);
-		text(&j, "rule", r->name);
-		text(&j, "change", change_words[change]);
-		text(&j, "text", strbuf_str(&written));
-		json_obj_end(&j);
-		json_line_end(&j);
-		return;
-	}
-	for (const char *line = strbuf_str(&written); *line;) {
-		size_t len = strcspn(line, "\n");
-
-		strbuf_appendf(plan->out, "%c %.*s\n", change_marks[change], (int)len, line);
-		line += len + (line[len] == '\n');
-	}
-}
-
-/* The same sentence, and its sets with the same values. */
-static bool same_rule(const struct policy *a, const struct policy_rule *x, const struct policy *b,
-		      const struct policy_rule *y)
-{
-	auto_done(strbuf) left = { 0 }, right = { 0 };
-
-	policy_print_rule(a, x, &left);
-	policy_print_sets(a, x, &left);
-	policy_print_rule(b, y, &right);
-	policy_print_sets(b, y, &right);
-	return str_eq(strbuf_str(&left), strbuf_str(&right));
-}
-
-int policy_plan_print(const struct enforce *f, const struct policy *next, const char *format,
-		      struct err *e)
-{
-	const struct policy *now = enforce_state(f)->policy;
-	auto_done(strbuf) out = { 0 };
-	struct planned plan = { .out = &out, .json = format && str_eq(format, "json") };
-
-	vec_for_each(r, &next->rules) {
-		const struct policy_rule *old = namesake(now, r);
-
-		tell(&plan,
-		     !old                           ? CHANGE_NEW
-		     : same_rule(now, old, next, r) ? CHANGE_SAME
-						    : CHANGE_OTHER,
-		     next, r);
-	}
-	if (now)
-		vec_for_each(r, &now->rules)
-			if (!namesake(next, r))
-				tell(&plan, CHANGE_GONE, now, r);
-	if (!plan.json)
-		strbuf_appendf(&out, "%u change%s\n", plan.changes, plan.changes == 1 ? "" : "s");
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

@@ -135,15 +135,6 @@ const struct enforce_state *enforce_state(const struct enforce *f)
 
 /* ---- applying ---- */
 
-static bool takes_any(const struct guard *g, const struct policy *p)
-{
-	if (p)
-		vec_for_each(r, &p->rules)
-			if (r->domain == g->domain)
-				return true;
-	return false;
-}
-
 static int part_open(struct enforce *f, const struct guard *g, struct part **ret, struct err *e)
 {
 	struct part *part = &f->parts[f->part_count];
@@ -176,7 +167,7 @@ static int parts_ready(struct enforce *f, const struct policy *p, struct err *e)
 		bool pinned = pins_have((*g)->name);
 		struct part *part = NULL;
 
-		if (!pinned && !takes_any(*g, p))
+		if (!pinned && !guard_takes_any(*g, p))
 			continue;
 		if (part_open(f, *g, &part, e) < 0)
 			return -e->code;
@@ -259,8 +250,9 @@ static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, s
 
 		strbuf_reset(&words);
 		strength(f, r, &words);
-		if (shared_rule(&f->shared, &slots, gen, (unsigned)i, p, r, strbuf_str(&words), e) <
-		    0)
+		if (guard_strength_check(p, r, strbuf_str(&words), e) < 0 ||
+		    shared_rule(&f->shared, &slots, gen, (unsigned)i, p, r, strbuf_str(&words), e) <
+			    0)
 			return -e->code;
 	}
 	return shared_no_rules(&f->shared, gen, (unsigned)p->rules.len, e);
@@ -282,7 +274,7 @@ static void drop_idle_guards(const struct policy *now, const struct policy *befo
 	struct err ignored;
 
 	for (const struct guard *const *g = guards; *g; g++)
-		if (!takes_any(*g, now) && !takes_any(*g, before))
+		if (!guard_takes_any(*g, now) && !guard_takes_any(*g, before))
 			(void)!pins_remove((*g)->name, &ignored);
 }
 

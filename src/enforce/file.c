@@ -235,4 +235,5 @@ const struct guard guard_file = {
 	.domain = POLICY_FILE,
 	.fill = fill,
 	.strength = strength,
+	.cost = file_cost,
 };

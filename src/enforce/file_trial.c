@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "bpf/elements.h"
 #include "bpf/object.h"
+#include "bpf/weight.h"
 #include "enforce/enforce.h"
 #include "enforce/guard.h"
 
@@ -16,6 +17,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { COST_RUNS = 500 };
 
 struct place {
 	char dir[64], file[80], other[80];
@@ -77,14 +80,10 @@ static const struct {
 	enum policy_operation operation;
 	int (*try)(const struct place *p);
 } tries[] = {
-	{ POLICY_READ, try_read },
-	{ POLICY_WRITE, try_write },
-	{ POLICY_EXEC, try_exec },
-	{ POLICY_TRUNCATE, try_truncate },
-	{ POLICY_CHANGE, try_change },
-	{ POLICY_CREATE, try_create },
-	{ POLICY_LINK, try_link },
-	{ POLICY_RENAME, try_rename },
+	{ POLICY_READ, try_read },     { POLICY_WRITE, try_write },
+	{ POLICY_EXEC, try_exec },     { POLICY_TRUNCATE, try_truncate },
+	{ POLICY_CHANGE, try_change }, { POLICY_CREATE, try_create },
+	{ POLICY_LINK, try_link },     { POLICY_RENAME, try_rename },
 	{ POLICY_UNLINK, try_unlink },
 };
 
@@ -138,7 +137,8 @@ static int trial_arm(const struct object *o, const struct place *p, struct err *
 			  p->dir);
 	uint32_t zero = 0;
 
-	if (policy_parse("trial", text, &policy, e) < 0 || file_guard_fill(o, policy, 0, true, e) < 0 ||
+	if (policy_parse("trial", text, &policy, e) < 0 ||
+	    file_guard_fill(o, policy, 0, true, e) < 0 ||
 	    map_set(object_map_fd(o, "policy_rules"), "the rules", &zero, &row, e) < 0)
 		return -e->code;
 	return map_set(object_map_fd(o, "policy_state"), "the state", &zero, &word, e);
@@ -156,12 +156,39 @@ static const char *method_of(const struct object *o)
 	return "";
 }
 
+static void open_often(void *ctx)
+{
+	(void)ctx;
+	for (int i = 0; i < COST_RUNS; i++) {
+		int fd = open("/run", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+int file_cost(struct object *o, struct guard_cost *ret_cost, struct err *e)
+{
+	struct file_trial trial;
+
+	(void)o;
+	if (file_trial(&trial, e) < 0)
+		return -e->code;
+	if (!trial.open_ns)
+		return fail(e, ENOTSUP, "this kernel doesn't count what programs take");
+	*ret_cost = (struct guard_cost){ trial.open_ns, "an open that no rule is about" };
+	return 0;
+}
+
 static int trial_run(struct object *o, struct place *p, struct file_trial *ret, struct err *e)
 {
+	struct err ignored = { 0 };
+
 	if (place_make(p, e) < 0 || object_load(o, NULL, e) < 0 || trial_arm(o, p, e) < 0)
 		return -e->code;
 	ret->denied = try_all(p);
 	ret->method = method_of(o);
+	(void)!object_run_ns(o, "opens", open_often, NULL, &ret->open_ns, &ignored);
 	return 0;
 }
 

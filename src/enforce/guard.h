@@ -17,6 +17,12 @@ struct err;
 struct object;
 struct strbuf;
 
+/* What a run of a guard takes. */
+struct guard_cost {
+	uint64_t ns;
+	const char *of; /* "of a packet" */
+};
+
 /* "malformed: port 0", 17 */
 typedef void guard_count_fn(const char *what, uint64_t count, void *ctx);
 
@@ -37,7 +43,16 @@ struct guard {
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);
+	/* Measures a run of the guard, which was loaded on trial (preview.h): generation 0 is filled, nothing
+	 * is in force in its maps, which are its own. May be NULL. */
+	int (*cost)(struct object *o, struct guard_cost *ret_cost, struct err *e);
 };
+
+/* Has the policy (NULL: none) rules for the guard? */
+MUST_USE bool guard_takes_any(const struct guard *g, const struct policy *p);
+/* A rule whose strength begins with "none" is not to be had. Errors: ENOTSUP with EXIT_KERNEL. */
+MUST_USE int guard_strength_check(const struct policy *p, const struct policy_rule *r,
+				  const char *strength, struct err *e);
 
 /* Where a guard finds other objects; set by enforce_open(). */
 extern const struct enforce_source *guard_source;

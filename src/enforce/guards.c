@@ -2,6 +2,11 @@
 /* All guards. */
 #include "enforce/guard.h"
 
+#include "base/err.h"
+#include "base/str.h"
+
+#include <errno.h>
+
 const struct guard *const guards[] = {
 	&guard_file,
 	&guard_packet,
@@ -9,3 +14,22 @@ const struct guard *const guards[] = {
 };
 
 const struct enforce_source *guard_source;
+
+bool guard_takes_any(const struct guard *g, const struct policy *p)
+{
+	if (p)
+		vec_for_each(r, &p->rules)
+			if (r->domain == g->domain)
+				return true;
+	return false;
+}
+
+int guard_strength_check(const struct policy *p, const struct policy_rule *r, const char *strength,
+			 struct err *e)
+{
+	if (!str_startswith(strength, "none"))
+		return 0;
+	fail_as(e, EXIT_KERNEL, ENOTSUP, "rule '%s' can't be enforced on this kernel: %s", r->name,
+		strength);
+	return policy_wrap(p, r->at, e);
+}

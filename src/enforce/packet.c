@@ -201,6 +201,27 @@ static void modes_count(const struct policy_rule *r, unsigned counts[static XDP_
 		if_freenameindex(all);
 }
 
+/* Where it is not attached yet: the interfaces it will stand at, and who stands there already. */
+static void wanted_tell(const struct policy_rule *r, struct strbuf *out)
+{
+	const struct policy none = { 0 };
+	ifindex_list list = { 0 };
+	struct err ignored = { 0 };
+
+	if (rule_interfaces(&none, r, &list, &ignored) == 0)
+		strbuf_appendf(out, ", on %zu interface%s", list.len, list.len == 1 ? "" : "s");
+	vec_for_each(ifindex, &list) {
+		struct xdp_state state = { 0 };
+		char name[IF_NAMESIZE] = "?";
+
+		if (xdp_state_read(*ifindex, &state, &ignored) || !state.program_id)
+			continue;
+		if_indextoname(*ifindex, name);
+		strbuf_appendf(out, "; not on %s, where '%s' stands", name, state.program);
+	}
+	vec_done(&list);
+}
+
 static void packet_strength(const struct object *o, const struct policy_rule *r, struct strbuf *out)
 {
 	unsigned counts[XDP_MODE_OFFLOAD + 1] = { 0 };
@@ -214,6 +235,8 @@ static void packet_strength(const struct object *o, const struct policy_rule *r,
 	if (counts[XDP_MODE_GENERIC])
 		strbuf_appendf(out, ", generic on %u interface%s", counts[XDP_MODE_GENERIC],
 			       counts[XDP_MODE_GENERIC] == 1 ? "" : "s");
+	if (!counts[XDP_MODE_NATIVE] && !counts[XDP_MODE_GENERIC])
+		wanted_tell(r, out);
 	strbuf_puts(out, ")");
 }
 
@@ -224,4 +247,5 @@ const struct guard guard_packet = {
 	.attach = packet_attach,
 	.counts = packet_counts,
 	.strength = packet_strength,
+	.cost = packet_cost,
 };

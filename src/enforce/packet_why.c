@@ -15,9 +15,11 @@
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "bpf/arrays.h"
+#include "bpf/elements.h"
+#include "bpf/object.h"
 #include "bpf/xdp.h"
 
-enum { FRAME_BYTES = 128, ETHERNET_BYTES = 14, TCP_BYTES = 20 };
+enum { FRAME_BYTES = 128, ETHERNET_BYTES = 14, TCP_BYTES = 20, COST_RUNS = 20000 };
 enum { ECHO = 8, ECHO6 = 128 };       /* types of ICMP, ICMPv6 */
 enum { FLAG_SYN = 2, FLAG_ACK = 16 }; /* of TCP */
 
@@ -130,6 +132,29 @@ static int ask(const struct object *o, const struct packet_asked *asked,
 		return -e->code;
 	if (ret_answer->question != question)
 		return fail(e, ENOENT, "the guard says nothing: no policy is in force");
+	return 0;
+}
+
+int packet_cost(struct object *o, struct guard_cost *ret_cost, struct err *e)
+{
+	const struct packet_asked asked = {
+		.from = { .family = AF_INET, .bytes = { 192, 0, 2, 1 } },
+		.to = { .family = AF_INET, .bytes = { 198, 51, 100, 1 } },
+		.protocol = IPPROTO_UDP,
+		.from_port = 50000,
+		.to_port = 9,
+	};
+	struct frame frame = { 0 };
+	uint64_t in_force = POLICY_HOLDS(0);
+	uint32_t zero = 0, action, ns;
+
+	ethernet_add(&frame, 0, &asked);
+	ip_add(&frame, &asked, transport_bytes(asked.protocol));
+	transport_add(&frame, &asked);
+	if (map_set(object_map_fd(o, "policy_state"), "the state", &zero, &in_force, e) < 0 ||
+	    xdp_run_many(o, "packet", frame.bytes, frame.size, COST_RUNS, &action, &ns, e) < 0)
+		return -e->code;
+	*ret_cost = (struct guard_cost){ .ns = ns, .of = "a packet" };
 	return 0;
 }
 

@@ -162,12 +162,24 @@ def case_plan():
     apply(drop(5001) + drop(5002))
     with written(drop(5001) + drop(5002, "mode audit") + drop(5003)) as new:
         rows = policy("plan", new.name, json_output=True).rows
-        check_equal([(r["rule"], r["change"]) for r in rows],
+        check_equal([(r["rule"], r["change"]) for r in rows if "rule" in r],
                     [("drop-5001", "same"), ("drop-5002", "changed"), ("drop-5003", "new")], "what would change")
+        check(all(r["strength"].startswith("drop (XDP") for r in rows if "rule" in r), f"how each is enforced here: {rows}")
+        [guard] = [r for r in rows if "guard" in r]
+        check_equal((guard["guard"], guard["programs"], guard["hooks"].startswith("xdp")), ("guard.packet", 1, True), "by what")
+        check(guard.get("verified_insns", guard.get("code_insns", 0)) > 1000 and guard["map_bytes"] > 1 << 20 and guard["cost_ns"] > 0,
+              f"what it costs: {guard}")
+        check_equal((passing(), list(counts())), ([5003], ["drop-5001", "drop-5002"]), "and nothing of it is in force")
     with written(drop(5002)) as new:
         rows = policy("plan", new.name, json_output=True).rows
-        check_equal({r["rule"]: r["change"] for r in rows}, {"drop-5002": "same", "drop-5001": "gone"}, "and what would go")
+        check_equal({r["rule"]: r["change"] for r in rows if "rule" in r}, {"drop-5002": "same", "drop-5001": "gone"}, "and what would go")
     policy("off")
+    with written("rule a drop packet on nosuchif\n") as new:
+        r = policy("plan", new.name, ok=False)
+        check("line 1, column 23: there is no network interface 'nosuchif'" in r.stderr, f"what apply would refuse: {r.stderr}")
+    with written(drop(5001)) as new:
+        rows = policy("plan", new.name, json_output=True).rows
+    check_equal(([r["strength"] for r in rows if "rule" in r], pins()), (["drop (XDP, on 1 interface)"], []), "planned where nothing is")
 
 
 def case_files():
@@ -199,6 +211,11 @@ def case_recorded():
             run_sonda("record", "fs.open", "--to", f"{d}/rec", "--", "sh", "-c",
                       f"{cat} {d}/file; {cat} {d}/file; {head_} {d}/file; {head_} {d}/file; {head_} {d}/file", json_output=False)
             rows = policy("test", f.name, f"{d}/rec", json_output=True).rows
+            text = policy("plan", f.name, "--against", f"{d}/rec", ok=False)
+            if text.code == 0:  # where rules about files can be enforced
+                check(all(w in text.stdout for w in ("# here: deny (", "guard.file:", head_)), f"plan against it: {text.stdout}")
+            else:
+                check_equal(text.code, 4, f"rules about files can't be enforced here: {text.stderr}")
     own = [(r["rule"], r["times"], os.path.basename(r["path"])) for r in rows if r["exe"] == head_]
     check_equal(own, [("d", 3, "file")], "what would have been refused")
     check(all(r["exe"] != cat for r in rows), "and not what the rule spares")

@@ -8,36 +8,12 @@
  */
 #pragma once
 
-#include "file_id.h"
+#include "subject.h"
 
 /* Directories on the way up. What lies deeper counts as below every directory that has rules. */
 #define FILE_LEVELS  48
 /* The same above the mount it was reached by, all mounts together. */
 #define MOUNT_LEVELS 16
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072);
-	__type(key, struct file_key);
-	__type(value, struct file_object);
-} file_objects SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072);
-	__type(key, struct file_place);
-	__type(value, struct file_object);
-} file_names SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 131072);
-	__type(key, struct subject_key);
-	__type(value, struct rule_set);
-} file_subjects SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -60,55 +36,9 @@ struct file_found {
 	u32 flags; /* enum file_object_flag of the file itself */
 };
 
-static __always_inline void set_add(struct rule_set *to, const struct rule_set *from)
-{
-	_Pragma("unroll") for (int i = 0; i < RULE_WORDS; i++) to->words[i] |= from->words[i];
-}
-
-static __always_inline void set_keep(struct rule_set *to, const struct rule_set *from)
-{
-	_Pragma("unroll") for (int i = 0; i < RULE_WORDS; i++) to->words[i] &= from->words[i];
-}
-
-static __always_inline bool set_empty(const struct rule_set *set)
-{
-	return !(set->words[0] | set->words[1] | set->words[2] | set->words[3]);
-}
-
 static __always_inline bool filter_seen(const struct file_filter *filter, u64 inode, u32 device)
 {
 	return filter->seen[FILE_FILTER_AT(inode, device)];
-}
-
-static __always_inline struct file_object *object_of(const struct file_id *id, u32 gen)
-{
-	struct file_key key = { .id = *id, .gen = gen };
-
-	return bpf_map_lookup_elem(&file_objects, &key);
-}
-
-/* The rules of the name `link` in the directory `dir`, if it has a place there. */
-static __noinline struct file_object *object_at(const struct file_object *dir,
-						const struct file_id *id, u32 gen,
-						const struct dentry_link *link)
-{
-	struct file_place place = {};
-	u64 len;
-
-	if (!dir || !id || !link)
-		return NULL;
-	len = link->hash_len >> 32;
-	if (!(dir->name_lengths & 1ull << (len & 63)))
-		return NULL;
-	place.dir = *id;
-	place.gen = gen;
-	place.len = len;
-	if (len > FILE_NAME_KEY)
-		len = FILE_NAME_KEY;
-	barrier_var(len);
-	if (len > FILE_NAME_KEY || bpf_probe_read_kernel(place.name, len, link->name))
-		return NULL;
-	return bpf_map_lookup_elem(&file_names, &place);
 }
 
 /* The file of that id has come to a place of the generation `gen`. */

@@ -6,9 +6,9 @@
 #include "bpf/elements.h"
 #include "bpf/object.h"
 #include "enforce/file_paths.h"
-#include "enforce/file_subjects.h"
 #include "enforce/file_trial.h"
 #include "enforce/guard.h"
+#include "enforce/subjects.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -24,11 +24,6 @@ struct filling {
 	uint32_t gen;
 	bool for_trial;
 };
-
-static void rule_put(struct rule_set *set, size_t rule)
-{
-	set->words[rule / 64] |= 1ull << rule % 64;
-}
 
 /* ---- from the policy ---- */
 
@@ -51,25 +46,11 @@ static int rule_read(struct filling *f, const struct policy_rule *rule, struct e
 	for (int i = 0; i < FILE_OPERATIONS; i++)
 		if (rule->operations & 1u << i)
 			rule_put(&f->rules.by_operation[i], f->rule);
-	if (rule->verdict == POLICY_ALERT)
-		rule_put(&f->rules.alerting, f->rule);
-	else if (!policy_rule_audits(rule))
-		rule_put(&f->rules.refusing, f->rule);
 	if (rule->under)
 		rule_put(&f->rules.under, f->rule);
 	f->filter->any = 1;
 	f->filter->under |= rule->under;
-	return policy_each(f->policy, &rule->files, on_file, f, e);
-}
-
-static int sonda_add(struct filling *f, struct err *e)
-{
-	size_t index;
-
-	if (file_paths_add(&f->paths, "/proc/self/exe", &index, e) < 0)
-		return -e->code;
-	f->paths.all.at[index].object.flags |= FILE_IS_SONDA;
-	return 0;
+	return policy_each(f->policy, &rule->objects, on_file, f, e);
 }
 
 static int policy_take(struct filling *f, struct err *e)
@@ -80,96 +61,27 @@ static int policy_take(struct filling *f, struct err *e)
 			return -e->code;
 	if (!f->filter->any)
 		return 0;
-	if (subjects_read(&f->subjects, f->policy, &f->paths, e) < 0 ||
-	    (!f->for_trial && sonda_add(f, e) < 0))
+	if (subjects_read(&f->subjects, f->policy, POLICY_FILE, &f->paths, f->for_trial, e) < 0 ||
+	    file_paths_nest(&f->paths, e) < 0)
 		return -e->code;
-	vec_for_each(s, &f->subjects.of[SUBJECT_EXE]) {
-		f->paths.all.at[s->value].object.flags |= FILE_IS_SUBJECT;
-		f->paths.all.at[s->value].object.subject = s->fulfils;
-	}
-	memcpy(f->rules.others, f->subjects.others, sizeof(f->rules.others));
-	f->rules.asks = f->subjects.asks;
-	if (file_paths_nest(&f->paths, e) < 0)
-		return -e->code;
+	subjects_rules(&f->subjects, f->policy, POLICY_FILE, &f->rules.subjects);
 	return file_paths_identify(&f->paths, e);
 }
 
 /* ---- into the maps ---- */
 
-static void set_add(struct rule_set *to, const struct rule_set *from)
+static void filter_set(struct file_filter *filter, const struct file_id *id)
 {
-	for (int i = 0; i < RULE_WORDS; i++)
-		to->words[i] |= from->words[i];
+	filter->seen[FILE_FILTER_AT(id->inode, id->device)] = 1;
 }
 
-/* Adds to what is there of that inode: it may have several names. */
-static int object_put(struct filling *f, int map, const struct file_id *id,
-		      const struct file_object *more, struct err *e)
+static void paths_filter(struct filling *f)
 {
-	struct file_key key = { .id = *id, .gen = f->gen };
-	struct file_object object = { 0 };
-
-	(void)!map_get_value(map, &key, &object);
-	set_add(&object.self, &more->self);
-	set_add(&object.under, &more->under);
-	set_add(&object.subject, &more->subject);
-	object.name_lengths |= more->name_lengths;
-	object.flags |= more->flags;
-	f->filter->seen[FILE_FILTER_AT(id->inode, id->device)] = 1;
-	return map_set(map, "the files", &key, &object, e);
-}
-
-static int place_put(struct filling *f, int objects, int names, const struct file_path *file,
-		     struct err *e)
-{
-	size_t len = strlen(file->name);
-	struct file_place place = { .dir = file->dir, .gen = f->gen, .len = (uint32_t)len };
-	struct file_object dir = { .name_lengths = 1ull << len % 64 };
-
-	memcpy(place.name, file->name, min(len, sizeof(place.name)));
-	if (map_set(names, "the names of files", &place, &file->object, e) < 0)
-		return -e->code;
-	return object_put(f, objects, &file->dir, &dir, e);
-}
-
-static int paths_write(struct filling *f, const struct object *o, struct err *e)
-{
-	int objects = object_map_fd(o, "file_objects"), names = object_map_fd(o, "file_names");
-
 	vec_for_each(file, &f->paths.all) {
-		if (file->id.inode && object_put(f, objects, &file->id, &file->object, e) < 0)
-			return -e->code;
-		if (!file->is_mount && *file->name && place_put(f, objects, names, file, e) < 0)
-			return -e->code;
-	}
-	return 0;
-}
-
-static int subjects_write(struct filling *f, const struct object *o, struct err *e)
-{
-	int map = object_map_fd(o, "file_subjects");
-
-	for (unsigned kind = SUBJECT_USER; kind < SUBJECT_KINDS; kind++)
-		vec_for_each(s, &f->subjects.of[kind]) {
-			struct subject_key key = { s->value, kind, f->gen };
-
-			if (map_set(map, "the subjects", &key, &s->fulfils, e) < 0)
-				return -e->code;
-		}
-	return 0;
-}
-
-/* Takes the generation's elements out of a hash, whose keys have it at the offset `at`. */
-static void generation_clear(int map, size_t key_size, size_t at, uint32_t gen)
-{
-	char key[sizeof(struct file_place)], next[sizeof(struct file_place)];
-	bool more = map_next_key(map, NULL, next);
-
-	while (more) {
-		memcpy(key, next, key_size);
-		more = map_next_key(map, key, next);
-		if (!memcmp(key + at, &gen, sizeof(gen)))
-			map_unset(map, key);
+		if (file->id.inode)
+			filter_set(f->filter, &file->id);
+		if (!file->is_mount && *file->name)
+			filter_set(f->filter, &file->dir);
 	}
 }
 
@@ -177,13 +89,8 @@ static int filling_write(struct filling *f, const struct object *o, struct err *
 {
 	int filter = object_map_fd(o, "file_filter"), rules = object_map_fd(o, "file_rules");
 
-	generation_clear(object_map_fd(o, "file_objects"), sizeof(struct file_key),
-			 offsetof(struct file_key, gen), f->gen);
-	generation_clear(object_map_fd(o, "file_names"), sizeof(struct file_place),
-			 offsetof(struct file_place, gen), f->gen);
-	generation_clear(object_map_fd(o, "file_subjects"), sizeof(struct subject_key),
-			 offsetof(struct subject_key, gen), f->gen);
-	if (paths_write(f, o, e) < 0 || subjects_write(f, o, e) < 0 ||
+	paths_filter(f);
+	if (subjects_write(&f->subjects, &f->paths, o, f->gen, e) < 0 ||
 	    map_set(rules, "the rules", &f->gen, &f->rules, e) < 0)
 		return -e->code;
 	return map_set(filter, "the filter", &f->gen, f->filter, e);
@@ -226,8 +133,7 @@ static void strength(const struct object *o, const struct policy_rule *r, struct
 	strbuf_appendf(out, " (%s)", trial.method);
 	for (unsigned bit = 1; lacks && bit <= POLICY_CHANGE; bit <<= 1)
 		if (lacks & bit)
-			strbuf_appendf(out, ", not of %s",
-				       policy_operation_name((enum policy_operation)bit));
+			strbuf_appendf(out, ", not of %s", policy_operation_name(POLICY_FILE, bit));
 }
 
 const struct guard guard_file = {

@@ -158,7 +158,7 @@ static int check_repeats(const struct policy *p, const struct policy_rule *r, st
 
 static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 {
-	if (r->domain == POLICY_FILE && check_values(p, FORM_PATH, &r->files, e) < 0)
+	if (r->object && check_values(p, r->object->form, &r->objects, e) < 0)
 		return -e->code;
 	vec_for_each(c, &r->clauses)
 		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)

@@ -121,7 +121,7 @@ int policy_judge(const struct policy *p, const struct policy_rule *r,
 	*ret_answer = ANSWER_NO;
 	if (r->domain != POLICY_FILE || !(r->operations & q->operations))
 		return 0;
-	if (policy_each(p, &r->files, on_path, &asked, e) < 0)
+	if (policy_each(p, &r->objects, on_path, &asked, e) < 0)
 		return -e->code;
 	return asked.found ? conditions_hold(p, r, q, ret_answer, e) : 0;
 }

@@ -164,6 +164,16 @@ static int unknown(struct parser *p, const char *what, suggest_fn *nth, const vo
 	return policy_wrap(p->policy, p->token.at, e);
 }
 
+/* All operations of a rule are of one domain. */
+static int operation_strange(struct parser *p, const struct policy_rule *r,
+			     const struct policy_operation_row *row, struct err *e)
+{
+	fail_as(e, EXIT_POLICY, EINVAL, "'%s' is about %s; this rule is about %s", row->name,
+		policy_domain_name(row->domain), policy_domain_name(r->domain));
+	hint(e, "write a rule for each");
+	return policy_wrap(p->policy, p->token.at, e);
+}
+
 static int take_operation(struct parser *p, struct policy_rule *r, struct err *e)
 {
 	const struct policy_operation_row *row;
@@ -173,13 +183,48 @@ static int take_operation(struct parser *p, struct policy_rule *r, struct err *e
 	row = policy_operation_find(p->token.text);
 	if (!row)
 		return unknown(p, "operation", policy_operation_nth, NULL, e);
+	if (r->operations && row->domain != r->domain)
+		return operation_strange(p, r, row, e);
+	r->domain = row->domain;
 	r->operations |= row->bits;
 	return advance(p, e);
 }
 
-/* "read, write of file [under] PATHS" */
-static int parse_files(struct parser *p, struct policy_rule *r, struct err *e)
+static int object_missing(struct parser *p, const struct policy_domain_row *domain, struct err *e)
 {
+	char expected[128];
+
+	(void)str_format(expected, sizeof(expected), "',' and another operation, or %s",
+			 domain->object);
+	return unexpected(p, expected, e);
+}
+
+/* "of file [under] PATHS" */
+static int parse_objects(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	auto_done(strbuf) expected = { 0 };
+	const char *name;
+
+	if (advance(p, e) < 0)
+		return -e->code;
+	if (p->token.type == LEX_WORD)
+		r->object = policy_object_find(r->domain, p->token.text);
+	if (!r->object) {
+		for (size_t i = 0; (name = policy_object_nth(&r->domain, i)); i++)
+			strbuf_appendf(&expected, "%s'%s'", i ? " or " : "", name);
+		return unexpected(p, strbuf_str(&expected), e);
+	}
+	if (advance(p, e) < 0 || (r->object->under && accept_word(p, "under", &r->under, e) < 0))
+		return -e->code;
+	p->form = r->object->form;
+	return take_values(p, &r->objects, policy_form_name(p->form), e);
+}
+
+/* "read, write of file /etc/shadow" */
+static int parse_operations(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	const struct policy_domain_row *domain;
+
 	for (;;) {
 		if (take_operation(p, r, e) < 0)
 			return -e->code;
@@ -188,13 +233,10 @@ static int parse_files(struct parser *p, struct policy_rule *r, struct err *e)
 		if (advance(p, e) < 0)
 			return -e->code;
 	}
-	if (!at_word(p, "of"))
-		return unexpected(p, "',' and another operation, or 'of file'", e);
-	if (advance(p, e) < 0 || expect_word(p, "file", e) < 0 ||
-	    accept_word(p, "under", &r->under, e) < 0)
-		return -e->code;
-	p->form = FORM_PATH;
-	return take_values(p, &r->files, "an absolute path", e);
+	domain = policy_domain_row(r->domain);
+	if (at_word(p, "of") && policy_object_nth(&r->domain, 0))
+		return parse_objects(p, r, e);
+	return domain->object ? object_missing(p, domain, e) : 0;
 }
 
 /* "1000/s": a number, a slash, a letter; which no network is. */
@@ -254,20 +296,16 @@ static int parse_limit(struct parser *p, struct policy_rule *r, struct err *e)
 static int word_refused(struct parser *p, const struct policy_rule *r,
 			const struct policy_word_row *row, struct err *e)
 {
+	auto_done(strbuf) domains = { 0 };
+
 	if (!row && p->form && policy_form_check(p->form, p->token.text, e) == 0)
 		return unexpected(p, "',' between values", e);
 	if (!row)
 		return unknown(p, "word", policy_word_nth, &r->domain, e);
+	policy_domains_name(row->domains, &domains);
 	fail_as(e, EXIT_POLICY, EINVAL, "'%s' is said of %s; this rule is about %s", row->name,
-		r->domain == POLICY_FILE ? "packets" : "files",
-		r->domain == POLICY_FILE ? "files" : "packets");
+		strbuf_str(&domains), policy_domain_name(r->domain));
 	return policy_wrap(p->policy, p->token.at, e);
-}
-
-static const char *clause_expected(const struct policy_rule *r)
-{
-	return r->domain == POLICY_FILE ? "a word such as 'mode' or 'unless exe in'"
-					: "a word such as 'from' or 'port'";
 }
 
 static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
@@ -281,9 +319,9 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 	if (accept_word(p, "when", &when, e) < 0)
 		return -e->code;
 	if (p->token.type != LEX_WORD)
-		return unexpected(p, clause_expected(r), e);
+		return unexpected(p, policy_domain_row(r->domain)->expected, e);
 	c->word = policy_word_find(p->token.text);
-	if (!c->word || !(c->word->domains & (1u << r->domain)))
+	if (!c->word || !(c->word->domains & POLICY_ABOUT(r->domain)))
 		return word_refused(p, r, c->word, e);
 	if (c->word->conditional && !when && !c->unless)
 		return unexpected(p, "'when' or 'unless' before it", e);
@@ -325,6 +363,7 @@ static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
 {
 	const struct policy_verdict_row *row;
+	const char *subject;
 
 	r->verdict_at = p->token.at;
 	if (p->token.type != LEX_WORD)
@@ -333,10 +372,12 @@ static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
 	if (!row)
 		return unknown(p, "verdict", policy_verdict_nth, NULL, e);
 	r->verdict = row->verdict;
-	r->domain = row->domain;
+	while (!(row->domains & POLICY_ABOUT(r->domain)))
+		r->domain++;
 	if (advance(p, e) < 0)
 		return -e->code;
-	return r->domain == POLICY_FILE ? parse_files(p, r, e) : expect_word(p, "packet", e);
+	subject = policy_domain_row(r->domain)->subject;
+	return subject ? expect_word(p, subject, e) : parse_operations(p, r, e);
 }
 
 static bool at_statement(const struct parser *p)

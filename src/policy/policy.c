@@ -51,7 +51,7 @@ static void rule_done(struct policy_rule *r)
 {
 	free(r->name);
 	free(r->note);
-	values_done(&r->files);
+	values_done(&r->objects);
 	vec_for_each(c, &r->clauses)
 		values_done(&c->values);
 	vec_done(&r->clauses);

@@ -26,19 +26,20 @@ struct policy_at {
 
 /* ---- the words ---- */
 
-/* What a rule is about: it is for the guard of that name. */
+/* What a rule is about: a guard takes the rules of one domain. */
 enum policy_domain { POLICY_FILE, POLICY_PACKET, POLICY_DOMAINS };
+#define POLICY_ABOUT(domain) (1u << (domain)) /* in sets of domains */
 
 enum policy_verdict {
-	POLICY_DENY,  /* files */
-	POLICY_ALERT, /* files: let through and told */
+	POLICY_DENY,  /* operations */
+	POLICY_ALERT, /* operations: let through and told */
 	POLICY_DROP,  /* packets */
 	POLICY_PASS,  /* packets: "allow": no later rule is asked */
 	POLICY_LIMIT, /* packets: no more than a rate */
 	POLICY_WATCH, /* packets: counted and told; the next rule is asked */
 };
 
-/* Operations on files, as bits. */
+/* Operations as bits, which each domain has its own of. On files: */
 enum policy_operation {
 	POLICY_READ = 1 << 0,
 	POLICY_WRITE = 1 << 1,
@@ -92,10 +93,19 @@ enum policy_word {
 struct policy_word_row {
 	enum policy_word word;
 	const char *name; /* "source-port" */
-	unsigned domains; /* bits 1 << enum policy_domain */
+	unsigned domains; /* POLICY_ABOUT() */
 	enum policy_form form;
 	bool conditional; /* stands behind `when` or `unless` */
 	bool single;      /* one value, not a list */
+	const char *help;
+};
+
+/* A row of what operations may be "of": "of file /etc/shadow". */
+struct policy_object_row {
+	const char *name;
+	unsigned domains; /* POLICY_ABOUT() */
+	enum policy_form form;
+	bool under; /* may be "under" it */
 	const char *help;
 };
 
@@ -140,9 +150,10 @@ struct policy_rule {
 	char *note; /* or NULL */
 	enum policy_domain domain;
 	enum policy_verdict verdict;
-	unsigned operations; /* bits of enum policy_operation */
-	bool under;          /* "file under": directories, and all that is below them */
-	policy_values files;
+	unsigned operations;                    /* bits, the domain's */
+	const struct policy_object_row *object; /* what `objects` are; NULL: there are none */
+	bool under; /* "file under": directories, and all that is below them */
+	policy_values objects;
 	struct policy_limit limit;
 	vec(struct policy_clause) clauses;
 	struct policy_at at, verdict_at;
@@ -222,4 +233,6 @@ void policy_print_sets(const struct policy *p, const struct policy_rule *r, stru
 MUST_USE const struct policy_word_row *policy_words(size_t *ret_count);
 MUST_USE const char *policy_verdict_name(enum policy_verdict v);
 /* "read", "write" ... of one bit. */
-MUST_USE const char *policy_operation_name(enum policy_operation op);
+MUST_USE const char *policy_operation_name(enum policy_domain domain, unsigned operation);
+/* "files", "packets": what the domain's rules are about. */
+MUST_USE const char *policy_domain_name(enum policy_domain domain);

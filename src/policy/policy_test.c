@@ -54,7 +54,7 @@ TEST(tree)
 	r = &p->rules.at[0];
 	CHECK(r->verdict == POLICY_DENY && r->operations == (POLICY_READ | POLICY_WRITE));
 	CHECK_STR(r->note, "only login tools read the hashes");
-	CHECK(!r->under && r->files.len == 2 && !policy_rule_audits(r));
+	CHECK(!r->under && r->objects.len == 2 && !policy_rule_audits(r));
 	CHECK(policy_clause_find(r, WORD_EXE, 0)->unless);
 	CHECK(!policy_clause_find(r, WORD_USER, 0)->unless);
 	CHECK(policy_rule_audits(&p->rules.at[1]) && p->rules.at[1].under);

@@ -112,22 +112,37 @@ static void print_limit(struct printer *p, const struct policy_limit *limit)
 	strbuf_appendf(p->out, ", then drop for %s", time);
 }
 
-static void print_operations(struct printer *p, unsigned operations)
+static bool is_one_bit(unsigned bits)
 {
+	return !(bits & (bits - 1));
+}
+
+/* By the name that they have together, or else by their own. */
+static void print_operations(struct printer *p, const struct policy_rule *r)
+{
+	const char *together = policy_operation_name(r->domain, r->operations), *between = " ";
 	const struct policy_operation_row *rows;
-	const char *between = " ";
 	size_t count;
 
-	rows = policy_operations(&count);
-	if (operations == rows[count - 1].bits) {
-		strbuf_appendf(p->out, " %s", rows[count - 1].name);
+	if (*together) {
+		strbuf_appendf(p->out, " %s", together);
 		return;
 	}
-	for (size_t i = 0; i + 1 < count; i++)
-		if (operations & rows[i].bits) {
+	rows = policy_operations(&count);
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].domain == r->domain && is_one_bit(rows[i].bits) &&
+		    r->operations & rows[i].bits) {
 			strbuf_appendf(p->out, "%s%s", between, rows[i].name);
 			between = ", ";
 		}
+}
+
+static void print_objects(struct printer *p, const struct policy_rule *r)
+{
+	if (!r->object)
+		return;
+	strbuf_appendf(p->out, " of %s%s", r->object->name, r->under ? " under" : "");
+	print_values(p, &r->objects);
 }
 
 /* What a packet must be stands in the line of the verdict, the rest below. */
@@ -138,14 +153,15 @@ static bool is_match(const struct policy_clause *c)
 
 static void print_verdict(struct printer *p, const struct policy_rule *r)
 {
+	const struct policy_domain_row *domain = policy_domain_row(r->domain);
+
 	line_begin(p, r->verdict_at, true);
 	strbuf_puts(p->out, policy_verdict_name(r->verdict));
-	if (r->domain == POLICY_FILE) {
-		print_operations(p, r->operations);
-		strbuf_puts(p->out, r->under ? " of file under" : " of file");
-		print_values(p, &r->files);
-	} else
-		strbuf_puts(p->out, " packet");
+	if (domain->subject)
+		strbuf_appendf(p->out, " %s", domain->subject);
+	else
+		print_operations(p, r);
+	print_objects(p, r);
 	vec_for_each(c, &r->clauses)
 		if (is_match(c)) {
 			strbuf_putc(p->out, ' ');
@@ -199,7 +215,7 @@ void policy_print_sets(const struct policy *policy, const struct policy_rule *r,
 {
 	struct printer p = without_comments(policy, out);
 
-	print_sets_of(&p, &r->files);
+	print_sets_of(&p, &r->objects);
 	vec_for_each(c, &r->clauses)
 		print_sets_of(&p, &c->values);
 }

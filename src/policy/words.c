@@ -5,52 +5,62 @@
 #include "base/err.h"
 #include "base/str.h"
 
-#define FILES   (1u << POLICY_FILE)
-#define PACKETS (1u << POLICY_PACKET)
-#define BOTH    (FILES | PACKETS)
+#define FILES    POLICY_ABOUT(POLICY_FILE)
+#define PACKETS  POLICY_ABOUT(POLICY_PACKET)
+#define SUBJECTS FILES /* whose rules have conditions about who asks */
+#define ALL      (POLICY_ABOUT(POLICY_DOMAINS) - 1)
 
 /* clang-format off */
+static const struct policy_domain_row domains[POLICY_DOMAINS] = {
+	[POLICY_FILE] =   { "files",   NULL,     "'of file'", "a word such as 'mode' or 'unless exe in'" },
+	[POLICY_PACKET] = { "packets", "packet", NULL,        "a word such as 'from' or 'port'" },
+};
+
 static const struct policy_verdict_row verdicts[] = {
-	{ "deny",  POLICY_DENY,  POLICY_FILE,   "the operation fails with EACCES, and is told" },
-	{ "alert", POLICY_ALERT, POLICY_FILE,   "the operation goes on, and is told" },
-	{ "drop",  POLICY_DROP,  POLICY_PACKET, "the packet is dropped where the driver hands it over" },
-	{ "allow", POLICY_PASS,  POLICY_PACKET, "the packet passes; no later rule is asked" },
-	{ "limit", POLICY_LIMIT, POLICY_PACKET, "what comes faster than a rate is dropped" },
-	{ "watch", POLICY_WATCH, POLICY_PACKET, "the packet is counted and sampled; the next rule is asked" },
+	{ "deny",  POLICY_DENY,  SUBJECTS, "the operation fails, and is told" },
+	{ "alert", POLICY_ALERT, SUBJECTS, "the operation goes on, and is told" },
+	{ "drop",  POLICY_DROP,  PACKETS,  "the packet is dropped where the driver hands it over" },
+	{ "allow", POLICY_PASS,  PACKETS,  "the packet passes; no later rule is asked" },
+	{ "limit", POLICY_LIMIT, PACKETS,  "what comes faster than a rate is dropped" },
+	{ "watch", POLICY_WATCH, PACKETS,  "the packet is counted and sampled; the next rule is asked" },
 };
 
 static const struct policy_operation_row operations[] = {
-	{ "read",     POLICY_READ,     "open for reading" },
-	{ "write",    POLICY_WRITE,    "open for writing or appending" },
-	{ "exec",     POLICY_EXEC,     "run it, also through a loader or an interpreter; map it executable" },
-	{ "create",   POLICY_CREATE,   "make a file, directory, device or symbolic link" },
-	{ "unlink",   POLICY_UNLINK,   "remove a name; remove a directory" },
-	{ "rename",   POLICY_RENAME,   "rename it, or replace it by renaming something over it" },
-	{ "link",     POLICY_LINK,     "give it another name (hard link)" },
-	{ "truncate", POLICY_TRUNCATE, "cut it, by truncate(2) or when it is opened" },
-	{ "change",   POLICY_CHANGE,   "its mode, owner, times, extended attributes" },
-	{ "any",      POLICY_READ | POLICY_WRITE | POLICY_EXEC | POLICY_CREATE | POLICY_UNLINK | POLICY_RENAME |
-		      POLICY_LINK | POLICY_TRUNCATE | POLICY_CHANGE, "all of these" },
+	{ "read",     POLICY_FILE, POLICY_READ,     "open for reading" },
+	{ "write",    POLICY_FILE, POLICY_WRITE,    "open for writing or appending" },
+	{ "exec",     POLICY_FILE, POLICY_EXEC,     "run it, also through a loader or an interpreter; map it executable" },
+	{ "create",   POLICY_FILE, POLICY_CREATE,   "make a file, directory, device or symbolic link" },
+	{ "unlink",   POLICY_FILE, POLICY_UNLINK,   "remove a name; remove a directory" },
+	{ "rename",   POLICY_FILE, POLICY_RENAME,   "rename it, or replace it by renaming something over it" },
+	{ "link",     POLICY_FILE, POLICY_LINK,     "give it another name (hard link)" },
+	{ "truncate", POLICY_FILE, POLICY_TRUNCATE, "cut it, by truncate(2) or when it is opened" },
+	{ "change",   POLICY_FILE, POLICY_CHANGE,   "its mode, owner, times, extended attributes" },
+	{ "any",      POLICY_FILE, POLICY_READ | POLICY_WRITE | POLICY_EXEC | POLICY_CREATE | POLICY_UNLINK | POLICY_RENAME |
+		                   POLICY_LINK | POLICY_TRUNCATE | POLICY_CHANGE, "all of these" },
+};
+
+static const struct policy_object_row objects[] = {
+	{ "file", FILES, FORM_PATH, true, "what the path leads to when the policy is applied, and whatever comes to that place" },
 };
 
 static const struct policy_word_row words[] = {
-	{ WORD_EXE,         "exe",         FILES,   FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
-	{ WORD_USER,        "user",        FILES,   FORM_USER,      true,  false, "the user it runs as (effective)" },
-	{ WORD_CGROUP,      "cgroup",      FILES,   FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
-	{ WORD_FROM,        "from",        PACKETS, FORM_NETWORK,   false, false, "source address" },
-	{ WORD_TO,          "to",          PACKETS, FORM_NETWORK,   false, false, "destination address" },
-	{ WORD_PORT,        "port",        PACKETS, FORM_PORT,      false, false, "destination port" },
-	{ WORD_SOURCE_PORT, "source-port", PACKETS, FORM_PORT,      false, false, "source port" },
-	{ WORD_ON,          "on",          PACKETS, FORM_INTERFACE, false, false, "interface that it comes in by" },
-	{ WORD_TCP,         "tcp",         PACKETS, FORM_NONE,      false, false, "TCP" },
-	{ WORD_UDP,         "udp",         PACKETS, FORM_NONE,      false, false, "UDP" },
-	{ WORD_ICMP,        "icmp",        PACKETS, FORM_NONE,      false, false, "ICMP, in IPv6 ICMPv6" },
-	{ WORD_SYN,         "syn",         PACKETS, FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
-	{ WORD_FRAGMENT,    "fragment",    PACKETS, FORM_NONE,      false, false, "part of a packet, the first one too" },
-	{ WORD_MALFORMED,   "malformed",   PACKETS, FORM_NONE,      false, false, "headers cut off, or that contradict each other" },
-	{ WORD_MODE,        "mode",        BOTH,    FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
-	{ WORD_EXPIRES,     "expires",     BOTH,    FORM_DATE,      false, true,  "from then on the rule matches nothing" },
-	{ WORD_TRIP,        "trip",        BOTH,    FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
+	{ WORD_EXE,         "exe",         SUBJECTS, FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
+	{ WORD_USER,        "user",        SUBJECTS, FORM_USER,      true,  false, "the user it runs as (real)" },
+	{ WORD_CGROUP,      "cgroup",      SUBJECTS, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
+	{ WORD_FROM,        "from",        PACKETS,  FORM_NETWORK,   false, false, "source address" },
+	{ WORD_TO,          "to",          PACKETS,  FORM_NETWORK,   false, false, "destination address" },
+	{ WORD_PORT,        "port",        PACKETS,  FORM_PORT,      false, false, "destination port" },
+	{ WORD_SOURCE_PORT, "source-port", PACKETS,  FORM_PORT,      false, false, "source port" },
+	{ WORD_ON,          "on",          PACKETS,  FORM_INTERFACE, false, false, "interface that it comes in by" },
+	{ WORD_TCP,         "tcp",         PACKETS,  FORM_NONE,      false, false, "TCP" },
+	{ WORD_UDP,         "udp",         PACKETS,  FORM_NONE,      false, false, "UDP" },
+	{ WORD_ICMP,        "icmp",        PACKETS,  FORM_NONE,      false, false, "ICMP, in IPv6 ICMPv6" },
+	{ WORD_SYN,         "syn",         PACKETS,  FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
+	{ WORD_FRAGMENT,    "fragment",    PACKETS,  FORM_NONE,      false, false, "part of a packet, the first one too" },
+	{ WORD_MALFORMED,   "malformed",   PACKETS,  FORM_NONE,      false, false, "headers cut off, or that contradict each other" },
+	{ WORD_MODE,        "mode",        ALL,      FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
+	{ WORD_EXPIRES,     "expires",     ALL,      FORM_DATE,      false, true,  "from then on the rule matches nothing" },
+	{ WORD_TRIP,        "trip",        ALL,      FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
 };
 /* clang-format on */
 
@@ -89,6 +99,38 @@ const struct policy_word_row *policy_word_find(const char *name)
 	FIND(words, name);
 }
 
+const struct policy_object_row *policy_object_find(enum policy_domain domain, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
+		if (objects[i].domains & POLICY_ABOUT(domain) && str_eq(objects[i].name, name))
+			return &objects[i];
+	return NULL;
+}
+
+const struct policy_domain_row *policy_domain_row(enum policy_domain domain)
+{
+	return &domains[domain];
+}
+
+const char *policy_domain_name(enum policy_domain domain)
+{
+	return domains[domain].name;
+}
+
+void policy_domains_name(unsigned set, struct strbuf *out)
+{
+	unsigned left = set;
+
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+		left &= ~POLICY_ABOUT(i);
+		if (set & POLICY_ABOUT(i))
+			strbuf_appendf(out, "%s%s", domains[i].name,
+				       !left               ? ""
+				       : left & (left - 1) ? ", "
+							   : " and ");
+	}
+}
+
 const struct policy_word_row *policy_word_row(enum policy_word word)
 {
 	return &words[word]; /* held by the unit test */
@@ -112,15 +154,21 @@ const struct policy_operation_row *policy_operations(size_t *ret_count)
 	return operations;
 }
 
+const struct policy_object_row *policy_objects(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(objects);
+	return objects;
+}
+
 const char *policy_verdict_name(enum policy_verdict v)
 {
 	return verdicts[v].name;
 }
 
-const char *policy_operation_name(enum policy_operation op)
+const char *policy_operation_name(enum policy_domain domain, unsigned operation)
 {
 	for (size_t i = 0; i < ARRAY_LEN(operations); i++)
-		if (operations[i].bits == op)
+		if (operations[i].domain == domain && operations[i].bits == operation)
 			return operations[i].name;
 	return "";
 }
@@ -151,13 +199,23 @@ const char *policy_operation_nth(const void *ctx, size_t i)
 	return i < ARRAY_LEN(operations) ? operations[i].name : NULL;
 }
 
+const char *policy_object_nth(const void *ctx, size_t i)
+{
+	enum policy_domain domain = *(const enum policy_domain *)ctx;
+
+	for (size_t o = 0; o < ARRAY_LEN(objects); o++)
+		if (objects[o].domains & POLICY_ABOUT(domain) && i-- == 0)
+			return objects[o].name;
+	return NULL;
+}
+
 const char *policy_word_nth(const void *ctx, size_t i)
 {
 	static const char *const before[] = { "unless", "when" };
 	enum policy_domain domain = *(const enum policy_domain *)ctx;
 
 	for (size_t w = 0; w < ARRAY_LEN(words); w++)
-		if ((words[w].domains & (1u << domain)) && i-- == 0)
+		if (words[w].domains & POLICY_ABOUT(domain) && i-- == 0)
 			return words[w].name;
 	return i < ARRAY_LEN(before) ? before[i] : NULL;
 }

@@ -6,19 +6,34 @@
 #include "base/attr.h"
 #include "policy/policy.h"
 
+struct strbuf;
+
+/* What the rules of a domain are like. */
+struct policy_domain_row {
+	const char *name;    /* "files", for messages */
+	const char *subject; /* stands behind the verdict: "packet"; NULL: operations do */
+	const char *object;  /* what must stand behind the operations: "'of file'"; NULL: nothing */
+	const char *expected; /* what a clause may be, for messages */
+};
 struct policy_verdict_row {
 	const char *name;
 	enum policy_verdict verdict;
-	enum policy_domain domain;
+	unsigned domains; /* POLICY_ABOUT(); of several the operations say which */
 	const char *help;
 };
 struct policy_operation_row {
 	const char *name;
-	unsigned bits;
+	enum policy_domain domain;
+	unsigned bits; /* of that domain; several: a name for them together */
 	const char *help;
 };
+MUST_USE const struct policy_domain_row *policy_domain_row(enum policy_domain domain);
+/* "files", "files and packets". */
+void policy_domains_name(unsigned domains, struct strbuf *out);
 MUST_USE const struct policy_verdict_row *policy_verdicts(size_t *ret_count);
 MUST_USE const struct policy_operation_row *policy_operations(size_t *ret_count);
+
+MUST_USE const struct policy_object_row *policy_objects(size_t *ret_count);
 
 /* NULL: there is none of that name. */
 MUST_USE const struct policy_verdict_row *policy_verdict_find(const char *name);
@@ -26,12 +41,18 @@ MUST_USE const struct policy_operation_row *policy_operation_find(const char *na
 MUST_USE const struct policy_word_row *policy_word_find(const char *name);
 MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
 
+/* Of the domain. */
+MUST_USE const struct policy_object_row *policy_object_find(enum policy_domain domain,
+							    const char *name);
+
 /* What stands between a limit's parts. */
 MUST_USE const char *policy_per_name(enum policy_per per);
 
 /* For suggestions: the i-th name, NULL at the end. */
 MUST_USE const char *policy_verdict_nth(const void *ctx, size_t i);
 MUST_USE const char *policy_operation_nth(const void *ctx, size_t i);
+/* Of the objects of a domain (`ctx`: enum policy_domain *). */
+MUST_USE const char *policy_object_nth(const void *ctx, size_t i);
 /* Of the words that rules of a domain (`ctx`: enum policy_domain *) may have. */
 MUST_USE const char *policy_word_nth(const void *ctx, size_t i);
 

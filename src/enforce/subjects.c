@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Conditions: who is mentioned, and which rules' conditions each of them fulfils. */
-#include "enforce/file_subjects.h"
+/* Conditions: who is mentioned, and which rules' conditions each of them fulfils; into a guard's maps. */
+#include "enforce/subjects.h"
 
 #include "base/err.h"
 #include "base/passwd.h"
 #include "base/str.h"
+#include "bpf/elements.h"
 #include "bpf/mounts.h"
+#include "bpf/object.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,6 +81,7 @@ struct reading {
 	struct subjects *subjects;
 	struct file_paths *paths;
 	const struct policy *policy;
+	enum policy_domain domain;
 	enum subject_kind kind;
 	vec(size_t) clause; /* those that the clause at hand mentions */
 };
@@ -119,6 +122,11 @@ static int on_value(const char *text, struct policy_at at, void *ctx, struct err
 }
 
 /* ---- who fulfils what ---- */
+
+void rule_put(struct rule_set *set, size_t rule)
+{
+	set->words[rule / 64] |= 1ull << rule % 64;
+}
 
 static void rule_unset(struct rule_set *set, size_t rule)
 {
@@ -167,7 +175,7 @@ static int clauses_apply(struct reading *r, struct err *e)
 	for (size_t n = 0; n < r->policy->rules.len; n++) {
 		const struct policy_rule *rule = &r->policy->rules.at[n];
 
-		if (rule->domain != POLICY_FILE)
+		if (rule->domain != r->domain)
 			continue;
 		vec_for_each(c, &rule->clauses)
 			if (c->word->word == words[r->kind] && clause_apply(r, n, c, e) < 0)
@@ -177,21 +185,146 @@ static int clauses_apply(struct reading *r, struct err *e)
 }
 
 /* Twice: in the second round all that are mentioned anywhere are known. */
-int subjects_read(struct subjects *s, const struct policy *p, struct file_paths *paths,
-		  struct err *e)
+static int kinds_read(struct reading *r, struct err *e)
 {
-	struct reading r = { .subjects = s, .paths = paths, .policy = p };
+	struct subjects *s = r->subjects;
 	int err = 0;
 
 	for (int kind = 0; !err && kind < SUBJECT_KINDS; kind++) {
-		r.kind = (enum subject_kind)kind;
+		r->kind = (enum subject_kind)kind;
 		memset(&s->others[kind], 0xff, sizeof(s->others[kind]));
-		err = clauses_apply(&r, e);
+		err = clauses_apply(r, e);
 		vec_for_each(one, &s->of[kind])
 			memset(&one->fulfils, 0xff, sizeof(one->fulfils));
 		if (!err)
-			err = clauses_apply(&r, e);
+			err = clauses_apply(r, e);
 	}
-	vec_done(&r.clause);
+	vec_done(&r->clause);
 	return err;
+}
+
+static int sonda_add(struct file_paths *paths, struct err *e)
+{
+	size_t index;
+
+	if (file_paths_add(paths, "/proc/self/exe", &index, e) < 0)
+		return -e->code;
+	paths->all.at[index].object.flags |= FILE_IS_SONDA;
+	return 0;
+}
+
+int subjects_read(struct subjects *s, const struct policy *p, enum policy_domain domain,
+		  struct file_paths *paths, bool for_trial, struct err *e)
+{
+	struct reading r = { .subjects = s, .paths = paths, .policy = p, .domain = domain };
+
+	if (kinds_read(&r, e) < 0 || (!for_trial && sonda_add(paths, e) < 0))
+		return -e->code;
+	vec_for_each(one, &s->of[SUBJECT_EXE]) {
+		paths->all.at[one->value].object.flags |= FILE_IS_SUBJECT;
+		paths->all.at[one->value].object.subject = one->fulfils;
+	}
+	return 0;
+}
+
+void subjects_rules(const struct subjects *s, const struct policy *p, enum policy_domain domain,
+		    struct subject_rules *ret)
+{
+	*ret = (struct subject_rules){ .asks = s->asks };
+	memcpy(ret->others, s->others, sizeof(ret->others));
+	for (size_t n = 0; n < p->rules.len; n++) {
+		const struct policy_rule *r = &p->rules.at[n];
+
+		if (r->domain != domain)
+			continue;
+		if (r->verdict == POLICY_ALERT)
+			rule_put(&ret->alerting, n);
+		else if (!policy_rule_audits(r))
+			rule_put(&ret->refusing, n);
+	}
+}
+
+/* ---- into the maps ---- */
+
+static void set_add(struct rule_set *to, const struct rule_set *from)
+{
+	for (int i = 0; i < RULE_WORDS; i++)
+		to->words[i] |= from->words[i];
+}
+
+/* Adds to what is there of that inode: it may have several names. */
+static int object_put(int map, uint32_t gen, const struct file_id *id,
+		      const struct file_object *more, struct err *e)
+{
+	struct file_key key = { .id = *id, .gen = gen };
+	struct file_object object = { 0 };
+
+	(void)!map_get_value(map, &key, &object);
+	set_add(&object.self, &more->self);
+	set_add(&object.under, &more->under);
+	set_add(&object.subject, &more->subject);
+	object.name_lengths |= more->name_lengths;
+	object.flags |= more->flags;
+	return map_set(map, "the files", &key, &object, e);
+}
+
+static int place_put(int objects, int names, uint32_t gen, const struct file_path *file,
+		     struct err *e)
+{
+	size_t len = strlen(file->name);
+	struct file_place place = { .dir = file->dir, .gen = gen, .len = (uint32_t)len };
+	struct file_object dir = { .name_lengths = 1ull << len % 64 };
+
+	memcpy(place.name, file->name, min(len, sizeof(place.name)));
+	if (map_set(names, "the names of files", &place, &file->object, e) < 0)
+		return -e->code;
+	return object_put(objects, gen, &file->dir, &dir, e);
+}
+
+static int paths_write(const struct object *o, const struct file_paths *paths, uint32_t gen,
+		       struct err *e)
+{
+	int objects = object_map_fd(o, "file_objects"), names = object_map_fd(o, "file_names");
+
+	vec_for_each(file, &paths->all) {
+		if (file->id.inode && object_put(objects, gen, &file->id, &file->object, e) < 0)
+			return -e->code;
+		if (!file->is_mount && *file->name && place_put(objects, names, gen, file, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
+
+/* Takes the generation's elements out of a hash, whose keys have it at the offset `at`. */
+static void generation_clear(int map, size_t key_size, size_t at, uint32_t gen)
+{
+	char key[sizeof(struct file_place)], next[sizeof(struct file_place)];
+	bool more = map_next_key(map, NULL, next);
+
+	while (more) {
+		memcpy(key, next, key_size);
+		more = map_next_key(map, key, next);
+		if (!memcmp(key + at, &gen, sizeof(gen)))
+			map_unset(map, key);
+	}
+}
+
+int subjects_write(const struct subjects *s, const struct file_paths *paths, const struct object *o,
+		   uint32_t gen, struct err *e)
+{
+	int map = object_map_fd(o, "subjects");
+
+	generation_clear(object_map_fd(o, "file_objects"), sizeof(struct file_key),
+			 offsetof(struct file_key, gen), gen);
+	generation_clear(object_map_fd(o, "file_names"), sizeof(struct file_place),
+			 offsetof(struct file_place, gen), gen);
+	generation_clear(map, sizeof(struct subject_key), offsetof(struct subject_key, gen), gen);
+	for (unsigned kind = SUBJECT_USER; kind < SUBJECT_KINDS; kind++)
+		vec_for_each(one, &s->of[kind]) {
+			struct subject_key key = { one->value, kind, gen };
+
+			if (map_set(map, "the subjects", &key, &one->fulfils, e) < 0)
+				return -e->code;
+		}
+	return paths_write(o, paths, gen, e);
 }

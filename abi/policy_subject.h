@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * What guards of operations and the user side share. A verdict is an AND of sets of rules, one bit each:
+ * those about the object, about the operation, and those whose conditions the subject fulfils. So it
+ * takes as long for one rule as for 256.
+ *
+ * Files, programs among them, are known by inode and by their place, which is the directory's inode and
+ * the name. The guard of files learns the inode that comes to a place, so either stays true when the
+ * other changes.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "abi/policy.h"
+
+#define RULE_WORDS (POLICY_RULES / 64)
+
+/* Bit n: rule n. */
+struct rule_set {
+	__u64 words[RULE_WORDS];
+};
+
+struct file_id {
+	__u64 inode;
+	__u32 device;  /* kernel's MAJOR << 20 | MINOR of the super block */
+	__u32 version; /* i_generation: who gets the number of a file that is gone has another */
+};
+
+/* Keys of "file_objects". */
+struct file_key {
+	struct file_id id;
+	__u32 gen;
+	__u32 pad;
+};
+
+#define FILE_NAME_KEY 104 /* bytes of a longer name that count, and its length */
+
+/* Keys of "file_names". */
+struct file_place {
+	struct file_id dir;
+	__u32 gen;
+	__u32 len;
+	char name[FILE_NAME_KEY];
+};
+
+enum file_object_flag {
+	FILE_IS_SUBJECT = 1 << 0, /* `subject` holds */
+	FILE_IS_SONDA = 1 << 1, /* may always be read and run, and run by root is refused nothing */
+};
+
+/* Values of both. */
+struct file_object {
+	struct rule_set self;    /* rules about it */
+	struct rule_set under;   /* rules about it and all that is below it */
+	struct rule_set subject; /* as a program: rules whose conditions `exe` it fulfils */
+	__u64 name_lengths; /* as a directory: bit (length % 64) of the names that have a place in it */
+	__u32 flags;        /* enum file_object_flag */
+	__u32 pad;
+};
+
+/* What else is asked about the subject; "subjects" has those that are mentioned. */
+enum subject_kind { SUBJECT_EXE, SUBJECT_USER, SUBJECT_CGROUP, SUBJECT_KINDS };
+
+struct subject_key {
+	__u64 value; /* user id; cgroup v2 id, also of what is below it */
+	__u32 kind;
+	__u32 gen;
+};
+
+/* Of one generation. */
+struct subject_rules {
+	struct rule_set others[SUBJECT_KINDS]; /* fulfilled by what isn't mentioned */
+	struct rule_set refusing;              /* deny, in mode enforce */
+	struct rule_set alerting;              /* alert */
+	__u32 asks; /* bits 1 << enum subject_kind: are there conditions of that kind? */
+	__u32 pad;
+};

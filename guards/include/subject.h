@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Who asks: which rules' conditions the current task fulfils, by the program that it runs, its user and
+ * its cgroup. Shared by all guards of operations; src/enforce/subjects.c fills the maps.
+ */
+#pragma once
+
+#include "abi/policy_subject.h"
+
+#include "file_id.h"
+#include "verdict.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct file_key);
+	__type(value, struct file_object);
+} file_objects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct file_place);
+	__type(value, struct file_object);
+} file_names SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 131072);
+	__type(key, struct subject_key);
+	__type(value, struct rule_set);
+} subjects SEC(".maps");
+
+static __always_inline struct file_object *object_of(const struct file_id *id, u32 gen)
+{
+	struct file_key key = { .id = *id, .gen = gen };
+
+	return bpf_map_lookup_elem(&file_objects, &key);
+}
+
+/* The rules of the name `link` in the directory `dir`, if it has a place there. */
+static __noinline struct file_object *object_at(const struct file_object *dir,
+						const struct file_id *id, u32 gen,
+						const struct dentry_link *link)
+{
+	struct file_place place = {};
+	u64 len;
+
+	if (!dir || !id || !link)
+		return NULL;
+	len = link->hash_len >> 32;
+	if (!(dir->name_lengths & 1ull << (len & 63)))
+		return NULL;
+	place.dir = *id;
+	place.gen = gen;
+	place.len = len;
+	if (len > FILE_NAME_KEY)
+		len = FILE_NAME_KEY;
+	barrier_var(len);
+	if (len > FILE_NAME_KEY || bpf_probe_read_kernel(place.name, len, link->name))
+		return NULL;
+	return bpf_map_lookup_elem(&file_names, &place);
+}
+
+/* What the program `file` is by its inode, or by its place. */
+static __noinline struct file_object *program_object(struct file *file, u32 gen)
+{
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct file_object *object, *dir;
+	struct dentry_link link = {};
+	struct file_id id = {};
+
+	id_read(&id, BPF_CORE_READ(file, f_inode));
+	object = object_of(&id, gen);
+	if (object && object->flags & (FILE_IS_SUBJECT | FILE_IS_SONDA))
+		return object;
+	dentry_link(dentry, &link);
+	dentry = link.parent;
+	id_read(&id, BPF_CORE_READ(dentry, d_inode));
+	dir = object_of(&id, gen);
+	return dir ? object_at(dir, &id, gen, &link) : NULL;
+}
+
+static __noinline struct rule_set *cgroup_rules(struct task_struct *task, u32 gen)
+{
+	struct subject_key key = { .kind = SUBJECT_CGROUP, .gen = gen };
+	struct cgroup *cgroup = task_cgroup(task);
+	struct rule_set *rules;
+
+	for (int i = 0; i < CGROUP_LEVELS; i++) {
+		if (!cgroup)
+			break;
+		key.value = kernfs_id(BPF_CORE_READ(cgroup, kn));
+		rules = bpf_map_lookup_elem(&subjects, &key);
+		if (rules)
+			return rules;
+		cgroup = cgroup_parent(cgroup);
+	}
+	return NULL;
+}
+
+static __always_inline struct rule_set *user_rules(u32 uid, u32 gen)
+{
+	struct subject_key key = { .value = uid, .kind = SUBJECT_USER, .gen = gen };
+
+	return bpf_map_lookup_elem(&subjects, &key);
+}
+
+/* The real user id. A worker has that of who asked in what it works with, not in its own. */
+static __always_inline u32 subject_uid(struct task_struct *task)
+{
+	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
+		return BPF_CORE_READ(task, cred, uid.val);
+	return task_uid(task);
+}
+
+static __always_inline void set_keep_or(struct rule_set *set, const struct rule_set *rules,
+					const struct subject_rules *all, u32 kind)
+{
+	set_keep(set, rules ? rules : &all->others[kind]);
+}
+
+/* Keeps the rules whose conditions the current task fulfils. Kernel threads, process 1 and sonda run by
+ * root fulfil none. */
+static __noinline int subject_keep(struct rule_set *rules, u32 gen, const struct subject_rules *all)
+{
+	struct task_struct *task = current_task();
+	struct file_object *program = NULL;
+	struct file *exe;
+	u32 flags, uid;
+
+	if (!rules || !all)
+		return 0;
+	flags = BPF_CORE_READ(task, flags);
+	exe = BPF_CORE_READ(task, mm, exe_file);
+	uid = subject_uid(task);
+	if (exe)
+		program = program_object(exe, gen);
+	if ((!exe && flags & PF_KTHREAD && !(flags & PF_IO_WORKER)) ||
+	    BPF_CORE_READ(task, tgid) == 1 || (!uid && program && program->flags & FILE_IS_SONDA)) {
+		__builtin_memset(rules, 0, sizeof(*rules));
+		return 0;
+	}
+	set_keep_or(rules, program && program->flags & FILE_IS_SUBJECT ? &program->subject : NULL,
+		    all, SUBJECT_EXE);
+	if (all->asks & 1 << SUBJECT_USER)
+		set_keep_or(rules, user_rules(uid, gen), all, SUBJECT_USER);
+	if (all->asks & 1 << SUBJECT_CGROUP)
+		set_keep_or(rules, cgroup_rules(task, gen), all, SUBJECT_CGROUP);
+	return 0;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * What the packet guard and the user side share: the rules of one generation as tables.
+ * What the guards of packets and the user side share: the rules of one generation as tables.
  *
  * Each thing that a rule can ask of a packet (its addresses, ports, interface, kind) is a table that
  * leads to a class, and each class to the rules that allow it, a bit for each. The rules that a packet
@@ -19,7 +19,21 @@ enum packet_field {
 	PACKET_SOURCE_PORT,
 	PACKET_PORT,
 	PACKET_ON,
+	PACKET_POST, /* which of a guard's places it is judged at */
 	PACKET_FIELDS,
+};
+
+/* Where a packet is judged. */
+enum packet_place {
+	PACKET_XDP,
+	PACKET_IN, /* TC */
+	PACKET_OUT,
+	PACKET_PREROUTING, /* netfilter, in its own order */
+	PACKET_INPUT,
+	PACKET_FORWARD,
+	PACKET_OUTPUT,
+	PACKET_POSTROUTING,
+	PACKET_PLACES,
 };
 
 /* The kind of a packet, as bits. */
@@ -72,8 +86,17 @@ struct packet_mask {
 	__u64 words[PACKET_WORDS];
 };
 
-enum packet_verdict { PACKET_DROP, PACKET_PASS, PACKET_LIMIT, PACKET_WATCH };
+enum packet_verdict { PACKET_DROP, PACKET_PASS, PACKET_LIMIT, PACKET_WATCH, PACKET_CHANGE };
 enum packet_per { PACKET_PER_ALL, PACKET_PER_SOURCE, PACKET_PER_NETWORK };
+
+/* What PACKET_CHANGE does, as bits. */
+enum packet_change {
+	PACKET_SET_DSCP = 1,
+	PACKET_SET_MARK = 2,     /* the kernel's own, which no packet carries */
+	PACKET_SET_PRIORITY = 4, /* likewise: the class of a queue */
+	PACKET_MIRROR = 8,
+	PACKET_REDIRECT = 16, /* final */
+};
 
 /* Times in 16ths of a nanosecond, which a u64 holds for 36 years. */
 #define PACKET_TIME(ns) ((ns)*16)
@@ -82,7 +105,12 @@ struct packet_rule {
 	__u8 verdict; /* enum packet_verdict */
 	__u8 per;     /* enum packet_per */
 	__u8 fine;    /* its rate needs a finer clock than the kernel's tick */
-	__u8 pad[5];
+	__u8 changes; /* enum packet_change */
+	__u8 dscp;
+	__u8 pad[3];
+	__u32 mark, priority;
+	__u32 target; /* interface that it is mirrored to, or sent to instead; 0: none */
+	__u32 pad2;
 	__u64 step; /* of a limit: what each packet takes */
 	__u64 room; /* and how much may be taken at once */
 	__u64 drop; /* how long all of a source is dropped when it took too much; 0: not */
@@ -189,5 +217,7 @@ struct packet_answer {
 	__u32 kinds;
 	__u32 keep;             /* enum packet_keep: why it passes though `rule` drops it */
 	__u32 rule;             /* that decides; POLICY_RULES: none */
+	__u32 drops;            /* it is dropped */
+	__u32 pad;
 	struct packet_mask met; /* all rules that it meets */
 };

@@ -24,6 +24,7 @@ enum outcome {
 	OUTCOME_AUDITED,   /* would have been refused: the rule is in audit mode */
 	OUTCOME_TRIPPED,   /* likewise, because the rule refused too much */
 	OUTCOME_WATCHED,   /* the rule only tells */
+	OUTCOME_CHANGED,   /* marked, copied, or sent elsewhere */
 };
 
 struct {
@@ -119,17 +120,23 @@ static __always_inline enum outcome rule_judge(const struct policy_rule_row *row
 	return row->trip_per_min && rule_trips(row) ? OUTCOME_TRIPPED : OUTCOME_REFUSED;
 }
 
-static __always_inline void rule_count(const struct policy_rule_row *row, bool refused, u64 bytes)
+static __always_inline void rule_count_many(const struct policy_rule_row *row, u64 times,
+					    bool refused, u64 bytes)
 {
 	struct policy_count *count = bpf_map_lookup_elem(&policy_counts, &row->slot);
 
 	if (!count)
 		return;
-	count_add(count->matched, 1);
+	count_add(count->matched, times);
 	if (bytes) /* an add of nothing is made an "or", which 5.10 hasn't got */
 		count_add(count->bytes, bytes);
 	if (refused)
-		count_add(count->refused, 1);
+		count_add(count->refused, times);
+}
+
+static __always_inline void rule_count(const struct policy_rule_row *row, bool refused, u64 bytes)
+{
+	rule_count_many(row, 1, refused, bytes);
 }
 
 /* What comes of an operation that the rule is about; counts it. `bytes` are a packet's. */

@@ -103,7 +103,8 @@ static __always_inline void suspect(struct packet_suspect *source, u32 line, u64
 	bpf_map_update_elem(&packet_suspects, source, &until, BPF_ANY);
 }
 
-static __always_inline bool total_exceeded(const struct packet_rule *rule, u32 slot, u64 now)
+static __always_inline bool total_exceeded(const struct packet_rule *rule, u32 slot, u64 now,
+					   u64 take)
 {
 	struct packet_total *total = bpf_map_lookup_elem(&packet_totals, &slot);
 
@@ -115,7 +116,7 @@ static __always_inline bool total_exceeded(const struct packet_rule *rule, u32 s
 		total->suspects = now + rule->drop;
 		return true;
 	}
-	__sync_fetch_and_add(&total->due, rule->step);
+	__sync_fetch_and_add(&total->due, take);
 	return false;
 }
 
@@ -125,13 +126,13 @@ static __always_inline bool limit_exceeded(const struct packet_plan *plan,
 					   u32 slot)
 {
 	struct packet_suspect source = { .slot = slot };
-	u64 now = limit_now(plan, rule), hash, *one, *other;
+	u64 now = limit_now(plan, rule), take = rule->step * p->segments, hash, *one, *other;
 	bool refused, other_refused;
 	struct packet_line *line;
 	u32 at, number;
 
 	if (rule->per == PACKET_PER_ALL)
-		return total_exceeded(rule, slot, now);
+		return total_exceeded(rule, slot, now, take);
 	source_of(p, rule->per, &source);
 	hash = mixed(mixed(source.source[0] ^ plan->seed) ^ (source.source[1] + slot * 2));
 	number = hash & (PACKET_LINES - 1);
@@ -151,8 +152,8 @@ static __always_inline bool limit_exceeded(const struct packet_plan *plan,
 		return true;
 	}
 	if (!refused)
-		__sync_fetch_and_add(one, rule->step);
+		__sync_fetch_and_add(one, take);
 	if (!other_refused)
-		__sync_fetch_and_add(other, rule->step);
+		__sync_fetch_and_add(other, take);
 	return false;
 }

@@ -3,6 +3,9 @@
  * The parser of packets, one for all guards. What it can't read to the end is not guessed: each such
  * case is a form of its own (enum packet_form), and whatever was read before it stands. Lengths count
  * as the IP header says them, not as the frame has them: what is behind them is padding.
+ *
+ * A guard says beforehand what it is handed (#define frame xdp_md), and how that is read: frame_at(),
+ * frame_size().
  */
 #pragma once
 
@@ -32,7 +35,9 @@ struct packet {
 	u32 source[4], dest[4]; /* as on the wire; IPv4 in the first */
 	u16 source_port, dest_port;
 	u32 size;    /* of the frame */
-	u32 ifindex; /* that it came by */
+	u32 ifindex; /* that it came by, or leaves by */
+	u16 segments; /* that it is sent in; 1 but for what the card is to cut */
+	u16 network; /* where its IP header is in the frame */
 	u8 family;   /* 4, 6; 0: it has no addresses */
 	u8 protocol;
 	u8 kinds;    /* enum packet_kind */
@@ -40,9 +45,12 @@ struct packet {
 	u8 flags;    /* of TCP */
 	u8 type, code; /* of ICMP */
 	u8 hops;     /* left */
+	u8 place;    /* enum packet_place: where it is judged */
+	u8 post;     /* its class of PACKET_POST */
 	bool has_ports;
 	bool more;   /* a first fragment: the rest of what its header tells of comes later */
 	bool local;  /* on the loopback device */
+	bool out;    /* it leaves, and was not sent to us */
 };
 
 struct ethernet {
@@ -99,18 +107,11 @@ struct icmp {
 	u32 rest;
 };
 
-/* A frame may go on in further buffers (5.18), of which programs see the first. Asked only where the
- * first ends before its IP header says. */
-enum bpf_func_id___buffers { BPF_FUNC_xdp_get_buff_len___buffers = 188 };
-static __noinline u32 frame_size(struct xdp_md *ctx)
-{
-	u32 linear = ctx->data_end - ctx->data;
-
-	if (bpf_core_enum_value_exists(enum bpf_func_id___buffers,
-				       BPF_FUNC_xdp_get_buff_len___buffers))
-		return bpf_xdp_get_buff_len(ctx);
-	return linear;
-}
+/* `size` bytes at `offset` of the frame, NULL: they can't be read. A guard that can't point into the frame
+ * copies them to `room`. */
+static __always_inline const void *frame_at(struct frame *ctx, u32 offset, u32 size, void *room);
+/* The whole of it, also what frame_at() doesn't reach. */
+static __always_inline u32 frame_size(struct frame *ctx);
 
 static __always_inline void malformed(struct packet *p, enum packet_form form)
 {
@@ -189,10 +190,12 @@ static __always_inline void transport_kind(struct packet *p)
 		p->kinds |= PACKET_ICMP;
 }
 
-static __always_inline void transport_read(struct packet *p, void *at, void *end, u32 left)
+/* At `at`; `left` bytes of it are in the packet. */
+static __always_inline void transport_read(struct frame *ctx, struct packet *p, u32 at, u32 left)
 {
 	u32 size = transport_size(p->protocol);
-	const struct icmp *icmp = at;
+	struct tcp room;
+	const void *header;
 
 	if (!size)
 		return;
@@ -201,23 +204,25 @@ static __always_inline void transport_read(struct packet *p, void *at, void *end
 		return;
 	}
 	if (p->protocol == IPPROTO_TCP) {
-		if (at + sizeof(struct tcp) <= end)
-			tcp_read(p, at, left);
+		header = frame_at(ctx, at, sizeof(struct tcp), &room);
+		if (header)
+			tcp_read(p, header, left);
 		else
 			malformed(p, PACKET_TRUNCATED);
 		return;
 	}
-	if (at + sizeof(struct udp) > end) {
+	header = frame_at(ctx, at, sizeof(struct udp), &room);
+	if (!header) {
 		malformed(p, PACKET_TRUNCATED);
-		return;
-	}
-	if (p->protocol == IPPROTO_UDP) {
-		udp_read(p, at, left);
+	} else if (p->protocol == IPPROTO_UDP) {
+		udp_read(p, header, left);
 	} else if (p->kinds & PACKET_ICMP) {
+		const struct icmp *icmp = header;
+
 		p->type = icmp->type;
 		p->code = icmp->code;
 	} else if (p->protocol != IPPROTO_ICMP && p->protocol != IPPROTO_ICMPV6) {
-		const struct udp *ports = at;
+		const struct udp *ports = header;
 
 		ports_read(p, ports->source, ports->dest);
 	}
@@ -288,7 +293,7 @@ static __always_inline void addresses_judge(struct packet *p)
 /* ---- IP ---- */
 
 /* Is the frame, of which `left` bytes are seen, too short for `size` more? */
-static __always_inline bool is_cut(struct xdp_md *ctx, struct packet *p, u32 size, u32 left)
+static __always_inline bool is_cut(struct frame *ctx, struct packet *p, u32 size, u32 left)
 {
 	u32 whole;
 
@@ -300,13 +305,14 @@ static __always_inline bool is_cut(struct xdp_md *ctx, struct packet *p, u32 siz
 	return size > left;
 }
 
-static __always_inline void ipv4_read(struct xdp_md *ctx, struct packet *p, void *at, void *end,
-				      u32 frame_left)
+/* At `at`; the frame has `frame_left` bytes from there on. */
+static __always_inline void ipv4_read(struct frame *ctx, struct packet *p, u32 at, u32 frame_left)
 {
-	const struct ipv4 *ip = at;
+	struct ipv4 room;
+	const struct ipv4 *ip = frame_at(ctx, at, sizeof(*ip), &room);
 	u32 words, size, fragment;
 
-	if (at + sizeof(*ip) > end) {
+	if (!ip) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
@@ -324,17 +330,17 @@ static __always_inline void ipv4_read(struct xdp_md *ctx, struct packet *p, void
 	p->source[0] = ip->source;
 	p->dest[0] = ip->dest;
 	transport_kind(p);
+	fragment = bpf_ntohs(ip->fragment);
 	if (is_cut(ctx, p, size, frame_left)) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
 	at += words * 4;
 	size -= words * 4;
-	fragment = bpf_ntohs(ip->fragment);
 	if (fragment & (IP_MORE | IP_OFFSET))
 		fragment_read(p, (fragment & IP_OFFSET) * 8, fragment & IP_MORE, size);
 	if (!(fragment & IP_OFFSET))
-		transport_read(p, at, end, size);
+		transport_read(ctx, p, at, size);
 }
 
 static __always_inline u32 extension_size(u8 protocol, u8 words)
@@ -346,7 +352,7 @@ static __always_inline u32 extension_size(u8 protocol, u8 words)
 
 /* Of the headers between IPv6 and what it carries. */
 struct chain {
-	void *at, *end;
+	u32 at;
 	u32 left;
 	u32 nth;
 };
@@ -357,13 +363,16 @@ static __always_inline bool is_extension(u8 protocol)
 }
 
 /* One header; false: nothing behind it can be read. */
-static __always_inline bool extension_read(struct packet *p, struct chain *c)
+static __always_inline bool extension_read(struct frame *ctx, struct packet *p, struct chain *c)
 {
-	const struct ipv6_extension *header = c->at;
+	const struct ipv6_extension *header = NULL;
+	struct ipv6_extension room;
 	u8 protocol = p->protocol;
 	u32 size, offset;
 
-	if (c->left < sizeof(*header) || c->at + sizeof(*header) > c->end) {
+	if (c->left >= sizeof(*header))
+		header = frame_at(ctx, c->at, sizeof(*header), &room);
+	if (!header) {
 		malformed(p, p->more ? PACKET_TINY_FRAGMENT : PACKET_TRUNCATED);
 		return false;
 	}
@@ -385,17 +394,17 @@ static __always_inline bool extension_read(struct packet *p, struct chain *c)
 	return true;
 }
 
-static __always_inline void ipv6_read(struct xdp_md *ctx, struct packet *p, void *at, void *end,
-				      u32 frame_left)
+static __always_inline void ipv6_read(struct frame *ctx, struct packet *p, u32 at, u32 frame_left)
 {
-	const struct ipv6 *ip = at;
-	struct chain c = { .end = end };
+	struct ipv6 room;
+	const struct ipv6 *ip = frame_at(ctx, at, sizeof(*ip), &room);
+	struct chain c = { .at = at + sizeof(*ip) };
 
-	if (at + sizeof(*ip) > end) {
+	if (!ip) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
-	if (*(u8 *)at >> 4 != 6) {
+	if (*(const u8 *)ip >> 4 != 6) {
 		malformed(p, PACKET_CONTRADICTION);
 		return;
 	}
@@ -404,7 +413,6 @@ static __always_inline void ipv6_read(struct xdp_md *ctx, struct packet *p, void
 	p->hops = ip->hops;
 	__builtin_memcpy(p->source, ip->source, sizeof(p->source));
 	__builtin_memcpy(p->dest, ip->dest, sizeof(p->dest));
-	c.at = at + sizeof(*ip);
 	c.left = bpf_ntohs(ip->size);
 	frame_left -= sizeof(*ip);
 	if (!c.left && frame_left > 65535)
@@ -414,7 +422,7 @@ static __always_inline void ipv6_read(struct xdp_md *ctx, struct packet *p, void
 		return;
 	}
 	for (c.nth = 0; c.nth < PACKET_HEADERS && is_extension(p->protocol); c.nth++)
-		if (!extension_read(p, &c))
+		if (!extension_read(ctx, p, &c))
 			break;
 	if (is_extension(p->protocol)) {
 		if (p->form != PACKET_LATER_FRAGMENT && !(p->kinds & PACKET_MALFORMED))
@@ -423,7 +431,7 @@ static __always_inline void ipv6_read(struct xdp_md *ctx, struct packet *p, void
 	}
 	transport_kind(p);
 	if (p->form != PACKET_LATER_FRAGMENT && !(p->kinds & PACKET_MALFORMED))
-		transport_read(p, c.at, end, c.left);
+		transport_read(ctx, p, c.at, c.left);
 }
 
 /* ---- the frame ---- */
@@ -434,62 +442,69 @@ static __always_inline bool is_tag(u16 type)
 	       type == bpf_htons(ETH_QINQ_OLD);
 }
 
-/* Where the one packet is read to: the caller's. */
-static __always_inline struct packet *packet_space(void);
+/* Where packets are read to: the caller's, `nth` of them. */
+static __always_inline struct packet *packet_space(u32 nth);
 
-/* IPv6, `offset` bytes into the frame. A function of its own: the verifier would follow its headers
- * once for each number of tags before it. */
-__noinline int ipv6_parse(struct xdp_md *ctx, u32 offset, u32 left)
+/* IPv6, `at` bytes into the frame. A function of its own: the verifier would follow its headers once for
+ * each number of tags before it. */
+__noinline int ipv6_parse(struct frame *ctx, u32 nth, u32 at, u32 left)
 {
-	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct packet *p = packet_space();
+	struct packet *p = packet_space(nth);
 
-	if (p && offset < 256)
-		ipv6_read(ctx, p, at + offset, end, left);
+	if (p && at < 256)
+		ipv6_read(ctx, p, at, left);
 	return 0;
 }
 
-/* `p` is packet_space(), zeroed but for `ifindex`. */
-static __always_inline void packet_read(struct xdp_md *ctx, struct packet *p)
+/* What is behind the link's own headers. */
+static __always_inline void network_read(struct frame *ctx, struct packet *p, u32 nth, u16 type,
+					 u32 at, u32 left)
 {
-	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct ethernet *ethernet = at;
-	u32 left;
+	p->network = at;
+	if (type == bpf_htons(ETH_P_IP))
+		ipv4_read(ctx, p, at, left);
+	else if (type == bpf_htons(ETH_P_IPV6))
+		ipv6_parse(ctx, nth, at, left);
+	else
+		p->form = PACKET_NOT_IP;
+	if (p->family)
+		addresses_judge(p);
+}
+
+/* `p` is packet_space(nth), zeroed but for what the guard knows: `ifindex`, `segments`, `out`, `size` (that can
+ * be read). `tags` that aren't in the frame any more. */
+static __always_inline void packet_read(struct frame *ctx, struct packet *p, u32 nth, u32 tags)
+{
+	struct ethernet room;
+	const struct ethernet *ethernet = frame_at(ctx, 0, sizeof(*ethernet), &room);
+	u32 at = sizeof(*ethernet);
 	u16 type;
 
-	p->size = end - at;
 	p->local = p->ifindex == LOOPBACK_IFINDEX;
-	if (at + sizeof(*ethernet) > end) {
+	if (!ethernet) {
 		malformed(p, PACKET_TRUNCATED);
 		return;
 	}
 	type = ethernet->type;
-	at += sizeof(*ethernet);
-	left = p->size - sizeof(*ethernet);
 	_Pragma("unroll") for (int i = 0; i < PACKET_TAGS; i++)
 	{
-		const struct vlan *tag = at;
+		struct vlan tag_room;
+		const struct vlan *tag;
 
 		if (!is_tag(type))
 			break;
-		if (at + sizeof(*tag) > end) {
+		tag = frame_at(ctx, at, sizeof(*tag), &tag_room);
+		if (!tag) {
 			malformed(p, PACKET_TRUNCATED);
 			return;
 		}
 		type = tag->type;
 		at += sizeof(*tag);
-		left -= sizeof(*tag);
+		tags++;
 	}
-	if (is_tag(type)) {
+	if (is_tag(type) || tags > PACKET_TAGS) {
 		malformed(p, PACKET_TOO_MANY_TAGS);
 		return;
 	}
-	if (type == bpf_htons(ETH_P_IP))
-		ipv4_read(ctx, p, at, end, left);
-	else if (type == bpf_htons(ETH_P_IPV6))
-		ipv6_parse(ctx, p->size - left, left);
-	else
-		p->form = PACKET_NOT_IP;
-	if (p->family)
-		addresses_judge(p);
+	network_read(ctx, p, nth, type, at, p->size - at);
 }

@@ -49,6 +49,3 @@ MUST_USE int packet_counts(const struct object *o, guard_count_fn *fn, void *ctx
 
 /* struct guard's cost: the program run on a UDP packet that nobody sent. */
 MUST_USE int packet_cost(struct object *o, struct guard_cost *ret_cost, struct err *e);
-
-/* What a rule does to a packet, as an action of the program. */
-enum packet_action { PACKET_ACTION_DROP = 1, PACKET_ACTION_PASS = 2 };

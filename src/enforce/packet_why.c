@@ -110,11 +110,12 @@ static void question_put(const struct array_view *plans, uint64_t question)
 }
 
 static int ask(const struct object *o, const struct packet_asked *asked,
-	       struct packet_answer *ret_answer, uint32_t *ret_action, struct err *e)
+	       struct packet_answer *ret_answer, struct err *e)
 {
 	struct array_view plans = { 0 };
 	struct frame frame = { 0 };
 	uint64_t question = 0;
+	uint32_t action;
 	int code;
 
 	if (getrandom(&question, sizeof(question), 0) != sizeof(question) || !question)
@@ -125,7 +126,7 @@ static int ask(const struct object *o, const struct packet_asked *asked,
 	if (array_view(o, "packet_plans", &plans, e) < 0)
 		return -e->code;
 	question_put(&plans, question);
-	code = xdp_run(o, "packet", frame.bytes, frame.size, ret_action, e);
+	code = xdp_run(o, "packet", frame.bytes, frame.size, &action, e);
 	question_put(&plans, 0);
 	array_view_done(&plans);
 	if (code < 0 || array_read(o, "packet_answers", 0, ret_answer, e) < 0)
@@ -188,8 +189,7 @@ static bool is_met(const struct packet_answer *a, size_t rule)
 	return a->met.words[rule / 64] >> rule % 64 & 1;
 }
 
-static void decision_tell(const struct policy *p, const struct packet_answer *a, uint32_t action,
-			  struct strbuf *out)
+static void decision_tell(const struct policy *p, const struct packet_answer *a, struct strbuf *out)
 {
 	const struct policy_rule *r;
 
@@ -199,7 +199,7 @@ static void decision_tell(const struct policy *p, const struct packet_answer *a,
 	}
 	r = &p->rules.at[a->rule];
 	strbuf_appendf(out, "%s: rule '%s' (line %u) decides",
-		       action == PACKET_ACTION_DROP ? "dropped" : "passes", r->name, r->at.line);
+		       a->drops ? "dropped" : "passes", r->name, r->at.line);
 	if (a->keep < PACKET_KEEPS && keeps[a->keep])
 		strbuf_appendf(out, ", which would drop it; always let through: %s",
 			       keeps[a->keep]);
@@ -227,13 +227,12 @@ int packet_why(const struct object *o, const struct policy *p, const struct pack
 	       struct strbuf *out, struct err *e)
 {
 	struct packet_answer answer;
-	uint32_t action;
 
 	if (asked->from.family != asked->to.family)
 		return fail_as(e, EXIT_USAGE, EINVAL, "addresses of IPv4 and IPv6 in one packet");
-	if (ask(o, asked, &answer, &action, e) < 0)
+	if (ask(o, asked, &answer, e) < 0)
 		return -e->code;
-	decision_tell(p, &answer, action, out);
+	decision_tell(p, &answer, out);
 	others_tell(p, &answer, out);
 	if (answer.form != PACKET_WHOLE && answer.form < PACKET_FORMS)
 		strbuf_appendf(out, "found to be %s\n", forms[answer.form]);

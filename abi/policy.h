@@ -19,11 +19,14 @@
  * "policy_state": an array of one u64.
  *	bit 0		the generation in force
  *	bit 1, 2	generation 0, 1 holds a policy
+ *	bit 3		the generation that is not in force lies beside it: it is judged as well, only
+ *			counted and told. Not while one is to be confirmed
  *	from bit 8 on	until when (ms of CLOCK_BOOTTIME) it must be confirmed; past it the other
  *			generation is in force. 0: it is confirmed
  */
 #define POLICY_ACTIVE(word)   ((word) & 1)
 #define POLICY_HOLDS(gen)     (2ull << (gen))
+#define POLICY_BESIDE         8ull
 #define POLICY_DEADLINE(word) ((word) >> 8)
 
 enum policy_mode {
@@ -45,6 +48,8 @@ struct policy_rule_row {
 struct policy_count {
 	__u64 matched;  /* operations or packets that the rule is about */
 	__u64 refused;  /* of them denied, dropped */
+	__u64 would;    /* of them let through though the rule refuses: it is in mode audit, has tripped, or
+			   is of the policy that lies beside the one in force */
 	__u64 bytes;    /* of packets matched */
 	__u64 untold;   /* of them not told, because the ring was full */
 };

@@ -25,6 +25,7 @@ enum outcome {
 	OUTCOME_TRIPPED,   /* likewise, because the rule refused too much */
 	OUTCOME_WATCHED,   /* the rule only tells */
 	OUTCOME_CHANGED,   /* marked, copied, or sent elsewhere */
+	OUTCOME_WOULD_REFUSE, /* the rule is of the policy that lies beside the one in force */
 };
 
 struct {
@@ -56,12 +57,17 @@ struct {
 	__type(value, struct policy_trip);
 } policy_trips SEC(".maps");
 
-/* The generation that decides now: 0, 1, or POLICY_NOBODY. */
-static __always_inline u32 policy_generation(void)
+/*
+ * The generation that decides now: 0, 1, or POLICY_NOBODY. *ret_beside: the one that lies beside it, to be
+ * judged as well when the verdict stands, as if it alone were in force, but for what rule_foresee() says;
+ * or POLICY_NOBODY.
+ */
+static __always_inline u32 policy_generations(u32 *ret_beside)
 {
 	u32 zero = 0, gen;
 	u64 *state = bpf_map_lookup_elem(&policy_state, &zero), word, deadline_ms;
 
+	*ret_beside = POLICY_NOBODY;
 	if (!state)
 		return POLICY_NOBODY;
 	word = *(volatile u64 *)state;
@@ -69,7 +75,24 @@ static __always_inline u32 policy_generation(void)
 	deadline_ms = POLICY_DEADLINE(word);
 	if (deadline_ms && bpf_ktime_get_boot_ns() > deadline_ms * 1000000)
 		gen ^= 1;
+	if (word & POLICY_BESIDE)
+		*ret_beside = gen ^ 1;
 	return word & POLICY_HOLDS(gen) ? gen : POLICY_NOBODY;
+}
+
+static __always_inline u32 policy_beside(void)
+{
+	u32 beside;
+
+	policy_generations(&beside);
+	return beside;
+}
+
+static __always_inline u32 policy_generation(void)
+{
+	u32 beside;
+
+	return policy_generations(&beside);
 }
 
 /* Has the rule refused more than it may? Counts this one. */
@@ -120,8 +143,17 @@ static __always_inline enum outcome rule_judge(const struct policy_rule_row *row
 	return row->trip_per_min && rule_trips(row) ? OUTCOME_TRIPPED : OUTCOME_REFUSED;
 }
 
+/* What would come of it if the generation beside were in force. */
+static __always_inline enum outcome rule_foresee(const struct policy_rule_row *row)
+{
+	enum outcome outcome = rule_judge(row);
+
+	return outcome == OUTCOME_REFUSED ? OUTCOME_WOULD_REFUSE : outcome;
+}
+
+/* Counts what the rule is about; `outcome`: what came of it, if the rule refuses. */
 static __always_inline void rule_count_many(const struct policy_rule_row *row, u64 times,
-					    bool refused, u64 bytes)
+					    enum outcome outcome, u64 bytes)
 {
 	struct policy_count *count = bpf_map_lookup_elem(&policy_counts, &row->slot);
 
@@ -130,13 +162,16 @@ static __always_inline void rule_count_many(const struct policy_rule_row *row, u
 	count_add(count->matched, times);
 	if (bytes) /* an add of nothing is made an "or", which 5.10 hasn't got */
 		count_add(count->bytes, bytes);
-	if (refused)
+	if (outcome == OUTCOME_REFUSED)
 		count_add(count->refused, times);
+	else if (outcome && outcome != OUTCOME_WATCHED)
+		count_add(count->would, times);
 }
 
-static __always_inline void rule_count(const struct policy_rule_row *row, bool refused, u64 bytes)
+static __always_inline void rule_count(const struct policy_rule_row *row, enum outcome outcome,
+				       u64 bytes)
 {
-	rule_count_many(row, 1, refused, bytes);
+	rule_count_many(row, 1, outcome, bytes);
 }
 
 /* What comes of an operation that the rule is about; counts it. `bytes` are a packet's. */
@@ -150,7 +185,7 @@ static __always_inline enum outcome rule_outcome(u32 gen, u32 rule, u64 bytes,
 		return OUTCOME_NONE;
 	*ret_row = row;
 	outcome = rule_judge(row);
-	rule_count(row, outcome == OUTCOME_REFUSED, bytes);
+	rule_count(row, outcome, bytes);
 	return outcome;
 }
 

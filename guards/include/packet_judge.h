@@ -324,31 +324,33 @@ static __always_inline void told_if_due(struct frame *ctx, const struct packet_p
 		packet_tell(ctx, p, row, outcome, since);
 }
 
-static __always_inline void packet_count(const struct policy_rule_row *row, bool refused,
+static __always_inline void packet_count(const struct policy_rule_row *row, enum outcome outcome,
 					 const struct packet *p)
 {
-	rule_count_many(row, p->segments, refused, p->size);
+	rule_count_many(row, p->segments, outcome, p->size);
 }
 
 static __always_inline int rule_drop(struct frame *ctx, const struct packet_plan *plan,
-				     const struct packet *p, const struct policy_rule_row *row)
+				     const struct packet *p, const struct policy_rule_row *row,
+				     bool beside)
 {
 	u32 keep = packet_kept(ctx, p), outcome;
 
 	if (keep) {
-		form_count(PACKET_FORMS + keep);
-		packet_count(row, false, p);
+		if (!beside)
+			form_count(PACKET_FORMS + keep);
+		packet_count(row, OUTCOME_NONE, p);
 		return JUDGED_PASS;
 	}
-	outcome = rule_judge(row);
-	packet_count(row, outcome == OUTCOME_REFUSED, p);
+	outcome = beside ? rule_foresee(row) : rule_judge(row);
+	packet_count(row, outcome, p);
 	told_if_due(ctx, plan, p, row, outcome);
-	return outcome == OUTCOME_REFUSED ? JUDGED_DROP : ASK_ON;
+	return outcome == OUTCOME_REFUSED || outcome == OUTCOME_WOULD_REFUSE ? JUDGED_DROP : ASK_ON;
 }
 
 static __always_inline int rule_change(struct frame *ctx, const struct packet_plan *plan,
 				       const struct packet_rule *rule, struct packet *p,
-				       const struct policy_rule_row *row)
+				       const struct policy_rule_row *row, bool beside)
 {
 	u32 outcome;
 
@@ -356,13 +358,15 @@ static __always_inline int rule_change(struct frame *ctx, const struct packet_pl
 		return ASK_ON;
 	outcome = rule_judge(row);
 	if (outcome == OUTCOME_REFUSED)
-		outcome = OUTCOME_CHANGED;
+		outcome = beside ? OUTCOME_WOULD_REFUSE : OUTCOME_CHANGED;
 	told_if_due(ctx, plan, p, row, outcome);
+	if (outcome == OUTCOME_WOULD_REFUSE)
+		return rule->changes & PACKET_REDIRECT ? JUDGED_ELSEWHERE : ASK_ON;
 	return outcome == OUTCOME_CHANGED ? packet_change(ctx, rule, p) : ASK_ON;
 }
 
 static __always_inline int rule_apply(struct frame *ctx, const struct packet_plan *plan, u32 gen,
-				      u32 number, struct packet *p)
+				      u32 number, struct packet *p, bool beside)
 {
 	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
 	const struct policy_rule_row *row = rule_row(gen, number);
@@ -371,12 +375,12 @@ static __always_inline int rule_apply(struct frame *ctx, const struct packet_pla
 		return ASK_ON;
 	if (rule->verdict == PACKET_DROP ||
 	    (rule->verdict == PACKET_LIMIT && limit_exceeded(plan, rule, p, row->slot)))
-		return rule_drop(ctx, plan, p, row);
-	packet_count(row, false, p);
+		return rule_drop(ctx, plan, p, row, beside);
+	packet_count(row, OUTCOME_NONE, p);
 	if (rule->verdict == PACKET_WATCH)
 		told_if_due(ctx, plan, p, row, OUTCOME_WATCHED);
 	if (rule->verdict == PACKET_CHANGE)
-		return rule_change(ctx, plan, rule, p, row);
+		return rule_change(ctx, plan, rule, p, row, beside);
 	return rule->verdict == PACKET_PASS ? JUDGED_PASS : ASK_ON;
 }
 
@@ -388,7 +392,36 @@ __noinline int rule_decide(struct frame *ctx, u32 nth, u32 gen, u32 number)
 
 	if (!plan || !in_hand || number >= POLICY_RULES)
 		return ASK_ON;
-	return rule_apply(ctx, plan, gen, number, &in_hand->packet);
+	return rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
+}
+
+/* The same of a rule of the policy that lies beside the one in force. */
+__noinline int rule_decide_beside(struct frame *ctx, u32 nth, u32 gen, u32 number)
+{
+	const struct packet_plan *plan = plan_of(gen);
+	struct in_hand *in_hand = packet_in_hand(nth);
+
+	if (!plan || !in_hand || number >= POLICY_RULES)
+		return ASK_ON;
+	return rule_apply(ctx, plan, gen, number, &in_hand->packet, true);
+}
+
+/* What the policy beside would do with the packet in hand: as if it alone were in force. */
+__noinline int packet_judge_beside(struct frame *ctx, u32 nth, u32 gen)
+{
+	const struct packet_plan *plan = plan_of(gen);
+	struct in_hand *in_hand = packet_in_hand(nth);
+	u32 number;
+
+	if (!plan || !in_hand)
+		return 0;
+	rules_met(plan, gen, &in_hand->packet, &in_hand->met);
+	for (int i = 0; i <= PACKET_ASKED; i++) {
+		number = mask_take(&in_hand->met);
+		if (number >= POLICY_RULES || rule_decide_beside(ctx, nth, gen, number) != ASK_ON)
+			break;
+	}
+	return 0;
 }
 
 /* Does the rule decide about all that meet it? */
@@ -464,7 +497,7 @@ static __always_inline int rules_decide(struct frame *ctx, const struct packet_p
 
 	if (number >= POLICY_RULES)
 		return JUDGED_PASS;
-	action = rule_apply(ctx, plan, gen, number, &in_hand->packet);
+	action = rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
 	for (int i = 0; i < PACKET_ASKED && action == ASK_ON; i++) {
 		number = mask_take(&in_hand->met);
 		if (number >= POLICY_RULES)
@@ -479,6 +512,8 @@ static __always_inline int packet_judge(struct frame *ctx, const struct packet_p
 					u32 nth, struct in_hand *in_hand, bool asked)
 {
 	const struct packet *p = &in_hand->packet;
+	u32 beside = policy_beside();
+	int action;
 
 	if (p->form == PACKET_NOT_IP)
 		return JUDGED_PASS;
@@ -487,5 +522,8 @@ static __always_inline int packet_judge(struct frame *ctx, const struct packet_p
 		return rules_foretell(ctx, plan->question, gen, nth, in_hand);
 	if (p->form != PACKET_WHOLE)
 		form_count(p->form);
-	return rules_decide(ctx, plan, gen, nth, in_hand);
+	action = rules_decide(ctx, plan, gen, nth, in_hand);
+	if (beside != POLICY_NOBODY)
+		packet_judge_beside(ctx, nth, beside);
+	return action;
 }

@@ -63,7 +63,8 @@ static __always_inline bool set_has_rule(const struct rule_set *set, u32 rule)
 	       set->words[(rule >> 6) & (RULE_WORDS - 1)] & 1ull << (rule & 63);
 }
 
-/* What a rule that matches comes to: enum outcome; counts it. Global, to be verified once. */
+/* What a rule that matches comes to: enum outcome; counts it. `gen` may be the generation beside the one in
+ * force, of which nothing is refused. Global, to be verified once. */
 __noinline u32 rule_comes_to(u32 gen, u32 rule, u32 alerts)
 {
 	const struct policy_rule_row *row = rule_row(gen, rule);
@@ -71,8 +72,11 @@ __noinline u32 rule_comes_to(u32 gen, u32 rule, u32 alerts)
 
 	if (!row)
 		return OUTCOME_NONE;
-	outcome = alerts ? OUTCOME_WATCHED : rule_judge(row);
-	rule_count(row, outcome == OUTCOME_REFUSED, 0);
+	if (alerts)
+		outcome = OUTCOME_WATCHED;
+	else
+		outcome = gen == policy_beside() ? rule_foresee(row) : rule_judge(row);
+	rule_count(row, outcome, 0);
 	return outcome;
 }
 

@@ -21,7 +21,7 @@
 struct policy_cmd {
 	const char *format, *against;
 	uint64_t confirm_ns;
-	bool write;
+	bool write, audit;
 	struct policy_who who;
 };
 
@@ -34,7 +34,8 @@ struct verb {
 
 /* clang-format off */
 static const struct opt policy_opts[] = {
-	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply: after that what was in force before comes back, unless `sonda policy confirm` is said" },
+	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply, promote: after that what was in force before comes back, unless `sonda policy confirm` is said" },
+	{ "audit",   OPT_BOOL,     offsetof(struct policy_cmd, audit),      NULL,     "apply: lays it beside what is in force: what it would refuse is counted and told" },
 	{ "against", OPT_STR,      offsetof(struct policy_cmd, against),    "FILE",   "plan: also what it would have refused of this recording" },
 	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
 	{ "exe",     OPT_STR,      offsetof(struct policy_cmd, who.exe),    "PATH",   "why: the program that asks" },
@@ -121,24 +122,53 @@ static int run_plan(const struct policy_cmd *c, char **words, size_t count, stru
 	return policy_plan_print(f, &source, p, c->against, c->format, e);
 }
 
+/* What was put into force, to be confirmed perhaps. */
+static void confirm_note(const struct policy_cmd *c)
+{
+	char time[UNIT_TEXT_MAX];
+
+	if (!c->confirm_ns)
+		return;
+	duration_format_exact(time, c->confirm_ns);
+	log_note(NULL, "say `sonda policy confirm` within %s, or what was before comes back", time);
+}
+
 static int run_apply(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
 	auto_ptr(enforce) f = NULL;
 	auto_ptr(policy) p = NULL;
 	auto_free char *text = NULL;
-	char time[UNIT_TEXT_MAX];
 
-	if (policy_read(path, &p, &text, e) < 0 || policy_lint(p, e) < 0 ||
-	    enforce_open(&source, &f, e) < 0 || enforce_apply(f, p, text, c->confirm_ns, e) < 0)
-		return -e->code;
 	(void)count;
-	log_note(NULL, "%s is in force: %zu rule%s", path, p->rules.len,
-		 p->rules.len == 1 ? "" : "s");
-	if (!c->confirm_ns)
-		return EXIT_OK;
-	duration_format_exact(time, c->confirm_ns);
-	log_note(NULL, "say `sonda policy confirm` within %s, or what was before comes back", time);
+	if (c->audit && c->confirm_ns)
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "--audit puts nothing into force that --confirm could be said of");
+	if (policy_read(path, &p, &text, e) < 0 || policy_lint(p, e) < 0 ||
+	    enforce_open(&source, &f, e) < 0 ||
+	    (c->audit ? enforce_beside(f, p, text, e)
+		      : enforce_apply(f, p, text, c->confirm_ns, e)) < 0)
+		return -e->code;
+	log_note(NULL, "%s %s: %zu rule%s", path,
+		 c->audit ? "is only counted and told, beside what is in force" : "is in force",
+		 p->rules.len, p->rules.len == 1 ? "" : "s");
+	confirm_note(c);
+	return EXIT_OK;
+}
+
+static int run_promote(const struct policy_cmd *c, char **words, size_t count, struct err *e)
+{
+	auto_ptr(enforce) f = NULL;
+
+	(void)words, (void)count;
+	if (enforce_open(&source, &f, e) < 0 ||
+	    (enforce_state(f)->beside && policy_lint(enforce_state(f)->beside, e) < 0) ||
+	    enforce_promote(f, c->confirm_ns, e) < 0)
+		return -e->code;
+	log_note(NULL, "what lay beside is in force now: %zu rule%s",
+		 enforce_state(f)->beside->rules.len,
+		 enforce_state(f)->beside->rules.len == 1 ? "" : "s");
+	confirm_note(c);
 	return EXIT_OK;
 }
 
@@ -162,8 +192,9 @@ static int run_rollback(const struct policy_cmd *c, char **words, size_t count, 
 	if (enforce_open(&source, &f, e) < 0 || enforce_rollback(f, &ended, e) < 0)
 		return -e->code;
 	log_note(NULL, "%s",
-		 ended ? "there was none before: nothing is in force now"
-		       : "the policy before it is in force again");
+		 enforce_state(f)->beside ? "the policy that lay beside is gone"
+		 : ended                  ? "there was none before: nothing is in force now"
+					  : "the policy before it is in force again");
 	return EXIT_OK;
 }
 
@@ -233,6 +264,7 @@ static const struct verb verbs[] = {
 	{ "plan", { "a policy's file" }, false, run_plan },
 	{ "test", { "a policy's file", "a recording" }, false, run_test },
 	{ "apply", { "a policy's file" }, false, run_apply },
+	{ "promote", { NULL }, false, run_promote },
 	{ "confirm", { NULL }, false, run_confirm },
 	{ "rollback", { NULL }, false, run_rollback },
 	{ "why", { "an operation, or packet", "what it is done to" }, true, run_why },
@@ -273,7 +305,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	if (!rest->count)
 		return fail_as(
 			e, EXIT_USAGE, EINVAL,
-			"expected what to do: check, fmt, plan, test, apply, confirm, rollback, status, why or off");
+			"expected what to do: check, fmt, plan, test, apply, promote, confirm, rollback, status, why or off");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (str_eq(verbs[i].name, rest->words[0]))
 			return verb_run(&verbs[i], c, rest, e);
@@ -283,7 +315,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 const struct command command_policy = {
 	.name = "policy",
 	.synopsis =
-		"check|fmt|plan|apply FILE | test FILE RECORDING | confirm|rollback|status|off | why ...",
+		"check|fmt|plan|apply FILE | test FILE RECORDING | promote|confirm|rollback|status|off | why ...",
 	.help = "rules that block: checked, planned, put into force, undone",
 	.text = "A policy is a file of rules that read as sentences; docs/policies.md explains the language. What is\n"
 		"in force lies in the kernel and goes on when sonda ends; `off` ends it.\n"
@@ -294,8 +326,9 @@ const struct command command_policy = {
 		"  test FILE RECORDING\n"
 		"               what it would have refused of what `sonda record fs.open fs.remove process.exec` wrote\n"
 		"  apply FILE   puts it into force in place of what is, at one moment for all rules\n"
+		"  promote      puts into force what was applied with --audit\n"
 		"  confirm      keeps what was applied with --confirm\n"
-		"  rollback     back to what was in force before\n"
+		"  rollback     back to what was in force before; with a policy beside it: takes that away\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
 		"  why OPERATION PATH, why packet tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
 		"               which rule in force decides about it\n"

@@ -43,7 +43,8 @@ static void head_text(const struct enforce_state *s, struct strbuf *out)
 		return;
 	}
 	duration_format(time, clock_real_ns() - s->applied_ns);
-	strbuf_appendf(out, "in force since %s: %zu rules\n", time, s->policy->rules.len);
+	strbuf_appendf(out, "in force since %s: %zu rule%s\n", time, s->policy->rules.len,
+		       s->policy->rules.len == 1 ? "" : "s");
 	if (!s->waits_ns)
 		return;
 	duration_format(time, s->waits_ns);
@@ -62,18 +63,22 @@ static void how_cell(struct table *t, const struct enforce_rule *r)
 	table_cellf(t, TERM_PLAIN, "%s, expires in %s", r->strength, time);
 }
 
-static void rules_text(const struct enforce *f, struct strbuf *out)
+/* Of the policy in force, or of the one beside it. */
+typedef void rule_fn(const struct enforce *f, size_t nth, struct enforce_rule *ret);
+
+static void rules_text(const struct enforce *f, const struct policy *p, rule_fn *read,
+		       struct strbuf *out)
 {
 	static const struct table_col cols[] = {
 		{ "RULE", .min_cols = 12 },
 		{ "MODE", .min_cols = 7 },
 		{ "MATCHED", .align = TABLE_RIGHT },
 		{ "REFUSED", .align = TABLE_RIGHT },
+		{ "WOULD", .align = TABLE_RIGHT },
 		{ "BYTES", .align = TABLE_RIGHT },
 		{ "UNTOLD", .align = TABLE_RIGHT },
 		{ "HOW" },
 	};
-	const struct policy *p = enforce_state(f)->policy;
 	struct table_style style = { .width_cols = term_width(STDOUT_FILENO),
 				     .colour = term_has_colour(STDOUT_FILENO) };
 	auto_ptr(table) t = table_new(cols, ARRAY_LEN(cols), style, out);
@@ -82,12 +87,13 @@ static void rules_text(const struct enforce *f, struct strbuf *out)
 		struct enforce_rule r;
 		char bytes[UNIT_TEXT_MAX];
 
-		enforce_rule(f, i, &r);
+		read(f, i, &r);
 		bytes_format(bytes, r.count.bytes);
 		table_str(t, p->rules.at[i].name);
 		table_cellf(t, mode_style(&r), "%s", mode_word(&r));
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.matched);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.refused);
+		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.would);
 		table_str(t, p->rules.at[i].domain == POLICY_PACKET ? bytes : "");
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.untold);
 		how_cell(t, &r);
@@ -108,20 +114,22 @@ static void text(struct json *j, const char *key, const char *s)
 	json_str(j, s);
 }
 
-static void rules_json(const struct enforce *f, struct strbuf *out)
+static void rules_json(const struct enforce *f, const struct policy *p, rule_fn *read,
+		       struct strbuf *out)
 {
-	const struct policy *p = enforce_state(f)->policy;
-
 	for (size_t i = 0; i < p->rules.len; i++) {
 		struct json j = { .out = out };
 		struct enforce_rule r;
 
-		enforce_rule(f, i, &r);
+		read(f, i, &r);
 		json_obj_begin(&j);
 		text(&j, "rule", p->rules.at[i].name);
+		json_key(&j, "beside");
+		json_bool(&j, p == enforce_state(f)->beside);
 		text(&j, "mode", mode_word(&r));
 		number(&j, "matched", r.count.matched);
 		number(&j, "refused", r.count.refused);
+		number(&j, "would", r.count.would);
 		number(&j, "bytes", r.count.bytes);
 		number(&j, "untold", r.count.untold);
 		if (r.expires_in_ns)
@@ -141,6 +149,10 @@ static void head_json(const struct enforce_state *s, struct strbuf *out)
 	json_bool(&j, s->in_force);
 	json_key(&j, "fell_back");
 	json_bool(&j, s->fell_back);
+	if (s->beside) {
+		number(&j, "beside_rules", s->beside->rules.len);
+		number(&j, "beside_applied_ns", s->beside_applied_ns);
+	}
 	if (s->in_force) {
 		number(&j, "rules", s->policy->rules.len);
 		number(&j, "applied_ns", s->applied_ns);
@@ -148,6 +160,15 @@ static void head_json(const struct enforce_state *s, struct strbuf *out)
 	}
 	json_obj_end(&j);
 	json_line_end(&j);
+}
+
+static void beside_text(const struct enforce_state *s, struct strbuf *out)
+{
+	char time[UNIT_TEXT_MAX];
+
+	duration_format(time, clock_real_ns() - s->beside_applied_ns);
+	strbuf_appendf(out, "beside it since %s, only counted and told: %zu rule%s\n", time,
+		       s->beside->rules.len, s->beside->rules.len == 1 ? "" : "s");
 }
 
 /* Counts of no rule. */
@@ -173,16 +194,14 @@ int policy_status_print(struct enforce *f, const char *format, struct err *e)
 	bool json = format && str_eq(format, "json");
 	auto_done(strbuf) out = { 0 };
 
-	if (json) {
-		head_json(s, &out);
-		if (s->in_force)
-			rules_json(f, &out);
-	} else {
-		head_text(s, &out);
-		if (s->in_force)
-			rules_text(f, &out);
-	}
-	if (s->in_force && enforce_counts(f, json ? count_json : count_text, &out, e) < 0)
+	(json ? head_json : head_text)(s, &out);
+	if (s->in_force)
+		(json ? rules_json : rules_text)(f, s->policy, enforce_rule, &out);
+	if (s->beside && !json)
+		beside_text(s, &out);
+	if (s->beside)
+		(json ? rules_json : rules_text)(f, s->beside, enforce_rule_beside, &out);
+	if ((s->in_force || s->beside) && enforce_counts(f, json ? count_json : count_text, &out, e) < 0)
 		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

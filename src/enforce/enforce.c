@@ -37,7 +37,6 @@ struct enforce {
 	struct part parts[GUARDS_MAX];
 	unsigned part_count;
 	struct enforce_state state;
-	struct policy_text *text; /* of the generation in force */
 	unsigned generation;      /* in force; POLICY_NOBODY: none */
 };
 
@@ -79,22 +78,35 @@ static void settle(struct enforce *f)
 	shared_switch(&f->shared, (word & POLICY_HOLDS(gen ^ 1)) | (gen ^ 1));
 }
 
+static int policy_look(const struct enforce *f, unsigned gen, const char *name,
+		       struct policy **ret_policy, uint64_t *ret_applied_ns, struct err *e)
+{
+	auto_free struct policy_text *text = xnew(struct policy_text);
+
+	if (shared_text(&f->shared, gen, text, e) < 0 ||
+	    policy_parse(name, text->text, ret_policy, e) < 0)
+		return -e->code;
+	*ret_applied_ns = text->applied_ns;
+	return 0;
+}
+
 static int look(struct enforce *f, struct err *e)
 {
+	struct enforce_state *s = &f->state;
+	unsigned active;
 	uint64_t word;
 
 	settle(f);
 	word = *f->shared.word;
-	if (!(word & POLICY_HOLDS(POLICY_ACTIVE(word))))
-		return 0;
-	f->generation = POLICY_ACTIVE(word);
-	f->text = xnew(struct policy_text);
-	if (shared_text(&f->shared, f->generation, f->text, e) < 0 ||
-	    policy_parse("policy in force", f->text->text, &f->state.policy, e) < 0)
+	active = POLICY_ACTIVE(word);
+	if (word & POLICY_BESIDE && policy_look(f, active ^ 1, "policy beside", &s->beside,
+						&s->beside_applied_ns, e) < 0)
 		return -e->code;
-	f->state.in_force = true;
-	f->state.applied_ns = f->text->applied_ns;
-	return 0;
+	if (!(word & POLICY_HOLDS(active)))
+		return 0;
+	f->generation = active;
+	s->in_force = true;
+	return policy_look(f, active, "policy in force", &s->policy, &s->applied_ns, e);
 }
 
 int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e)
@@ -123,7 +135,7 @@ void enforce_free(struct enforce *f)
 		f->source->close(f->parts[i].handle);
 	shared_done(&f->shared);
 	policy_free(f->state.policy);
-	free(f->text);
+	policy_free(f->state.beside);
 	fd_close(&f->lock);
 	free(f);
 }
@@ -174,6 +186,23 @@ static int parts_ready(struct enforce *f, const struct policy *p, struct err *e)
 		if ((pinned ? object_adopt(part->object, (*g)->name, e)
 			    : part_load(f, part, p, e)) < 0)
 			return wrap(e, "guard.%s", (*g)->name);
+	}
+	return 0;
+}
+
+/* May all guards that take part look at `p` beside what is in force? */
+static int parts_beside(struct enforce *f, const struct policy *p, struct err *e)
+{
+	for (unsigned i = 0; i < f->part_count; i++) {
+		const struct guard *g = f->parts[i].guard;
+
+		if (!guard_takes_any(g, p))
+			continue;
+		if (!g->beside)
+			return fail_as(e, EXIT_POLICY, ENOTSUP,
+				       "guard.%s looks at no policy beside the one in force", g->name);
+		if (g->beside(f->parts[i].object, f->state.policy, p, e) < 0)
+			return -e->code;
 	}
 	return 0;
 }
@@ -239,12 +268,14 @@ static void strength(const struct enforce *f, const struct policy_rule *r, struc
 			f->parts[i].guard->strength(f->parts[i].object, r, out);
 }
 
-static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, struct err *e)
+static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, bool beside,
+		      struct err *e)
 {
 	auto_done(strbuf) words = { 0 };
 	auto_done(slots) slots = { 0 };
 
 	slots_init(&slots, f->generation == POLICY_NOBODY ? NULL : &f->shared, f->generation);
+	slots.apart = beside;
 	for (size_t i = 0; i < p->rules.len; i++) {
 		const struct policy_rule *r = &p->rules.at[i];
 
@@ -260,10 +291,12 @@ static int rows_write(struct enforce *f, const struct policy *p, unsigned gen, s
 
 /* Everything but the switch. */
 static int prepare(struct enforce *f, const struct policy *p, const char *text, unsigned gen,
-		   struct err *e)
+		   bool beside, struct err *e)
 {
-	if (parts_ready(f, p, e) < 0 || parts_fill(f, p, gen, e) < 0 || parts_attach(f, p, e) < 0 ||
-	    rows_write(f, p, gen, e) < 0 || shared_set_text(&f->shared, gen, text, e) < 0)
+	if (parts_ready(f, p, e) < 0 || (beside && parts_beside(f, p, e) < 0) ||
+	    parts_fill(f, p, gen, e) < 0 || parts_attach(f, p, e) < 0 ||
+	    rows_write(f, p, gen, beside, e) < 0 ||
+	    shared_set_text(&f->shared, gen, text, e) < 0)
 		return -e->code;
 	return parts_pin(f, e);
 }
@@ -278,21 +311,23 @@ static void drop_idle_guards(const struct policy *now, const struct policy *befo
 			(void)!pins_remove((*g)->name, &ignored);
 }
 
-int enforce_apply(struct enforce *f, const struct policy *p, const char *text, uint64_t confirm_ns,
-		  struct err *e)
+/* Lays `p` into the generation `gen`, which nobody is to judge by meanwhile. On failure what was in force
+ * is as it was. */
+static int lay(struct enforce *f, const struct policy *p, const char *text, bool beside,
+	       unsigned *ret_gen, struct err *e)
 {
-	unsigned gen = f->generation == POLICY_NOBODY ? 0 : f->generation ^ 1;
-	uint64_t word, until_ms = 0;
+	unsigned gen;
 
-	assert(f && p && text && e);
 	if (f->state.waits_ns)
 		return hint((fail(e, EBUSY, "the policy in force waits for confirmation"), e),
 			    "`sonda policy confirm` or `sonda policy rollback` first");
 	if (!f->shared.word && shared_make(&f->shared, e) < 0)
 		return -e->code;
-	word = *f->shared.word & ~POLICY_HOLDS(gen);
-	shared_switch(&f->shared, word); /* nobody falls back to what is being written */
-	if (prepare(f, p, text, gen, e) < 0) {
+	gen = POLICY_ACTIVE(*f->shared.word) ^ (f->generation != POLICY_NOBODY || beside);
+	shared_switch(&f->shared, f->generation == POLICY_NOBODY
+					  ? POLICY_ACTIVE(*f->shared.word)
+					  : POLICY_HOLDS(f->generation) | f->generation);
+	if (prepare(f, p, text, gen, beside, e) < 0) {
 		parts_unpin(f);
 		if (f->generation == POLICY_NOBODY) {
 			struct err ignored;
@@ -301,11 +336,56 @@ int enforce_apply(struct enforce *f, const struct policy *p, const char *text, u
 		}
 		return -e->code;
 	}
-	if (confirm_ns)
-		until_ms = (clock_boot_ns() + confirm_ns) / 1000000;
-	word = (word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) | gen;
-	shared_switch(&f->shared, word | until_ms << 8);
+	*ret_gen = gen;
+	return 0;
+}
+
+static uint64_t until(uint64_t confirm_ns)
+{
+	return confirm_ns ? (clock_boot_ns() + confirm_ns) / 1000000 << 8 : 0;
+}
+
+int enforce_apply(struct enforce *f, const struct policy *p, const char *text, uint64_t confirm_ns,
+		  struct err *e)
+{
+	unsigned gen;
+
+	assert(f && p && text && e);
+	if (lay(f, p, text, false, &gen, e) < 0)
+		return -e->code;
+	shared_switch(&f->shared,
+		      (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) | gen |
+			      until(confirm_ns));
 	drop_idle_guards(p, f->state.policy);
+	return 0;
+}
+
+int enforce_beside(struct enforce *f, const struct policy *p, const char *text, struct err *e)
+{
+	unsigned gen;
+
+	assert(f && p && text && e);
+	if (lay(f, p, text, true, &gen, e) < 0)
+		return -e->code;
+	shared_switch(&f->shared, *f->shared.word | POLICY_HOLDS(gen) | POLICY_BESIDE);
+	drop_idle_guards(p, f->state.policy);
+	return 0;
+}
+
+int enforce_promote(struct enforce *f, uint64_t confirm_ns, struct err *e)
+{
+	uint64_t word;
+	unsigned gen;
+
+	if (!f->state.beside)
+		return hint((fail(e, ENOENT, "no policy lies beside the one in force"), e),
+			    "`sonda policy apply --audit FILE` lays one there");
+	word = *f->shared.word;
+	gen = POLICY_ACTIVE(word) ^ 1;
+	if (shared_trips_reset(&f->shared, gen, e) < 0)
+		return -e->code;
+	shared_switch(&f->shared, (word & (POLICY_HOLDS(0) | POLICY_HOLDS(1))) | gen |
+					  until(confirm_ns));
 	return 0;
 }
 
@@ -327,9 +407,15 @@ int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 {
 	unsigned other = f->generation ^ 1;
 
-	if (!f->state.in_force)
+	if (!f->state.in_force && !f->state.beside)
 		return fail(e, ENOENT, "no policy is in force");
-	*ret_ended = !(*f->shared.word & POLICY_HOLDS(other));
+	if (f->state.in_force && f->state.beside) {
+		shared_switch(&f->shared, POLICY_HOLDS(f->generation) | f->generation);
+		drop_idle_guards(f->state.policy, NULL);
+		*ret_ended = false;
+		return 0;
+	}
+	*ret_ended = f->state.beside || !(*f->shared.word & POLICY_HOLDS(other));
 	if (*ret_ended) {
 		bool was;
 
@@ -357,6 +443,12 @@ void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret)
 {
 	assert(f->state.in_force && nth < f->state.policy->rules.len);
 	shared_read_rule(&f->shared, f->generation, (unsigned)nth, ret);
+}
+
+void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rule *ret)
+{
+	assert(f->state.beside && nth < f->state.beside->rules.len);
+	shared_read_rule(&f->shared, POLICY_ACTIVE(*f->shared.word) ^ 1, (unsigned)nth, ret);
 }
 
 int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e)

@@ -35,10 +35,17 @@ AUTO_PTR(enforce)
  * that can't be enforced here), EXIT_KERNEL, EXIT_DENIED, EBUSY (one waits for confirmation). */
 MUST_USE int enforce_apply(struct enforce *f, const struct policy *p, const char *text,
 			   uint64_t confirm_ns, struct err *e);
+/* Lays `p` beside what is in force, or beside nothing: it is judged as well, and only counted and told. What
+ * lay there before, and what enforce_rollback() would have gone back to, is gone. Errors: as those of
+ * enforce_apply(), ENOTSUP (EXIT_POLICY: a guard can't). */
+MUST_USE int enforce_beside(struct enforce *f, const struct policy *p, const char *text,
+			    struct err *e);
+/* What lies beside is in force from now on; `confirm_ns` as with enforce_apply(). Errors: ENOENT. */
+MUST_USE int enforce_promote(struct enforce *f, uint64_t confirm_ns, struct err *e);
 /* Errors: ENOENT (nothing waits). */
 MUST_USE int enforce_confirm(struct enforce *f, struct err *e);
-/* Back to what was in force before; where there was nothing, the end. *ret_ended: that is so.
- * Errors: ENOENT (nothing is in force). */
+/* Takes away what lies beside what is in force; where nothing does, back to what was in force before.
+ * *ret_ended: there was nothing, so that nothing is in force now. Errors: ENOENT (nothing is in force). */
 MUST_USE int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e);
 /* Ends all of it and removes what was pinned. *ret_was: something was in force. */
 MUST_USE int enforce_off(bool *ret_was, struct err *e);
@@ -51,6 +58,8 @@ struct enforce_state {
 	uint64_t waits_ns;   /* time left to confirm; 0: confirmed */
 	uint64_t applied_ns; /* CLOCK_REALTIME */
 	struct policy *policy; /* borrowed; NULL: none is in force */
+	struct policy *beside; /* likewise; NULL: none lies beside it */
+	uint64_t beside_applied_ns;
 };
 /* As it was when enforce_open() looked. */
 MUST_USE const struct enforce_state *enforce_state(const struct enforce *f);
@@ -64,6 +73,8 @@ struct enforce_rule {
 };
 /* Of rule `nth` of the policy in force. */
 void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret);
+/* Of the policy beside it. */
+void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rule *ret);
 
 /* Calls `fn` for each count of the guards in force that belongs to no rule and isn't 0: what was
  * malformed, what passed in spite of a rule. */

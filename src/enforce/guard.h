@@ -43,6 +43,11 @@ struct guard {
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);
+	/* May `p` lie beside `now` (NULL: none is in force), so that nothing changes but that it is counted and
+	 * told what `p` would refuse? Before attach(). NULL: the guard doesn't look at what lies beside.
+	 * Errors: ENOTSUP, EBUSY with EXIT_POLICY. */
+	int (*beside)(const struct object *o, const struct policy *now, const struct policy *p,
+		      struct err *e);
 	/* Measures a run of the guard, which was loaded on trial (preview.h): generation 0 is filled, nothing
 	 * is in force in its maps, which are its own. May be NULL. */
 	int (*cost)(struct object *o, struct guard_cost *ret_cost, struct err *e);

@@ -140,6 +140,13 @@ static int up_add(ifindex_list *list, struct err *e)
 	return 0;
 }
 
+static bool names_interfaces(const struct policy_rule *r)
+{
+	const struct policy_clause *c = policy_clause_find(r, WORD_ON, 0);
+
+	return c && !c->unless;
+}
+
 /* Those that a rule names, else those that are up. */
 static int rule_interfaces(const struct policy *p, const struct policy_rule *r, ifindex_list *list,
 			   struct err *e)
@@ -171,14 +178,43 @@ static int packet_attach(struct object *o, const struct policy *p, struct err *e
 	return code;
 }
 
-/* ---- strength ---- */
-
-static bool names_interfaces(const struct policy_rule *r)
+/* Rules of `now` that name no interface stand at all that are guarded: no more may become so. */
+static int packet_beside(const struct object *o, const struct policy *now, const struct policy *p,
+			 struct err *e)
 {
-	const struct policy_clause *c = policy_clause_find(r, WORD_ON, 0);
+	const struct policy_rule *everywhere = NULL;
+	ifindex_list list = { 0 };
+	int code = 0;
 
-	return c && !c->unless;
+	(void)o;
+	if (now)
+		vec_for_each(r, &now->rules)
+			if (r->domain == POLICY_PACKET && !names_interfaces(r))
+				everywhere = r;
+	if (!everywhere)
+		return 0;
+	vec_for_each(r, &p->rules)
+		if (!code && r->domain == POLICY_PACKET)
+			code = rule_interfaces(p, r, &list, e);
+	vec_for_each(ifindex, &list) {
+		struct xdp_state state = { 0 };
+		struct err ignored = { 0 };
+		char name[IF_NAMESIZE] = "?";
+
+		if (code || (!xdp_state_read(*ifindex, &state, &ignored) &&
+			     str_startswith(state.program, "packet_buffer")))
+			continue;
+		if_indextoname(*ifindex, name);
+		code = fail_as(e, EXIT_POLICY, EBUSY,
+			       "'%s' is not guarded now; to be counted there, rule '%s' of the policy "
+			       "in force, which has no `on`, would come to decide there too",
+			       name, everywhere->name);
+	}
+	vec_done(&list);
+	return code;
 }
+
+/* ---- strength ---- */
 
 /* How the interfaces are guarded that `on` names, or all. */
 static void modes_count(const struct policy_rule *r, unsigned counts[static XDP_MODE_OFFLOAD + 1])
@@ -247,5 +283,6 @@ const struct guard guard_packet = {
 	.attach = packet_attach,
 	.counts = packet_counts,
 	.strength = packet_strength,
+	.beside = packet_beside,
 	.cost = packet_cost,
 };

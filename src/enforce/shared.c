@@ -120,7 +120,7 @@ static uint32_t slot_for(struct slots *slots, const char *name, bool *ret_new)
 {
 	uint32_t slot = 0;
 
-	for (unsigned n = 0; slots->before && n < POLICY_RULES; n++)
+	for (unsigned n = 0; slots->before && !slots->apart && n < POLICY_RULES; n++)
 		if (str_eq(slots->before[n].name, name)) {
 			*ret_new = false;
 			return slots->before[n].slot;
@@ -174,6 +174,19 @@ static int slot_reset(struct shared *s, uint32_t slot, bool new, struct err *e)
 	return new ? map_zero_percpu(s->fd[SHARED_COUNTS], "the rules' counts", &slot,
 				     sizeof(struct policy_count), e)
 		   : 0;
+}
+
+int shared_trips_reset(struct shared *s, unsigned gen, struct err *e)
+{
+	for (unsigned n = 0; n < POLICY_RULES; n++) {
+		struct policy_rule_row row = { 0 };
+		uint32_t at = place(gen, n);
+
+		if (map_get_value(s->fd[SHARED_RULES], &at, &row) && row.name[0] &&
+		    slot_reset(s, row.slot, false, e) < 0)
+			return -e->code;
+	}
+	return 0;
 }
 
 int shared_rule(struct shared *s, struct slots *slots, unsigned gen, unsigned n,

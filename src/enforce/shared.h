@@ -44,6 +44,7 @@ void shared_switch(struct shared *s, uint64_t word);
 /* Places for counts that no rule in force uses; a rule that has a namesake in force gets that one's. */
 struct slots {
 	bool taken[POLICY_SLOTS];
+	bool apart; /* namesakes count apart: the policy lies beside the one in force */
 	struct policy_rule_row *before; /* of the generation in force; NULL: none */
 };
 /* `s` NULL: nothing is in force. */
@@ -56,6 +57,8 @@ MUST_USE int shared_rule(struct shared *s, struct slots *slots, unsigned gen, un
 			 struct err *e);
 /* Rules from `n` on are none. */
 MUST_USE int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e);
+/* Makes the limits (`trip`) of the generation's rules begin anew. */
+MUST_USE int shared_trips_reset(struct shared *s, unsigned gen, struct err *e);
 void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct enforce_rule *ret);
 
 MUST_USE int shared_set_text(struct shared *s, unsigned gen, const char *text, struct err *e);

@@ -182,6 +182,62 @@ def case_plan():
     check_equal(([r["strength"] for r in rows if "rule" in r], pins()), (["drop (XDP, on 1 interface)"], []), "planned where nothing is")
 
 
+def both():
+    """{rule: matched, refused, would}: of the policy in force, of the one beside it."""
+    rows = [r for r in policy("status", json_output=True).rows if "rule" in r]
+    return [{r["rule"]: (r["matched"], r["refused"], r["would"]) for r in rows if r["beside"] == beside} for beside in (False, True)]
+
+
+BESIDE = """
+rule first allow packet udp port 5001 on lo
+rule drop-5001 drop packet udp port 5001-5002 on lo
+rule audited drop packet udp port 5003 on lo mode audit
+rule last drop packet udp port 5003 on lo
+"""
+
+
+def case_beside():
+    """A new policy is judged beside the one in force: as if it were alone, but nothing is refused by it."""
+    apply(drop(5001))
+    with written(BESIDE) as new:
+        policy("apply", "--audit", new.name)
+        check_equal((passing(), head()["beside_rules"]), ([5002, 5003], 4), "what is in force decides as before")
+        check_equal(both(), [{"drop-5001": (1, 1, 0)}, {"first": (1, 0, 0), "drop-5001": (1, 0, 1), "audited": (1, 0, 1), "last": (1, 0, 1)}],
+                    "the other counts what it alone would do, its namesake apart")
+        with Sonda("trace", "guard.packet") as s:
+            s.wait_row(lambda r: r["rule"] == "last")
+        told = sorted((r["rule"], r["outcome"], r["to_port"]) for r in s.rows)
+        check_equal(told, [("audited", "audited", 5003), ("drop-5001", "refused", 5001), ("drop-5001", "would_refuse", 5002),
+                           ("last", "would_refuse", 5003)], "and is told as such")
+        policy("apply", "--audit", new.name)
+        check_equal((passing(), both()[1]["last"]), ([5002, 5003], (1, 0, 1)), "laid beside again, it counts from zero")
+        check_equal(policy("rollback").stderr.strip(), "sonda: the policy that lay beside is gone", "taken away")
+        check_equal((passing(), both()), ([5002, 5003], [{"drop-5001": (3, 3, 0)}, {}]), "what is in force goes on")
+        policy("apply", "--audit", new.name)
+        policy("promote", "--confirm", "1h")
+        check_equal((passing(), both()[1]), ([5001], {}), "promoted: it decides")
+        policy("rollback")
+        check_equal(passing(), [5002, 5003], "and back")
+        r = policy("promote", ok=False)
+        check_equal((r.code, "no policy lies beside" in r.stderr), (1, True), f"nothing to promote: {r.stderr}")
+        check_equal(policy("apply", "--audit", "--confirm", "1s", new.name, ok=False).code, 2, "--audit and --confirm")
+        policy("off")
+        policy("apply", "--audit", new.name)
+        check_equal((passing(), head()["in_force"], both()[1]["last"]), ([5001, 5002, 5003], False, (1, 0, 1)), "beside nothing")
+        policy("promote")
+        check_equal(passing(), [5001], "promoted from there")
+        policy("rollback")
+        check_equal(pins(), [], "before that there was none")
+    sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 up")
+    apply("rule everywhere drop packet udp port 5001\n")  # at v0 and v1, not at lo
+    with written(drop(5002)) as new:
+        r = policy("apply", "--audit", new.name, ok=False)
+        check_equal((r.code, "'lo' is not guarded now" in r.stderr), (5, True), f"rules in force would reach further: {r.stderr}")
+        check_equal((passing(), both()[1]), ([5001, 5002, 5003], {}), "so it is left alone")
+    policy("off")
+    sh("ip link del v0")
+
+
 def case_files():
     """check and fmt, on the policy that the docs show."""
     docs = os.path.join(HERE, "../../docs/policies.md")
@@ -228,6 +284,7 @@ try:
     case_modes()
     case_told()
     case_plan()
+    case_beside()
     case_files()
     case_recorded()
 finally:

@@ -13,7 +13,7 @@
 #define EVENT_MAX 8960 /* two whole paths and the struct */
 #include "guard.h"
 
-#include "file_judge.h"
+#include "file_beside.h"
 
 PROBE(file, "guard", "Rules about files", INTERNAL SLOTS(64));
 
@@ -51,16 +51,14 @@ PROBE(file, "guard", "Rules about files", INTERNAL SLOTS(64));
 		void *ctx, u32 strength, ##args)
 /* clang-format on */
 
-/* The filter of the generation in force; NULL: there are no rules about files. */
-static __always_inline const struct file_filter *rules_in_force(u32 *ret_gen)
+/* The filter of a generation; NULL: it has no rules about files. */
+static __always_inline const struct file_filter *filter_of(u32 gen)
 {
-	u32 gen = policy_generation();
 	struct file_filter *filter;
 
 	if (gen == POLICY_NOBODY)
 		return NULL;
 	filter = bpf_map_lookup_elem(&file_filter, &gen);
-	*ret_gen = gen;
 	return filter && filter->any ? filter : NULL;
 }
 
@@ -72,12 +70,48 @@ static __noinline struct file_request *request_begin(u32 tid)
 	return bpf_map_lookup_elem(&file_requests, &tid);
 }
 
-/* An operation on `inode` at `dentry`. */
-static __always_inline int judge(void *ctx, u32 strength, u32 operations, struct inode *inode,
-				 struct dentry *dentry, struct vfsmount *mnt)
+static __always_inline void request_fill(struct file_request *request, u32 strength, u32 operations,
+					 struct inode *inode, struct dentry *dentry,
+					 struct vfsmount *mnt)
 {
-	struct file_found found = {};
-	const struct file_filter *filter = rules_in_force(&found.gen);
+	request->inode = inode;
+	request->dentry = dentry;
+	request->mount = mnt ? mount_of(mnt) : NULL;
+	request->reached = mnt;
+	request->operations = operations;
+	request->strength = strength;
+}
+
+/* The same operation by the policy that lies beside the one in force. Nothing is refused by it, also not
+ * when there is no room for the request. */
+static __always_inline void judge_beside(u32 strength, u32 operations, struct inode *inode,
+					 struct dentry *dentry, struct vfsmount *mnt)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct file_request *request = request_begin(tid);
+	int reach;
+
+	if (!request)
+		return;
+	request_fill(request, strength, operations, inode, dentry, mnt);
+	request->verdict.beside = 1;
+	reach = beside_self(tid);
+	if (reach >= BESIDE_PLACE)
+		beside_place(tid, 0);
+	if (reach == BESIDE_ABOVE) {
+		beside_place(tid, 1);
+		beside_above(tid);
+	}
+	if (reach != BESIDE_NOTHING)
+		request_judge(tid);
+	bpf_map_delete_elem(&file_requests, &tid);
+}
+
+static __always_inline int judge_by(u32 gen, u32 strength, u32 operations, struct inode *inode,
+				    struct dentry *dentry, struct vfsmount *mnt)
+{
+	struct file_found found = { .gen = gen };
+	const struct file_filter *filter = filter_of(gen);
 	struct file_request *request;
 	int verdict;
 	u32 tid;
@@ -92,14 +126,22 @@ static __always_inline int judge(void *ctx, u32 strength, u32 operations, struct
 	if (!request)
 		return -EACCES;
 	request->found = found;
-	request->inode = inode;
-	request->dentry = dentry;
-	request->mount = mnt ? mount_of(mnt) : NULL;
-	request->operations = operations;
-	request->strength = strength;
+	request_fill(request, strength, operations, inode, dentry, mnt);
 	verdict = request_judge(tid);
 	bpf_map_delete_elem(&file_requests, &tid);
 	return verdict ? -EACCES : 0;
+}
+
+/* An operation on `inode` at `dentry`. */
+static __always_inline int judge(void *ctx, u32 strength, u32 operations, struct inode *inode,
+				 struct dentry *dentry, struct vfsmount *mnt)
+{
+	u32 beside, gen = policy_generations(&beside);
+	int verdict = judge_by(gen, strength, operations, inode, dentry, mnt);
+
+	if (beside != POLICY_NOBODY)
+		judge_beside(strength, operations, inode, dentry, mnt);
+	return verdict;
 }
 
 static __always_inline int judge_file(void *ctx, u32 strength, u32 operations, struct file *file)

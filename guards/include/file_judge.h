@@ -24,6 +24,7 @@ enum file_verdict {
 	FILE_VERDICT_AUDITED = OUTCOME_AUDITED,
 	FILE_VERDICT_TRIPPED = OUTCOME_TRIPPED,
 	FILE_VERDICT_ALERTED = OUTCOME_WATCHED,
+	FILE_VERDICT_WOULD_DENY = OUTCOME_WOULD_REFUSE,
 };
 
 enum file_strength {
@@ -35,7 +36,7 @@ EVENT(file_access, "An operation on a file that a rule is about")
 {
 	struct task task;
 	char rule[POLICY_NAME] KIND("str") DOC("the rule");
-	enum file_verdict verdict DOC("denied; audited (it would have been); tripped (likewise: the rule refused too much); alerted");
+	enum file_verdict verdict DOC("denied; audited (it would have been); tripped (likewise: the rule refused too much); alerted; would_deny (the rule is of the policy beside the one in force)");
 	enum file_operation operation FLAGS DOC("what was to be done with the file");
 	enum file_strength strength HIDE DOC("how the kernel is made to obey: a security module's hook, or its result changed");
 	u32 device KIND("device") HIDE DOC("the file's device");
@@ -54,6 +55,7 @@ struct file_request {
 	struct inode *inode;
 	struct dentry *dentry;
 	struct mount *mount; /* NULL: the hook doesn't tell */
+	struct vfsmount *reached; /* likewise */
 	u32 operations;
 	u32 strength;
 };

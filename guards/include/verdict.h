@@ -55,7 +55,12 @@ struct verdict {
 		other; /* those that are still to be counted; empty when it begins */
 	u32 rule;      /* that is told: the first that refuses, or else the first */
 	u32 outcome;   /* enum outcome: its own; OUTCOME_NONE: there is none to tell */
+	u32 beside;    /* the rules are of the policy beside the one in force: nothing is refused */
+	u32 pad;
 };
+
+/* How rules that match are judged. */
+enum judged { JUDGED_ALERT = 1, JUDGED_BESIDE = 2 };
 
 static __always_inline bool set_has_rule(const struct rule_set *set, u32 rule)
 {
@@ -63,19 +68,18 @@ static __always_inline bool set_has_rule(const struct rule_set *set, u32 rule)
 	       set->words[(rule >> 6) & (RULE_WORDS - 1)] & 1ull << (rule & 63);
 }
 
-/* What a rule that matches comes to: enum outcome; counts it. `gen` may be the generation beside the one in
- * force, of which nothing is refused. Global, to be verified once. */
-__noinline u32 rule_comes_to(u32 gen, u32 rule, u32 alerts)
+/* What a rule that matches comes to: enum outcome; counts it. Global, to be verified once. */
+__noinline u32 rule_comes_to(u32 gen, u32 rule, u32 judged)
 {
 	const struct policy_rule_row *row = rule_row(gen, rule);
 	u32 outcome;
 
 	if (!row)
 		return OUTCOME_NONE;
-	if (alerts)
+	if (judged & JUDGED_ALERT)
 		outcome = OUTCOME_WATCHED;
 	else
-		outcome = gen == policy_beside() ? rule_foresee(row) : rule_judge(row);
+		outcome = judged & JUDGED_BESIDE ? rule_foresee(row) : rule_judge(row);
 	rule_count(row, outcome, 0);
 	return outcome;
 }
@@ -95,7 +99,7 @@ static __noinline u32 rule_take(struct verdict *v)
 static __noinline bool rules_apply(struct verdict *v, const struct rule_set *rules, u32 gen,
 				   const struct subject_rules *all)
 {
-	u32 rule, outcome;
+	u32 rule, outcome, judged;
 
 	if (!v || !rules || !all)
 		return false;
@@ -108,7 +112,10 @@ static __noinline bool rules_apply(struct verdict *v, const struct rule_set *rul
 		rule = rule_take(v);
 		if (rule >= POLICY_RULES)
 			break;
-		outcome = rule_comes_to(gen, rule, set_has_rule(&all->alerting, rule));
+		judged = v->beside ? JUDGED_BESIDE : 0;
+		if (set_has_rule(&all->alerting, rule))
+			judged |= JUDGED_ALERT;
+		outcome = rule_comes_to(gen, rule, judged);
 		if (!v->outcome || (outcome == OUTCOME_REFUSED && v->outcome != OUTCOME_REFUSED)) {
 			v->outcome = outcome;
 			v->rule = rule;

@@ -142,4 +142,5 @@ const struct guard guard_file = {
 	.fill = fill,
 	.strength = strength,
 	.cost = file_cost,
+	.beside = guard_beside_anywhere,
 };

@@ -55,6 +55,9 @@ struct guard {
 
 /* Has the policy (NULL: none) rules for the guard? */
 MUST_USE bool guard_takes_any(const struct guard *g, const struct policy *p);
+/* struct guard's beside, of a guard that always may. */
+MUST_USE int guard_beside_anywhere(const struct object *o, const struct policy *now,
+				   const struct policy *p, struct err *e);
 /* A rule whose strength begins with "none" is not to be had. Errors: ENOTSUP with EXIT_KERNEL. */
 MUST_USE int guard_strength_check(const struct policy *p, const struct policy_rule *r,
 				  const char *strength, struct err *e);

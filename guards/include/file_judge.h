@@ -54,7 +54,7 @@ struct file_request {
 	struct verdict verdict;
 	struct inode *inode;
 	struct dentry *dentry;
-	struct mount *mount; /* NULL: the hook doesn't tell */
+	struct mount *mount;      /* NULL: the hook doesn't tell */
 	struct vfsmount *reached; /* likewise */
 	u32 operations;
 	u32 strength;

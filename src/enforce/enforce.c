@@ -37,7 +37,7 @@ struct enforce {
 	struct part parts[GUARDS_MAX];
 	unsigned part_count;
 	struct enforce_state state;
-	unsigned generation;      /* in force; POLICY_NOBODY: none */
+	unsigned generation; /* in force; POLICY_NOBODY: none */
 };
 
 /* ---- opening ---- */
@@ -99,14 +99,16 @@ static int look(struct enforce *f, struct err *e)
 	settle(f);
 	word = *f->shared.word;
 	active = POLICY_ACTIVE(word);
-	if (word & POLICY_BESIDE && policy_look(f, active ^ 1, "policy beside", &s->beside,
-						&s->beside_applied_ns, e) < 0)
+	if (word & POLICY_BESIDE &&
+	    policy_look(f, active ^ 1, "policy beside", &s->beside, &s->beside_applied_ns, e) < 0)
 		return -e->code;
 	if (!(word & POLICY_HOLDS(active)))
 		return 0;
 	f->generation = active;
-	s->in_force = true;
-	return policy_look(f, active, "policy in force", &s->policy, &s->applied_ns, e);
+	if (policy_look(f, active, "policy in force", &s->policy, &s->applied_ns, e) < 0)
+		return -e->code;
+	s->in_force = s->policy->rules.len;
+	return 0;
 }
 
 int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e)
@@ -200,7 +202,8 @@ static int parts_beside(struct enforce *f, const struct policy *p, struct err *e
 			continue;
 		if (!g->beside)
 			return fail_as(e, EXIT_POLICY, ENOTSUP,
-				       "guard.%s looks at no policy beside the one in force", g->name);
+				       "guard.%s looks at no policy beside the one in force",
+				       g->name);
 		if (g->beside(f->parts[i].object, f->state.policy, p, e) < 0)
 			return -e->code;
 	}
@@ -295,8 +298,7 @@ static int prepare(struct enforce *f, const struct policy *p, const char *text, 
 {
 	if (parts_ready(f, p, e) < 0 || (beside && parts_beside(f, p, e) < 0) ||
 	    parts_fill(f, p, gen, e) < 0 || parts_attach(f, p, e) < 0 ||
-	    rows_write(f, p, gen, beside, e) < 0 ||
-	    shared_set_text(&f->shared, gen, text, e) < 0)
+	    rows_write(f, p, gen, beside, e) < 0 || shared_set_text(&f->shared, gen, text, e) < 0)
 		return -e->code;
 	return parts_pin(f, e);
 }
@@ -309,6 +311,18 @@ static void drop_idle_guards(const struct policy *now, const struct policy *befo
 	for (const struct guard *const *g = guards; *g; g++)
 		if (!guard_takes_any(*g, now) && !guard_takes_any(*g, before))
 			(void)!pins_remove((*g)->name, &ignored);
+}
+
+/* A policy of no rules, for another to lie beside. */
+static int lay_none(struct enforce *f, struct err *e)
+{
+	unsigned gen = POLICY_ACTIVE(*f->shared.word);
+
+	if (parts_fill(f, NULL, gen, e) < 0 || shared_no_rules(&f->shared, gen, 0, e) < 0 ||
+	    shared_set_text(&f->shared, gen, "", e) < 0)
+		return -e->code;
+	shared_switch(&f->shared, *f->shared.word | POLICY_HOLDS(gen));
+	return 0;
 }
 
 /* Lays `p` into the generation `gen`, which nobody is to judge by meanwhile. On failure what was in force
@@ -327,7 +341,8 @@ static int lay(struct enforce *f, const struct policy *p, const char *text, bool
 	shared_switch(&f->shared, f->generation == POLICY_NOBODY
 					  ? POLICY_ACTIVE(*f->shared.word)
 					  : POLICY_HOLDS(f->generation) | f->generation);
-	if (prepare(f, p, text, gen, beside, e) < 0) {
+	if (prepare(f, p, text, gen, beside, e) < 0 ||
+	    (beside && f->generation == POLICY_NOBODY && lay_none(f, e) < 0)) {
 		parts_unpin(f);
 		if (f->generation == POLICY_NOBODY) {
 			struct err ignored;
@@ -353,9 +368,8 @@ int enforce_apply(struct enforce *f, const struct policy *p, const char *text, u
 	assert(f && p && text && e);
 	if (lay(f, p, text, false, &gen, e) < 0)
 		return -e->code;
-	shared_switch(&f->shared,
-		      (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) | gen |
-			      until(confirm_ns));
+	shared_switch(&f->shared, (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) |
+					  gen | until(confirm_ns));
 	drop_idle_guards(p, f->state.policy);
 	return 0;
 }
@@ -384,8 +398,8 @@ int enforce_promote(struct enforce *f, uint64_t confirm_ns, struct err *e)
 	gen = POLICY_ACTIVE(word) ^ 1;
 	if (shared_trips_reset(&f->shared, gen, e) < 0)
 		return -e->code;
-	shared_switch(&f->shared, (word & (POLICY_HOLDS(0) | POLICY_HOLDS(1))) | gen |
-					  until(confirm_ns));
+	shared_switch(&f->shared,
+		      (word & (POLICY_HOLDS(0) | POLICY_HOLDS(1))) | gen | until(confirm_ns));
 	return 0;
 }
 
@@ -403,6 +417,14 @@ int enforce_confirm(struct enforce *f, struct err *e)
 	return 0;
 }
 
+static bool holds_rules(const struct enforce *f, unsigned gen)
+{
+	struct policy_rule_row row = { 0 };
+
+	return *f->shared.word & POLICY_HOLDS(gen) && shared_read_row(&f->shared, gen, 0, &row) &&
+	       row.name[0];
+}
+
 int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 {
 	unsigned other = f->generation ^ 1;
@@ -415,7 +437,7 @@ int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 		*ret_ended = false;
 		return 0;
 	}
-	*ret_ended = f->state.beside || !(*f->shared.word & POLICY_HOLDS(other));
+	*ret_ended = f->state.beside || !holds_rules(f, other);
 	if (*ret_ended) {
 		bool was;
 

@@ -226,6 +226,13 @@ int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e)
 	return 0;
 }
 
+bool shared_read_row(const struct shared *s, unsigned gen, unsigned n, struct policy_rule_row *ret)
+{
+	uint32_t at = place(gen, n);
+
+	return map_get_value(s->fd[SHARED_RULES], &at, ret);
+}
+
 void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct enforce_rule *ret)
 {
 	uint64_t now_ns = clock_boot_ns();

@@ -59,6 +59,9 @@ MUST_USE int shared_rule(struct shared *s, struct slots *slots, unsigned gen, un
 MUST_USE int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e);
 /* Makes the limits (`trip`) of the generation's rules begin anew. */
 MUST_USE int shared_trips_reset(struct shared *s, unsigned gen, struct err *e);
+/* false: it can't be read. Its name is empty: there is none. */
+MUST_USE bool shared_read_row(const struct shared *s, unsigned gen, unsigned n,
+			      struct policy_rule_row *ret);
 void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct enforce_rule *ret);
 
 MUST_USE int shared_set_text(struct shared *s, unsigned gen, const char *text, struct err *e);

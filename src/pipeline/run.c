@@ -53,7 +53,6 @@ struct run {
 	struct ends ends;
 	uint64_t drain_ns; /* until the next look */
 	bool is_busy;      /* the last look by the timer found rows */
-	bool names_fresh;  /* what was told of mappings is as new as the rows of this look */
 	struct err *e;     /* of whatever failed within the loop */
 	int failed;
 };
@@ -95,20 +94,10 @@ static void run_check(struct run *r, int err)
 	run_stop(r);
 }
 
-/* Not before the look at the rings: a row's process may have begun since. Also when no rows came, so
- * that files are found while their process lives. */
-static void names_refresh(struct run *r)
-{
-	if (!r->names_fresh && r->session)
-		symbolise_refresh(r->session);
-	r->names_fresh = true;
-}
-
 static int on_row(const struct row *row, void *ctx)
 {
 	struct run *r = ctx;
 
-	names_refresh(r);
 	run_check(r, router_row(&r->router, row, r->e));
 	if (router_full(&r->router))
 		run_stop(r);
@@ -124,9 +113,9 @@ static int run_drain(struct run *r)
 		return 0;
 	if (r->session)
 		wall_refresh(&r->wall); /* a recording keeps its own clock */
-	r->names_fresh = false;
 	n = r->stream->ops->drain(r->stream, DRAIN_ROWS, on_row, r, r->e);
-	names_refresh(r);
+	if (r->session)
+		symbolise_refresh(r->session);
 	run_check(r, n);
 	if (n > 0 && !r->failed)
 		run_check(r, r->router.ops->flush(r->router.sink, r->e));

@@ -2,6 +2,7 @@
 /* From the kernel's mappings to the table of spaces. */
 #include "pipeline/symbolise.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -68,6 +69,16 @@ static bool kept_find(uint64_t id, struct stack_kept *ret, void *ctx)
 	return false;
 }
 
+/* What the kernel told on another CPU while this looks has a later time than `now_ns`. */
+static void take_in(void *ctx)
+{
+	struct symboliser *sy = ctx;
+	uint64_t now_ns = clock_boot_ns();
+
+	mapfeed_drain(sy->feed, on_event, sy->symbols);
+	symbols_fresh(sy->symbols, now_ns);
+}
+
 int symbolise_start(struct session *s, struct err *e)
 {
 	struct symboliser *sy;
@@ -80,13 +91,15 @@ int symbolise_start(struct session *s, struct err *e)
 	enrich_kept_stacks(s->enrich, kept_find, s);
 	if (mapfeed_open(&sy->feed, &why) < 0)
 		log_debug("stacks", "%s", why.text);
+	else
+		symbols_refresh_by(sy->symbols, take_in, sy);
 	return spaces_prime(symbols_spaces(sy->symbols), e);
 }
 
 void symbolise_refresh(struct session *s)
 {
 	if (s->symboliser && s->symboliser->feed)
-		mapfeed_drain(s->symboliser->feed, on_event, s->symboliser->symbols);
+		take_in(s->symboliser);
 }
 
 static void on_readable(struct loop *l, int fd, uint32_t events, void *ctx)
@@ -128,6 +141,7 @@ void symbolise_stop(struct session *s)
 {
 	if (!s->symboliser)
 		return;
+	symbols_refresh_by(s->symboliser->symbols, NULL, NULL);
 	mapfeed_free(s->symboliser->feed);
 	free(s->symboliser);
 	s->symboliser = NULL;

@@ -15,7 +15,8 @@ struct session;
 MUST_USE int symbolise_start(struct session *s, struct err *e);
 /* Takes in what came whenever there is much of it. Errors: of loop_fd_add(). */
 MUST_USE int symbolise_watch(struct session *s, struct loop *l, struct err *e);
-/* Takes in what came: before rows are looked at. */
+/* Takes in what came; by itself before a stack is named that is newer. Also when nobody names any, so that
+ * files are found while their process lives. */
 void symbolise_refresh(struct session *s);
 /* How many frames had no name, and why: a note, if there is something to say. */
 void symbolise_note(const struct session *s);

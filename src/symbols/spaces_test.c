@@ -121,3 +121,45 @@ TEST(our_own_functions_have_names)
 	CHECK_U64(symbols_counts(s).frames, 6);
 	CHECK_U64(symbols_counts(s).unknown, 2);
 }
+
+struct teller {
+	struct symbols *symbols;
+	unsigned asked;
+};
+
+static void tell(void *ctx)
+{
+	struct teller *t = ctx;
+
+	if (!t->asked++)
+		map_of(symbols_spaces(t->symbols), PARENT, 30, 0x10000, "/nowhere/a");
+	symbols_fresh(t->symbols, 50);
+}
+
+static void name_at(struct symbols *s, uint64_t at_ns, struct strbuf *out)
+{
+	const uint64_t frame = 0x10123;
+
+	strbuf_reset(out);
+	symbols_stack(s,
+		      &(struct stack_told){ .pid = PARENT,
+					    .at_ns = at_ns,
+					    .frames = (const unsigned char *)&frame,
+					    .count = 1 },
+		      true, out);
+}
+
+TEST(a_stack_that_is_newer_than_what_was_told_asks_for_more)
+{
+	auto_ptr(symbols) s = symbols_new();
+	struct teller t = { .symbols = s };
+	auto_done(strbuf) out = { 0 };
+
+	symbols_refresh_by(s, tell, &t);
+	name_at(s, 40, &out);
+	CHECK_STR(strbuf_str(&out), "a+0x2123");
+	name_at(s, 49, &out);
+	CHECK_U64(t.asked, 1);
+	name_at(s, 50, &out);
+	CHECK_U64(t.asked, 2);
+}

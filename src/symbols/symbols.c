@@ -15,6 +15,9 @@ struct symbols {
 	struct spaces *spaces;
 	struct kernel_symbols *kernel;
 	struct symbol_counts counts;
+	symbols_refresh_fn *refresh; /* NULL: nothing more comes */
+	void *refresh_ctx;
+	uint64_t fresh_ns;
 };
 
 struct frame {
@@ -150,12 +153,25 @@ static bool is_of_kernel(const struct frame *f)
 	return !f->pid || f->address >> 63;
 }
 
+void symbols_refresh_by(struct symbols *s, symbols_refresh_fn *fn, void *ctx)
+{
+	s->refresh = fn;
+	s->refresh_ctx = ctx;
+}
+
+void symbols_fresh(struct symbols *s, uint64_t until_ns)
+{
+	s->fresh_ns = until_ns;
+}
+
 void symbols_stack(struct symbols *s, const struct stack_told *stack, bool offsets,
 		   struct strbuf *out)
 {
 	struct frame f = { .pid = stack->pid, .at_ns = stack->at_ns, .offsets = offsets };
 	bool known;
 
+	if (s->refresh && stack->at_ns >= s->fresh_ns)
+		s->refresh(s->refresh_ctx);
 	for (size_t i = 0; i < stack->count; i++) {
 		memcpy(&f.address, stack->frames + i * sizeof(f.address), sizeof(f.address));
 		f.inside = f.address - (i > 0);

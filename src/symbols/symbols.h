@@ -25,6 +25,13 @@ AUTO_PTR(symbols)
 MUST_USE struct spaces *symbols_spaces(struct symbols *s);
 MUST_USE struct kernel_symbols *symbols_kernel(struct symbols *s);
 
+/* Who takes in what the kernel has told by now; asked before a stack is named that is not older than
+ * symbols_fresh() said. */
+typedef void symbols_refresh_fn(void *ctx);
+void symbols_refresh_by(struct symbols *s, symbols_refresh_fn *fn, void *ctx);
+/* All that was told until then (CLOCK_BOOTTIME) is taken in. */
+void symbols_fresh(struct symbols *s, uint64_t until_ns);
+
 struct stack_told {
 	uint32_t pid; /* whose addresses; 0: the kernel's */
 	uint64_t at_ns;

@@ -34,9 +34,11 @@ struct taken {
 	size_t order;
 };
 
+typedef vec(unsigned char) bytes_of_records;
+
 struct mapfeed {
 	vec(struct buffer) buffers;
-	vec(unsigned char) bytes;
+	bytes_of_records bytes;
 	vec(struct taken) records;
 	size_t pages; /* of a buffer */
 	uint64_t lost;
@@ -151,10 +153,23 @@ static void circle_read(const struct mapfeed *f, const struct buffer *b, uint64_
 	memcpy((unsigned char *)to + first, bytes, len - first);
 }
 
+static size_t room_for(size_t len)
+{
+	return (len + 7) & ~(size_t)7;
+}
+
+static size_t record_room(const struct mapfeed *f, const struct taken *t)
+{
+	struct perf_event_header h;
+
+	memcpy(&h, f->bytes.at + t->offset, sizeof(h));
+	return room_for(h.size);
+}
+
 /* The last word of each record is its time. */
 static void record_take(struct mapfeed *f, const struct buffer *b, uint64_t at, size_t len)
 {
-	size_t room = (len + 7) & ~(size_t)7;
+	size_t room = room_for(len);
 	struct taken *t = vec_add(&f->records);
 
 	vec_reserve(&f->bytes, room);
@@ -309,16 +324,37 @@ static bool record_read(struct mapfeed *f, const struct taken *t, struct mapfeed
 	}
 }
 
-void mapfeed_drain(struct mapfeed *f, mapfeed_fn *fn, void *ctx)
+/* Keeps the records from `done` on, in their order, and their bytes. */
+static void records_keep(struct mapfeed *f, size_t done)
+{
+	size_t kept = f->records.len - done;
+	bytes_of_records bytes = { 0 };
+
+	memmove(f->records.at, f->records.at + done, kept * sizeof(*f->records.at));
+	f->records.len = kept;
+	vec_for_each(t, &f->records) {
+		size_t room = record_room(f, t);
+
+		vec_reserve(&bytes, room);
+		memcpy(bytes.at + bytes.len, f->bytes.at + t->offset, room);
+		t->offset = bytes.len;
+		t->order = (size_t)(t - f->records.at);
+		bytes.len += room;
+	}
+	vec_done(&f->bytes);
+	f->bytes = bytes;
+}
+
+void mapfeed_drain(struct mapfeed *f, uint64_t until_ns, mapfeed_fn *fn, void *ctx)
 {
 	struct mapfeed_event event;
+	size_t done = 0;
 
-	vec_clear(&f->bytes);
-	vec_clear(&f->records);
 	vec_for_each(b, &f->buffers)
 		buffer_take(f, b);
 	vec_sort(&f->records, by_time);
-	vec_for_each(t, &f->records)
-		if (record_read(f, t, &event))
+	for (; done < f->records.len && f->records.at[done].at_ns <= until_ns; done++)
+		if (record_read(f, &f->records.at[done], &event))
 			fn(&event, ctx);
+	records_keep(f, done);
 }

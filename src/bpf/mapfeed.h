@@ -36,7 +36,9 @@ AUTO_PTR(mapfeed)
 MUST_USE unsigned mapfeed_fd_count(const struct mapfeed *f);
 MUST_USE int mapfeed_fd(const struct mapfeed *f, unsigned nth);
 
-/* Hands over what came, in order of time. */
-void mapfeed_drain(struct mapfeed *f, mapfeed_fn *fn, void *ctx);
+/* Hands over what was told up to `until_ns` (CLOCK_BOOTTIME, taken before the call), in order of time. What
+ * is newer waits for the next call: of a fork on one CPU and an exec on another, the buffer of the fork may
+ * have been read before. */
+void mapfeed_drain(struct mapfeed *f, uint64_t until_ns, mapfeed_fn *fn, void *ctx);
 /* Records that found no room. */
 MUST_USE uint64_t mapfeed_lost(const struct mapfeed *f);

@@ -75,7 +75,7 @@ static void take_in(void *ctx)
 	struct symboliser *sy = ctx;
 	uint64_t now_ns = clock_boot_ns();
 
-	mapfeed_drain(sy->feed, on_event, sy->symbols);
+	mapfeed_drain(sy->feed, now_ns, on_event, sy->symbols);
 	symbols_fresh(sy->symbols, now_ns);
 }
 

@@ -9,6 +9,7 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "base/term.h"
+#include "cmd/meter_show.h"
 #include "cmd/screen.h"
 #include "sink/out.h"
 #include "sink/sink.h"
@@ -18,7 +19,7 @@
 
 #define SECOND_NS 1000000000ULL
 
-enum { DRAIN_ROWS = 65536, PANEL_LINES_OTHER = 5, LIMIT_OFF_TERMINAL = 20 };
+enum { DRAIN_ROWS = 65536 };
 
 /* clang-format off */
 static const struct opt meter_opts[] = {
@@ -34,14 +35,12 @@ static const struct opt meter_opts[] = {
 };
 /* clang-format on */
 
-#define LIMIT_UNSET UINT32_MAX
-
 void meter_init(struct meter *m, const struct meter_ops *ops, void *self)
 {
 	m->ops = ops;
 	m->self = self;
 	m->interval_ns = SECOND_NS;
-	m->limit = LIMIT_UNSET;
+	m->limit = METER_LIMIT_UNSET;
 	m->ends = (struct ends)ENDS_NONE;
 	session_init(&m->session);
 	m->session.without_events = true;
@@ -143,156 +142,6 @@ void meter_options(struct meter *m, struct opt_set *set)
 	set->ctx = m;
 }
 
-/* ---- showing ---- */
-
-static void meter_check(struct meter *m, int err)
-{
-	if (err >= 0)
-		return;
-	if (!m->failed)
-		m->failed = err;
-	ends_now(&m->ends);
-}
-
-static void show_text(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	bool first = p == m->panels.at;
-	size_t before = out->len, begin;
-
-	if (!m->scrolls && !m->no_header && (!first || (!m->screen && m->shown)))
-		strbuf_putc(out, '\n');
-	begin = out->len;
-	m->ops->text(m, p, out);
-	if (out->len == begin)
-		strbuf_cut(out, before);
-}
-
-static void show_json(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	(void)m;
-	reading_json(&p->reading, out);
-}
-
-static void show_csv(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	reading_csv(&p->reading, !m->shown && !m->no_header, out);
-}
-
-static void show_folded(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	(void)m;
-	reading_folded(&p->reading, out);
-}
-
-static void show_nothing(struct meter *m, struct panel *p, struct strbuf *out)
-{
-	(void)m, (void)p, (void)out;
-}
-
-static const struct meter_form {
-	const char *name;
-	void (*show)(struct meter *m, struct panel *p, struct strbuf *out);
-} forms[] = {
-	{ "text", show_text },     { "json", show_json },    { "csv", show_csv },
-	{ "folded", show_folded }, { "null", show_nothing },
-};
-
-static int form_choose(struct meter *m, struct err *e)
-{
-	for (size_t i = 0; !m->form && i < ARRAY_LEN(forms); i++)
-		if (str_eq(forms[i].name, m->format ?: "text"))
-			m->form = &forms[i];
-	if (!m->form)
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "unknown format '%s' (expected text, json, csv, folded or null)",
-			       m->format);
-	return 0;
-}
-
-static bool is_text(const struct meter *m)
-{
-	return m->form->show == show_text;
-}
-
-/* What stands behind the titles: losses, and how to find the keys. */
-static void meter_note(struct meter *m)
-{
-	strbuf_reset(&m->note);
-	if (m->tally.lost)
-		strbuf_appendf(&m->note, ", lost %llu", (unsigned long long)m->tally.lost);
-	if (m->tally.overflow)
-		strbuf_appendf(&m->note, ", %llu into other",
-			       (unsigned long long)m->tally.overflow);
-	if (m->screen && m->paused)
-		strbuf_puts(&m->note, ", paused");
-	if (m->filtering || m->filter.len)
-		strbuf_appendf(&m->note, ", only with '%s%s'", strbuf_str(&m->filter),
-			       m->filtering ? "_" : "");
-	if (m->screen && screen_has_keys(m->screen))
-		strbuf_puts(&m->note, "   q quit, h help");
-}
-
-/* Lines of a panel, which share the screen. */
-static size_t panel_limit(const struct meter *m)
-{
-	unsigned lines = m->screen ? screen_height_rows(m->screen) / (unsigned)m->panels.len : 0;
-
-	if (m->limit != LIMIT_UNSET)
-		return m->limit;
-	if (!is_text(m))
-		return 0;
-	if (m->screen)
-		return lines > 2 * PANEL_LINES_OTHER ? lines - PANEL_LINES_OTHER
-						     : PANEL_LINES_OTHER;
-	return m->limit_usual ?: LIMIT_OFF_TERMINAL;
-}
-
-static void panel_sizes(struct meter *m, struct panel *p)
-{
-	struct reading *r = &p->reading;
-
-	r->width_cols = m->screen ? screen_width_cols(m->screen) : term_width(STDOUT_FILENO);
-	r->order.limit = panel_limit(m);
-	r->note = p == m->panels.at ? strbuf_str(&m->note) : NULL;
-	r->filter = strbuf_str(&m->filter);
-	reading_narrow(r);
-}
-
-/* What is the same for all commands. */
-#define KEYS                                                                                 \
-	"  q          quit\n"                                                                \
-	"  space      pause, go on\n"                                                        \
-	"  /          only groups whose labels hold a text; Enter keeps it, Esc clears it\n" \
-	"  Tab        the next table, where there are several: the keys below are about it\n"
-
-static void show_help(const struct meter *m, struct strbuf *out)
-{
-	strbuf_puts(out, "Keys\n\n" KEYS);
-	strbuf_puts(out, m->ops->keys);
-	strbuf_puts(out, "  h ?        this; any key goes back\n");
-}
-
-/* Draws the last reading, perhaps again. */
-static void meter_draw(struct meter *m)
-{
-	if (m->failed)
-		return;
-	meter_note(m);
-	strbuf_reset(&m->text);
-	if (m->helping)
-		show_help(m, &m->text);
-	vec_for_each(p, &m->panels) {
-		panel_sizes(m, p);
-		if (!m->helping)
-			m->form->show(m, p, &m->text);
-	}
-	if (m->screen)
-		screen_draw(m->screen, &m->text, &m->out);
-	else
-		strbuf_append(&m->out, strbuf_str(&m->text), m->text.len);
-	meter_check(m, out_write(&m->out, STDOUT_FILENO, m->ends.cancel_fd, m->e));
-}
-
 /* ---- reading ---- */
 
 static int on_event(const struct row *r, void *ctx)
@@ -347,52 +196,6 @@ static void on_interval(struct loop *l, struct loop_timer *timer, uint64_t misse
 	}
 }
 
-enum { KEY_TAB = '\t', KEY_ENTER = '\n', KEY_RETURN = '\r', KEY_DELETE = 127, KEY_BACK = '\b' };
-
-/* The text of the filter is being typed. */
-static void filter_key(struct meter *m, int key)
-{
-	if (key == KEY_ENTER || key == KEY_RETURN || key == KEY_ESCAPE)
-		m->filtering = false;
-	if (key == KEY_ESCAPE)
-		strbuf_reset(&m->filter);
-	else if ((key == KEY_DELETE || key == KEY_BACK) && m->filter.len)
-		strbuf_cut(&m->filter, m->filter.len - 1);
-	else if (key >= ' ' && key < KEY_DELETE)
-		strbuf_putc(&m->filter, (char)key);
-}
-
-static bool key_heeded(struct meter *m, int key)
-{
-	if (m->helping)
-		m->helping = false;
-	else if (m->filtering)
-		filter_key(m, key);
-	else if (key == 'q')
-		ends_now(&m->ends);
-	else if (key == ' ')
-		m->paused = !m->paused;
-	else if (key == '/')
-		m->filtering = true;
-	else if (key == KEY_ESCAPE)
-		strbuf_reset(&m->filter);
-	else if (key == KEY_TAB)
-		m->focus = (m->focus + 1) % m->panels.len;
-	else if (key == 'h' || key == '?')
-		m->helping = true;
-	else
-		return m->ops->key(m, &m->panels.at[m->focus], key);
-	return true;
-}
-
-static void on_key(int key, void *ctx)
-{
-	struct meter *m = ctx;
-
-	if ((!key || key_heeded(m, key)) && m->shown)
-		meter_draw(m);
-}
-
 /* ---- beginning and ending ---- */
 
 /* With several tables each is grouped by those labels that it has; alone it must have all. */
@@ -430,7 +233,7 @@ static int panel_open(struct meter *m, struct panel *p, struct err *e)
 	r->no_header = m->no_header;
 	r->colour = term_has_colour(STDOUT_FILENO);
 	r->ascii = !term_has_utf8();
-	r->order.only_active = is_text(m);
+	r->order.only_active = meter_is_text(m);
 	return m->ops->order(m, p, e);
 }
 
@@ -438,7 +241,7 @@ static int panels_open(struct meter *m, struct err *e)
 {
 	int err = 0;
 
-	if (m->panels.len > 1 && str_eq(m->form->name, "csv"))
+	if (m->panels.len > 1 && str_eq(m->format, "csv"))
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "CSV has the columns of one table: name one probe");
 	for (size_t i = 0; !err && i < m->panels.len; i++)
@@ -458,15 +261,15 @@ static int sink_start(struct meter *m, struct err *e)
 		.one_probe = true,
 	};
 
-	m->sink_ops = sink_find(m->form->name);
+	m->sink_ops = sink_find(m->format);
 	return m->sink_ops->open(&options, &m->sink, e);
 }
 
 static int screen_start(struct meter *m, struct err *e)
 {
-	if (!is_text(m) || m->once || m->scrolls || !term_is_tty(STDOUT_FILENO))
+	if (!meter_is_text(m) || m->once || m->scrolls || !term_is_tty(STDOUT_FILENO))
 		return 0;
-	return screen_new(m->loop, !m->session.child.pid, on_key, m, &m->screen, e);
+	return screen_new(m->loop, !m->session.child.pid, meter_key, m, &m->screen, e);
 }
 
 static int meter_start(struct meter *m, struct err *e)
@@ -526,7 +329,7 @@ static void meter_last_words(struct meter *m)
 	vec_for_each(p, &m->panels)
 		if (m->ops->end)
 			m->ops->end(m, p, &m->out);
-	if (is_text(m))
+	if (meter_is_text(m))
 		meter_check(m, out_write(&m->out, STDOUT_FILENO, m->ends.cancel_fd, m->e));
 }
 
@@ -597,7 +400,7 @@ int meter_run(struct meter *m, const struct opt_rest *rest, struct err *e)
 	int err = 0;
 
 	m->e = e;
-	if (form_choose(m, e) < 0)
+	if (meter_form_choose(m, e) < 0)
 		return -e->code;
 	if (rest->has_dashes && !rest->after_count)
 		return fail_as(e, EXIT_USAGE, EINVAL, "a COMMAND is expected after --");

@@ -34,6 +34,8 @@ enum policy_mode {
 	POLICY_ENFORCE,
 };
 
+enum policy_alert_per { POLICY_ALERT_ALL, POLICY_ALERT_EXE, POLICY_ALERT_USER };
+
 /* "policy_rules": an array of 2 * POLICY_RULES, generation by generation. */
 struct policy_rule_row {
 	char name[POLICY_NAME];
@@ -41,7 +43,10 @@ struct policy_rule_row {
 	__u32 mode;         /* enum policy_mode */
 	__u64 expires_ns;   /* CLOCK_BOOTTIME; later it matches nothing; 0: never */
 	__u32 trip_per_min; /* more refusals in a minute turn it to audit; 0: never */
-	__u32 pad;
+	__u32 stamp;        /* of its slot: another rule's leavings have another */
+	__u64 alert_window_ns;
+	__u32 alert_most;   /* alerts told in a window, which one that is told begins; 0: all */
+	__u32 alert_per;    /* enum policy_alert_per */
 };
 
 /* "policy_counts": a per-CPU array of POLICY_SLOTS. */
@@ -50,8 +55,19 @@ struct policy_count {
 	__u64 refused;  /* of them denied, dropped */
 	__u64 would;    /* of them let through though the rule refuses: it is in mode audit, has tripped, or
 			   is of the policy that lies beside the one in force */
+	__u64 suppressed; /* alerts that were not told because there were too many */
 	__u64 bytes;    /* of packets matched */
 	__u64 untold;   /* of them not told, because the ring was full */
+};
+
+/* Keys of "policy_alerts", a hash in each guard of operations. When it is full, those that find no room share
+ * the one whose `who` and `device` are 0. */
+struct policy_alert_key {
+	__u32 slot;
+	__u32 stamp;
+	__u64 who;    /* inode of the program, or user id */
+	__u32 device; /* of the program's file */
+	__u32 pad;
 };
 
 /* "policy_trips": an array of POLICY_SLOTS. */

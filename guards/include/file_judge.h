@@ -40,6 +40,7 @@ EVENT(file_access, "An operation on a file that a rule is about")
 	enum file_operation operation FLAGS DOC("what was to be done with the file");
 	enum file_strength strength HIDE DOC("how the kernel is made to obey: a security module's hook, or its result changed");
 	u32 device KIND("device") HIDE DOC("the file's device");
+	u64 suppressed HIDE DOC("alerts of the rule, and program or user if it counts by them, that were not told since the last that was");
 	u64 inode KIND("inode") HIDE DOC("the file's inode number; 0: it was to be made");
 	struct text path KIND("path") DOC("the file");
 	struct text program KIND("path") DOC("program that the process runs");
@@ -113,6 +114,7 @@ static __noinline int tell(struct file_request *request)
 	e->verdict = request->verdict.outcome;
 	e->operation = request->operations;
 	e->strength = request->strength;
+	e->suppressed = request->verdict.suppressed;
 	inode = request->inode;
 	if (inode) {
 		e->inode = BPF_CORE_READ(inode, i_ino);

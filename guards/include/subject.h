@@ -109,14 +109,6 @@ static __always_inline struct rule_set *user_rules(u32 uid, u32 gen)
 	return bpf_map_lookup_elem(&subjects, &key);
 }
 
-/* The real user id. A worker has that of who asked in what it works with, not in its own. */
-static __always_inline u32 subject_uid(struct task_struct *task)
-{
-	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
-		return BPF_CORE_READ(task, cred, uid.val);
-	return task_uid(task);
-}
-
 static __always_inline void set_keep_or(struct rule_set *set, const struct rule_set *rules,
 					const struct subject_rules *all, u32 kind)
 {

@@ -6,7 +6,7 @@
 
 #include "abi/policy_subject.h"
 
-#include "guard.h"
+#include "alert.h"
 
 static __always_inline void set_add(struct rule_set *to, const struct rule_set *from)
 {
@@ -57,6 +57,7 @@ struct verdict {
 	u32 outcome;   /* enum outcome: its own; OUTCOME_NONE: there is none to tell */
 	u32 beside;    /* the rules are of the policy beside the one in force: nothing is refused */
 	u32 pad;
+	u64 suppressed; /* alerts like this one that were not told since the last that was */
 };
 
 /* How rules that match are judged. */
@@ -121,5 +122,7 @@ static __noinline bool rules_apply(struct verdict *v, const struct rule_set *rul
 			v->rule = rule;
 		}
 	}
+	if (v->outcome == OUTCOME_WATCHED && alert_suppressed(v->rule, gen, &v->suppressed))
+		v->outcome = OUTCOME_NONE;
 	return v->outcome == OUTCOME_REFUSED || !set_empty(&v->refusing);
 }

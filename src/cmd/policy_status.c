@@ -76,6 +76,7 @@ static void rules_text(const struct enforce *f, const struct policy *p, rule_fn 
 		{ "REFUSED", .align = TABLE_RIGHT },
 		{ "WOULD", .align = TABLE_RIGHT },
 		{ "BYTES", .align = TABLE_RIGHT },
+		{ "SUPPRESSED", .align = TABLE_RIGHT },
 		{ "UNTOLD", .align = TABLE_RIGHT },
 		{ "HOW" },
 	};
@@ -95,6 +96,7 @@ static void rules_text(const struct enforce *f, const struct policy *p, rule_fn 
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.refused);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.would);
 		table_str(t, p->rules.at[i].domain == POLICY_PACKET ? bytes : "");
+		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.suppressed);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.untold);
 		how_cell(t, &r);
 		table_row_end(t);
@@ -131,6 +133,7 @@ static void rules_json(const struct enforce *f, const struct policy *p, rule_fn 
 		number(&j, "refused", r.count.refused);
 		number(&j, "would", r.count.would);
 		number(&j, "bytes", r.count.bytes);
+		number(&j, "suppressed", r.count.suppressed);
 		number(&j, "untold", r.count.untold);
 		if (r.expires_in_ns)
 			number(&j, "expires_in_ns", r.expires_in_ns);

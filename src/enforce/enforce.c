@@ -303,6 +303,13 @@ static int prepare(struct enforce *f, const struct policy *p, const char *text, 
 	return parts_pin(f, e);
 }
 
+static void alerts_tidy(const struct enforce *f)
+{
+	for (unsigned i = 0; i < f->part_count; i++)
+		shared_alerts_tidy(&f->shared,
+				   object_map_fd(f->parts[i].object, "policy_alerts"));
+}
+
 /* Guards that neither generation has rules for. */
 static void drop_idle_guards(const struct policy *now, const struct policy *before)
 {
@@ -370,6 +377,7 @@ int enforce_apply(struct enforce *f, const struct policy *p, const char *text, u
 		return -e->code;
 	shared_switch(&f->shared, (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) |
 					  gen | until(confirm_ns));
+	alerts_tidy(f);
 	drop_idle_guards(p, f->state.policy);
 	return 0;
 }
@@ -382,6 +390,7 @@ int enforce_beside(struct enforce *f, const struct policy *p, const char *text, 
 	if (lay(f, p, text, true, &gen, e) < 0)
 		return -e->code;
 	shared_switch(&f->shared, *f->shared.word | POLICY_HOLDS(gen) | POLICY_BESIDE);
+	alerts_tidy(f);
 	drop_idle_guards(p, f->state.policy);
 	return 0;
 }

@@ -116,13 +116,16 @@ void slots_done(struct slots *slots)
 }
 
 /* *ret_new: its counts begin at zero. */
-static uint32_t slot_for(struct slots *slots, const char *name, bool *ret_new)
+static uint32_t slot_for(struct slots *slots, const char *name, bool *ret_new, uint32_t *ret_stamp)
 {
 	uint32_t slot = 0;
+
+	*ret_stamp = (uint32_t)(clock_boot_ns() / 1000);
 
 	for (unsigned n = 0; slots->before && !slots->apart && n < POLICY_RULES; n++)
 		if (str_eq(slots->before[n].name, name)) {
 			*ret_new = false;
+			*ret_stamp = slots->before[n].stamp;
 			return slots->before[n].slot;
 		}
 	while (slots->taken[slot])
@@ -164,6 +167,29 @@ static int trip_per_min(const struct policy *p, const struct policy_rule *r, uin
 	return 0;
 }
 
+/* "10/min": 10 in windows of a minute. */
+static int alerts_take(const struct policy *p, const struct policy_rule *r,
+		       struct policy_rule_row *row, struct err *e)
+{
+	const struct policy_clause *most = policy_clause_find(r, WORD_AT_MOST, 0);
+	const struct policy_clause *per = policy_clause_find(r, WORD_PER, 0);
+	const char *slash, *text = most ? most->values.at[0].text : "";
+	uint64_t per_hour, window_s;
+
+	if (!most)
+		return 0;
+	if (rate_parse(text, &per_hour, e) < 0)
+		return policy_wrap(p, most->at, e);
+	slash = strchr(text, '/');
+	window_s = !slash || slash[1] == 's' ? 1 : slash[1] == 'm' ? 60 : 3600;
+	row->alert_most = (uint32_t)min(max(per_hour * window_s / 3600, 1ull), (uint64_t)UINT32_MAX);
+	row->alert_window_ns = window_s * 1000000000;
+	row->alert_per = !per					? POLICY_ALERT_ALL
+			 : str_eq(per->values.at[0].text, "exe") ? POLICY_ALERT_EXE
+								 : POLICY_ALERT_USER;
+	return 0;
+}
+
 /* A rule that is applied anew may refuse again, whatever it did before. */
 static int slot_reset(struct shared *s, uint32_t slot, bool new, struct err *e)
 {
@@ -202,8 +228,9 @@ int shared_rule(struct shared *s, struct slots *slots, unsigned gen, unsigned n,
 
 	str_copy(row.name, sizeof(row.name), r->name);
 	str_copy(words, sizeof(words), strength);
-	row.slot = slot_for(slots, r->name, &new);
-	if (expires(p, r, &expires_ns, e) < 0 || trip_per_min(p, r, &trip, e) < 0)
+	row.slot = slot_for(slots, r->name, &new, &row.stamp);
+	if (expires(p, r, &expires_ns, e) < 0 || trip_per_min(p, r, &trip, e) < 0 ||
+	    alerts_take(p, r, &row, e) < 0)
 		return -e->code;
 	row.expires_ns = expires_ns;
 	row.trip_per_min = trip;
@@ -224,6 +251,27 @@ int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e)
 			return -e->code;
 	}
 	return 0;
+}
+
+void shared_alerts_tidy(const struct shared *s, int fd)
+{
+	uint32_t stamps[2][POLICY_SLOTS] = { 0 };
+	struct policy_alert_key key, next;
+	bool more = fd >= 0 && map_next_key(fd, NULL, &next);
+
+	for (uint32_t at = 0; at < 2 * POLICY_RULES; at++) {
+		struct policy_rule_row row = { 0 };
+
+		if (map_get_value(s->fd[SHARED_RULES], &at, &row) && row.name[0])
+			stamps[at / POLICY_RULES][row.slot % POLICY_SLOTS] = row.stamp;
+	}
+	while (more) {
+		key = next;
+		more = map_next_key(fd, &key, &next);
+		if (stamps[0][key.slot % POLICY_SLOTS] != key.stamp &&
+		    stamps[1][key.slot % POLICY_SLOTS] != key.stamp)
+			map_unset(fd, &key);
+	}
 }
 
 bool shared_read_row(const struct shared *s, unsigned gen, unsigned n, struct policy_rule_row *ret)

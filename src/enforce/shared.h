@@ -59,6 +59,8 @@ MUST_USE int shared_rule(struct shared *s, struct slots *slots, unsigned gen, un
 MUST_USE int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e);
 /* Makes the limits (`trip`) of the generation's rules begin anew. */
 MUST_USE int shared_trips_reset(struct shared *s, unsigned gen, struct err *e);
+/* Takes out of a guard's "policy_alerts" (`fd`; -1: it has none) what rules left that are gone. */
+void shared_alerts_tidy(const struct shared *s, int fd);
 /* false: it can't be read. Its name is empty: there is none. */
 MUST_USE bool shared_read_row(const struct shared *s, unsigned gen, unsigned n,
 			      struct policy_rule_row *ret);

@@ -156,6 +156,25 @@ static int check_repeats(const struct policy *p, const struct policy_rule *r, st
 	return 0;
 }
 
+/* `at most` and `per` are said of alerts, `per` only behind `at most`. */
+static int check_alert(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	const struct policy_clause *most = policy_clause_find(r, WORD_AT_MOST, 0);
+	const struct policy_clause *per = policy_clause_find(r, WORD_PER, 0);
+
+	if ((most || per) && r->verdict != POLICY_ALERT) {
+		fail_as(e, EXIT_POLICY, EINVAL, "'%s' is said of `alert`: a refusal is always told",
+			most ? "at most" : "per");
+		return policy_wrap(p, most ? most->at : per->at, e);
+	}
+	if (per && !most) {
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"how often is missing: expected 'at most' and a rate such as 10/min");
+		return policy_wrap(p, per->at, e);
+	}
+	return 0;
+}
+
 static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 {
 	if (r->object && check_values(p, r->object->form, &r->objects, e) < 0)
@@ -173,7 +192,9 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 			"'then drop' is about sources: expected 'per source' or 'per network'");
 		return policy_wrap(p, r->verdict_at, e);
 	}
-	return check_repeats(p, r, e) < 0 ? -e->code : check_contradictions(p, r, e);
+	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0)
+		return -e->code;
+	return check_contradictions(p, r, e);
 }
 
 int policy_check(struct policy *p, struct err *e)

@@ -329,7 +329,8 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 		return unexpected(p, "a condition", e);
 	if (advance(p, e) < 0 || (c->word->conditional && expect_word(p, "in", e) < 0))
 		return -e->code;
-	if (c->word->word == WORD_TRIP && expect_word(p, "at", e) < 0)
+	if (policy_word_second(c->word->word) &&
+	    expect_word(p, policy_word_second(c->word->word), e) < 0)
 		return -e->code;
 	p->form = c->word->form;
 	if (c->word->form == FORM_NONE)

@@ -63,6 +63,7 @@ enum policy_form {
 	FORM_INTERFACE, /* a network interface */
 	FORM_DATE, /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
 	FORM_RATE, /* "100/min" */
+	FORM_PER,  /* exe, user */
 	FORM_MODE, /* audit, enforce */
 };
 
@@ -87,6 +88,9 @@ enum policy_word {
 	WORD_MODE,
 	WORD_EXPIRES,
 	WORD_TRIP, /* "trip at RATE": more refusals than that turn the rule to audit */
+	/* of alerts */
+	WORD_AT_MOST, /* "at most RATE": so many are told */
+	WORD_PER,     /* of each program or user */
 };
 
 /* A row of the clauses' table. */

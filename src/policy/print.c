@@ -80,8 +80,8 @@ static void print_clause(struct printer *p, const struct policy_clause *c)
 	strbuf_puts(p->out, c->word->name);
 	if (c->word->conditional)
 		strbuf_puts(p->out, " in");
-	if (c->word->word == WORD_TRIP)
-		strbuf_puts(p->out, " at");
+	if (policy_word_second(c->word->word))
+		strbuf_appendf(p->out, " %s", policy_word_second(c->word->word));
 	print_values(p, &c->values);
 }
 

@@ -169,6 +169,11 @@ static int check_mode(const char *text, struct err *e)
 	return str_eq(text, "audit") || str_eq(text, "enforce") ? 0 : unfit(FORM_MODE, text, e);
 }
 
+static int check_per(const char *text, struct err *e)
+{
+	return str_eq(text, "exe") || str_eq(text, "user") ? 0 : unfit(FORM_PER, text, e);
+}
+
 static int check_name(const char *text, struct err *e)
 {
 	return *text ? 0 : unfit(FORM_USER, text, e);
@@ -186,7 +191,7 @@ int policy_form_check(enum policy_form form, const char *text, struct err *e)
 		[FORM_CGROUP] = check_cgroup, [FORM_NETWORK] = check_network,
 		[FORM_PORT] = check_port,     [FORM_INTERFACE] = check_interface,
 		[FORM_DATE] = check_date,     [FORM_RATE] = check_rate,
-		[FORM_MODE] = check_mode,
+		[FORM_MODE] = check_mode,     [FORM_PER] = check_per,
 	};
 	int err = checks[form](text, e);
 

@@ -61,6 +61,8 @@ static const struct policy_word_row words[] = {
 	{ WORD_MODE,        "mode",        ALL,      FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
 	{ WORD_EXPIRES,     "expires",     ALL,      FORM_DATE,      false, true,  "from then on the rule matches nothing" },
 	{ WORD_TRIP,        "trip",        ALL,      FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
+	{ WORD_AT_MOST,     "at",          SUBJECTS, FORM_RATE,      false, true,  "`at most RATE`, of an alert: so many are told in a second, minute or hour, the others counted" },
+	{ WORD_PER,         "per",         SUBJECTS, FORM_PER,       false, true,  "of an alert `at most` so often: counted for each exe or user by itself" },
 };
 /* clang-format on */
 
@@ -75,6 +77,7 @@ static const char *const forms[] = {
 	[FORM_DATE] =
 		"a date such as 2027-01-31 or 2027-01-31T12:00, or a time from now such as 1h",
 	[FORM_RATE] = "a rate such as 100/min",
+	[FORM_PER] = "exe or user",
 	[FORM_MODE] = "audit or enforce",
 };
 
@@ -180,6 +183,11 @@ const char *policy_per_name(enum policy_per per)
 	};
 
 	return names[per];
+}
+
+const char *policy_word_second(enum policy_word word)
+{
+	return word == WORD_TRIP ? "at" : word == WORD_AT_MOST ? "most" : NULL;
 }
 
 const char *policy_form_name(enum policy_form form)

@@ -45,6 +45,9 @@ MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
 MUST_USE const struct policy_object_row *policy_object_find(enum policy_domain domain,
 							    const char *name);
 
+/* What follows the word before its value: "at" in "trip at 100/min"; NULL: nothing. */
+MUST_USE const char *policy_word_second(enum policy_word word);
+
 /* What stands between a limit's parts. */
 MUST_USE const char *policy_per_name(enum policy_per per);
 

@@ -406,22 +406,31 @@ __noinline int rule_decide_beside(struct frame *ctx, u32 nth, u32 gen, u32 numbe
 	return rule_apply(ctx, plan, gen, number, &in_hand->packet, true);
 }
 
-/* What the policy beside would do with the packet in hand: as if it alone were in force. */
-__noinline int packet_judge_beside(struct frame *ctx, u32 nth, u32 gen)
+/* Finds the rules of the policy beside that the packet in hand meets. Global, and not the caller of
+ * rule_decide_beside(): so that neither the verifier nor the stack has both. */
+__noinline int rules_met_beside(u32 nth, u32 gen)
 {
 	const struct packet_plan *plan = plan_of(gen);
 	struct in_hand *in_hand = packet_in_hand(nth);
+
+	if (plan && in_hand)
+		rules_met(plan, gen, &in_hand->packet, &in_hand->met);
+	return 0;
+}
+
+/* What the policy beside would do with the packet in hand: as if it alone were in force. */
+static __always_inline void packet_judge_beside(struct frame *ctx, u32 nth, u32 gen,
+						struct in_hand *in_hand)
+{
 	u32 number;
 
-	if (!plan || !in_hand)
-		return 0;
-	rules_met(plan, gen, &in_hand->packet, &in_hand->met);
+	__builtin_memset(&in_hand->met, 0, sizeof(in_hand->met));
+	rules_met_beside(nth, gen);
 	for (int i = 0; i <= PACKET_ASKED; i++) {
 		number = mask_take(&in_hand->met);
 		if (number >= POLICY_RULES || rule_decide_beside(ctx, nth, gen, number) != ASK_ON)
 			break;
 	}
-	return 0;
 }
 
 /* Does the rule decide about all that meet it? */
@@ -524,6 +533,6 @@ static __always_inline int packet_judge(struct frame *ctx, const struct packet_p
 		form_count(p->form);
 	action = rules_decide(ctx, plan, gen, nth, in_hand);
 	if (beside != POLICY_NOBODY)
-		packet_judge_beside(ctx, nth, beside);
+		packet_judge_beside(ctx, nth, beside, in_hand);
 	return action;
 }

@@ -9,6 +9,7 @@
 #include "cmd/command.h"
 #include "cmd/policy_plan.h"
 #include "cmd/policy_status.h"
+#include "cmd/policy_top.h"
 #include "cmd/policy_trial.h"
 #include "cmd/policy_why.h"
 #include "enforce/enforce.h"
@@ -20,7 +21,7 @@
 
 struct policy_cmd {
 	const char *format, *against;
-	uint64_t confirm_ns;
+	uint64_t confirm_ns, every_ns, times;
 	bool write, audit;
 	struct policy_who who;
 };
@@ -37,11 +38,13 @@ static const struct opt policy_opts[] = {
 	{ "confirm", OPT_DURATION, offsetof(struct policy_cmd, confirm_ns), "TIME",   "apply, promote: after that what was in force before comes back, unless `sonda policy confirm` is said" },
 	{ "audit",   OPT_BOOL,     offsetof(struct policy_cmd, audit),      NULL,     "apply: lays it beside what is in force: what it would refuse is counted and told" },
 	{ "against", OPT_STR,      offsetof(struct policy_cmd, against),    "FILE",   "plan: also what it would have refused of this recording" },
+	{ "every",   OPT_DURATION, offsetof(struct policy_cmd, every_ns),   "TIME",   "top: length of the window (1s)", .least = 10000000, .most = 3600000000000 },
+	{ "times",   OPT_U64,      offsetof(struct policy_cmd, times),      "N",      "top: so many windows, then end" },
 	{ "write",   OPT_BOOL,     offsetof(struct policy_cmd, write),      NULL,     "fmt: into the file, not to the output", .letter = 'w' },
 	{ "exe",     OPT_STR,      offsetof(struct policy_cmd, who.exe),    "PATH",   "why: the program that asks" },
 	{ "user",    OPT_STR,      offsetof(struct policy_cmd, who.user),   "USER",   "why: whom it runs as" },
 	{ "cgroup",  OPT_STR,      offsetof(struct policy_cmd, who.cgroup), "CGROUP", "why: the cgroup it is in" },
-	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan, test)", .letter = 'o' },
+	{ "output",  OPT_STR,      offsetof(struct policy_cmd, format),     "FORMAT", "text or json (status, plan, test, top)", .letter = 'o' },
 };
 /* clang-format on */
 
@@ -208,6 +211,13 @@ static int run_status(const struct policy_cmd *c, char **words, size_t count, st
 	return policy_status_print(f, c->format, e);
 }
 
+static int run_top(const struct policy_cmd *c, char **words, size_t count, struct err *e)
+{
+	(void)words, (void)count;
+	return policy_top_print(&source, c->every_ns ? c->every_ns : 1000000000, c->times, c->format,
+				e);
+}
+
 static int run_off(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	bool was;
@@ -269,6 +279,7 @@ static const struct verb verbs[] = {
 	{ "rollback", { NULL }, false, run_rollback },
 	{ "why", { "an operation, or packet", "what it is done to" }, true, run_why },
 	{ "status", { NULL }, false, run_status },
+	{ "top", { NULL }, false, run_top },
 	{ "off", { NULL }, false, run_off },
 };
 
@@ -305,7 +316,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	if (!rest->count)
 		return fail_as(
 			e, EXIT_USAGE, EINVAL,
-			"expected what to do: check, fmt, plan, test, apply, promote, confirm, rollback, status, why or off");
+			"expected what to do: check, fmt, plan, test, apply, promote, confirm, rollback, status, top, why or off");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (str_eq(verbs[i].name, rest->words[0]))
 			return verb_run(&verbs[i], c, rest, e);
@@ -315,7 +326,7 @@ static int policy_run(void *cfg, const struct opt_rest *rest, struct err *e)
 const struct command command_policy = {
 	.name = "policy",
 	.synopsis =
-		"check|fmt|plan|apply FILE | test FILE RECORDING | promote|confirm|rollback|status|off | why ...",
+		"check|fmt|plan|apply FILE | test FILE RECORDING | promote|confirm|rollback|status|top|off | why ...",
 	.help = "rules that block: checked, planned, put into force, undone",
 	.text = "A policy is a file of rules that read as sentences; docs/policies.md explains the language. What is\n"
 		"in force lies in the kernel and goes on when sonda ends; `off` ends it.\n"
@@ -330,6 +341,7 @@ const struct command command_policy = {
 		"  confirm      keeps what was applied with --confirm\n"
 		"  rollback     back to what was in force before; with a policy beside it: takes that away\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
+		"  top          what each rule matches and refuses by the second\n"
 		"  why OPERATION PATH, why packet tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
 		"               which rule in force decides about it\n"
 		"  off          ends it and leaves nothing behind",

@@ -3,8 +3,10 @@
 """sonda policy, by what becomes of datagrams on a loopback of the test's own: applying, replacing, confirming,
 falling back, rolling back, ending; what is wrong leaves what was in force; modes; what is told."""
 
+import json
 import shutil
 import socket
+import subprocess
 import time
 
 from sondatest import *
@@ -238,6 +240,60 @@ def case_beside():
     sh("ip link del v0")
 
 
+def case_top():
+    apply(drop(5001) + drop(5002, "mode audit"))
+    arrives(5001)
+    top = subprocess.Popen([SONDA, "policy", "top", "--every", "1s", "--times", "1", "-o", "json"], stdout=subprocess.PIPE, text=True)
+    before = {r["rule"]: r["matched"] for r in counts().values()}
+    sent = 0
+    while top.poll() is None:
+        arrives(5001), arrives(5002)
+        sent += 1
+    rows = {r["rule"]: r for r in map(json.loads, top.stdout)}
+    one, two = rows["drop-5001"], rows["drop-5002"]
+    check(0 < one["matched"] <= sent and one["refused"] == one["matched"] and one["would"] == 0, f"of {sent} sent meanwhile: {one}")
+    check(0 < two["matched"] <= sent and two["would"] == two["matched"] and two["refused"] == 0, f"in audit: {two}")
+    check_equal(one["bytes"], one["matched"] * 43, "bytes: 14 + 20 + 8 + 1 each")
+    check(one["window_ns"] >= 1e9 and one["matched_all"] - one["matched"] >= before["drop-5001"] == 1, f"of the window only: {one}")
+    policy("off")
+    check_equal(policy("top", ok=False).code, 1, "nothing to look at")
+
+
+def case_killed():
+    """Nothing is left, and nothing opens, when sonda is killed while it changes the policy, over and over."""
+    apply(drop(5001))
+    whole = set(pins())
+    with written(drop(5001) + drop(5002)) as new:
+        for delay_ms in (1, 3, 10, 20, 40, 80, 160):
+            process = subprocess.Popen([SONDA, "policy", "apply", new.name], stderr=subprocess.DEVNULL)
+            end = time.monotonic() + delay_ms / 1000
+            while time.monotonic() < end:
+                check(not arrives(5001), "refused at every moment")
+            process.kill()
+            process.wait()
+            check(5001 not in passing(), f"killed after {delay_ms} ms")
+        policy("apply", new.name)
+        check_equal((passing(), set(pins())), ([5003], whole), "and the next one works, on the same pins")
+    policy("off")
+    check_equal(pins(), [], "off leaves nothing")
+
+
+def case_break_glass():
+    """How a policy is ended without sonda."""
+    apply(drop(5001))
+    sh("rm -rf /sys/fs/bpf/sonda")
+    end = time.monotonic() + 30  # the kernel lets go of a link a little later
+    while not arrives(5001) and time.monotonic() < end:
+        pass
+    check_equal((passing(), head()["in_force"]), ([5001, 5002, 5003], False), "the pins removed")
+    apply(drop(5001))
+    sh("umount /sys/fs/bpf")
+    while not arrives(5001) and time.monotonic() < end:
+        pass
+    check_equal(passing(), [5001, 5002, 5003], "the file system unmounted")
+    sh("mount -t bpf bpf /sys/fs/bpf")
+
+
 def case_files():
     """check and fmt, on the policy that the docs show."""
     docs = os.path.join(HERE, "../../docs/policies.md")
@@ -285,6 +341,9 @@ try:
     case_told()
     case_plan()
     case_beside()
+    case_top()
+    case_killed()
+    case_break_glass()
     case_files()
     case_recorded()
 finally:

@@ -197,13 +197,15 @@ docs-check: all
 install: all docs ## into PREFIX (/usr/local), with man pages and completion
 	install -D -m 755 $(BUILD)/sonda $(DESTDIR)$(PREFIX)/bin/sonda
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/include/sonda/abi
+	install -d $(DESTDIR)$(PREFIX)/share/sonda/policies
+	install -m 644 policies/*.policy $(DESTDIR)$(PREFIX)/share/sonda/policies/
 	install -m 644 $(BUILD)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -D -m 644 $(BUILD)/sonda.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sonda
 	cp -r probes/include/. $(DESTDIR)$(PREFIX)/include/sonda/
 	cp abi/*.h $(DESTDIR)$(PREFIX)/include/sonda/abi/
 
 uninstall: ## what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/bin/sonda $(DESTDIR)$(PREFIX)/include/sonda \
+	rm -rf $(DESTDIR)$(PREFIX)/bin/sonda $(DESTDIR)$(PREFIX)/include/sonda $(DESTDIR)$(PREFIX)/share/sonda \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/sonda
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/sonda.1 $(DESTDIR)$(PREFIX)/share/man/man1/sonda-*.1
 

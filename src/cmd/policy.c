@@ -214,8 +214,8 @@ static int run_status(const struct policy_cmd *c, char **words, size_t count, st
 static int run_top(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	(void)words, (void)count;
-	return policy_top_print(&source, c->every_ns ? c->every_ns : 1000000000, c->times, c->format,
-				e);
+	return policy_top_print(&source, c->every_ns ? c->every_ns : 1000000000, c->times,
+				c->format, e);
 }
 
 static int run_off(const struct policy_cmd *c, char **words, size_t count, struct err *e)

@@ -91,7 +91,9 @@ static int by_matched(const void *a, const void *b)
 
 	if (x->since.matched != y->since.matched)
 		return x->since.matched < y->since.matched ? 1 : -1;
-	return x->count.matched < y->count.matched ? 1 : x->count.matched > y->count.matched ? -1 : 0;
+	return x->count.matched < y->count.matched   ? 1
+	       : x->count.matched > y->count.matched ? -1
+						     : 0;
 }
 
 static double per_s(uint64_t count, uint64_t ns)

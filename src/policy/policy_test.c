@@ -137,6 +137,28 @@ TEST(wrong)
 	CHECK(seen >= 100);
 }
 
+/* What is shipped is what it says, and locks nobody out of this machine. */
+TEST(examples)
+{
+	static const char *const paths[] = { "policies/server.policy", "policies/web.policy",
+					     "policies/bastion.policy",
+					     "policies/workstation.policy" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		auto_done(strbuf) printed = { 0 }, again = { 0 };
+		auto_ptr(policy) p = NULL;
+		auto_ptr(policy) q = NULL;
+		struct err e = { 0 };
+
+		REQUIRE(!policy_read(paths[i], &p, NULL, &e));
+		CHECK(!policy_lint(p, &e));
+		policy_print(p, &printed);
+		REQUIRE(!policy_parse(paths[i], strbuf_str(&printed), &q, &e));
+		policy_print(q, &again);
+		CHECK_STR(strbuf_str(&again), strbuf_str(&printed));
+	}
+}
+
 static int linted(const char *text)
 {
 	auto_ptr(policy) p = parsed(text);

@@ -153,7 +153,7 @@ struct packet_plan {
 	__u32 tick_ns;  /* of the kernel's clock */
 	__u32 ticks_per_s;
 	__u32 has_sieve; /* "packet_sieves" says where IPv4 sources are worth looking up */
-	__u32 pad;
+	__u32 asks_sender; /* rules have conditions about who sends; of the guard of traffic */
 	struct packet_mask kinds[PACKET_KINDS];
 	struct packet_rule rules[POLICY_RULES];
 	struct packet_mask masks[PACKET_FIELDS][PACKET_CLASSES];

@@ -68,6 +68,14 @@ struct subject_key {
 	__u32 gen;
 };
 
+/* "traffic_senders": an array of two, by generation: who sends a packet, of the guard of traffic. */
+struct traffic_senders {
+	struct rule_set others[SUBJECT_KINDS]; /* fulfilled by what isn't mentioned */
+	__u64 asked_user, asked_cgroup;        /* of the packet that is asked about; ~0: nobody's */
+	__u32 asks;                            /* as below */
+	__u32 pad;
+};
+
 /* Of one generation. */
 struct subject_rules {
 	struct rule_set others[SUBJECT_KINDS]; /* fulfilled by what isn't mentioned */

@@ -38,6 +38,11 @@ static __always_inline int packet_change(struct xdp_md *ctx, const struct packet
 	return ASK_ON;
 }
 
+static __always_inline void rules_narrow(struct xdp_md *ctx, const struct packet_plan *plan, u32 gen,
+					 u32 nth, bool asked)
+{
+}
+
 static __always_inline int packet_decide(struct xdp_md *ctx)
 {
 	u32 gen = policy_generation(), ifindex = ctx->ingress_ifindex;

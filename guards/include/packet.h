@@ -36,6 +36,7 @@ struct packet {
 	u16 source_port, dest_port;
 	u32 size;    /* of the frame */
 	u32 ifindex; /* that it came by, or leaves by */
+	u32 target;  /* that it is to leave by instead; 0: it is not */
 	u16 segments; /* that it is sent in; 1 but for what the card is to cut */
 	u16 network; /* where its IP header is in the frame */
 	u8 family;   /* 4, 6; 0: it has no addresses */

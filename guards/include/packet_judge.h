@@ -66,6 +66,7 @@ struct {
 struct in_hand {
 	struct packet packet;
 	struct packet_mask met; /* rules that are still to be asked */
+	bool copying;           /* what comes by now is a copy that the guard itself sends */
 };
 
 /* Packets in hand: the guard says how many a CPU may have at a time, and which number is whose. What lies in
@@ -516,6 +517,10 @@ static __always_inline int rules_decide(struct frame *ctx, const struct packet_p
 	return action == ASK_ON ? JUDGED_PASS : action;
 }
 
+/* What a guard asks of a packet besides: takes rules out of those that it meets. */
+static __always_inline void rules_narrow(struct frame *ctx, const struct packet_plan *plan, u32 gen,
+					 u32 nth, bool asked);
+
 /* A packet that was read to in_hand. */
 static __always_inline int packet_judge(struct frame *ctx, const struct packet_plan *plan, u32 gen,
 					u32 nth, struct in_hand *in_hand, bool asked)
@@ -527,6 +532,7 @@ static __always_inline int packet_judge(struct frame *ctx, const struct packet_p
 	if (p->form == PACKET_NOT_IP)
 		return JUDGED_PASS;
 	rules_met(plan, gen, p, &in_hand->met);
+	rules_narrow(ctx, plan, gen, nth, asked);
 	if (asked)
 		return rules_foretell(ctx, plan->question, gen, nth, in_hand);
 	if (p->form != PACKET_WHOLE)

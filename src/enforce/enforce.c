@@ -234,16 +234,7 @@ static int part_pin(struct part *part, struct err *e)
 {
 	const char *name = part->guard->name;
 
-	if (pins_make(name, e) < 0)
-		return -e->code;
-	if (object_pin(part->object, name, e) < 0) {
-		struct err ignored;
-
-		if (part->fresh)
-			(void)!pins_remove(name, &ignored);
-		return -e->code;
-	}
-	return 0;
+	return pins_make(name, e) < 0 ? -e->code : object_pin(part->object, name, e);
 }
 
 static int parts_pin(struct enforce *f, struct err *e)
@@ -257,11 +248,9 @@ static int parts_pin(struct enforce *f, struct err *e)
 /* A guard that was pinned now, taken away again: the policy is not going to be in force. */
 static void parts_unpin(struct enforce *f)
 {
-	struct err ignored;
-
 	for (unsigned i = 0; i < f->part_count; i++)
 		if (f->parts[i].fresh)
-			(void)!pins_remove(f->parts[i].guard->name, &ignored);
+			guard_remove(f->parts[i].guard);
 }
 
 static void strength(const struct enforce *f, const struct policy_rule *r, struct strbuf *out)
@@ -313,11 +302,9 @@ static void alerts_tidy(const struct enforce *f)
 /* Guards that neither generation has rules for. */
 static void drop_idle_guards(const struct policy *now, const struct policy *before)
 {
-	struct err ignored;
-
 	for (const struct guard *const *g = guards; *g; g++)
 		if (!guard_takes_any(*g, now) && !guard_takes_any(*g, before))
-			(void)!pins_remove((*g)->name, &ignored);
+			guard_remove(*g);
 }
 
 /* A policy of no rules, for another to lie beside. */
@@ -467,6 +454,8 @@ int enforce_off(bool *ret_was, struct err *e)
 	if (shared_find(&shared, ret_was, &ignored) == 0 && *ret_was)
 		shared_switch(&shared, 0);
 	shared_done(&shared);
+	for (const struct guard *const *g = guards; *g; g++)
+		guard_remove(*g);
 	return pins_remove("", e);
 }
 

@@ -38,6 +38,8 @@ struct guard {
 	 * LATER): after fill(), before the switch. What no policy needs any more stays until all is
 	 * taken off: a rollback may need it. May be NULL. */
 	int (*attach)(struct object *o, const struct policy *p, struct err *e);
+	/* Takes away what was attached and doesn't end with its pins, which are there still. May be NULL. */
+	void (*detach)(void);
 	/* Calls `fn` for each count that belongs to no rule and isn't 0. May be NULL. */
 	int (*counts)(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e);
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
@@ -58,6 +60,8 @@ MUST_USE bool guard_takes_any(const struct guard *g, const struct policy *p);
 /* struct guard's beside, of a guard that always may. */
 MUST_USE int guard_beside_anywhere(const struct object *o, const struct policy *now,
 				   const struct policy *p, struct err *e);
+/* Takes the guard away: what is attached, its pins. */
+void guard_remove(const struct guard *g);
 /* A rule whose strength begins with "none" is not to be had. Errors: ENOTSUP with EXIT_KERNEL. */
 MUST_USE int guard_strength_check(const struct policy *p, const struct policy_rule *r,
 				  const char *strength, struct err *e);
@@ -67,4 +71,4 @@ extern const struct enforce_source *guard_source;
 
 /* All guards; NULL ends the list. */
 extern const struct guard *const guards[];
-extern const struct guard guard_packet, guard_file;
+extern const struct guard guard_packet, guard_traffic, guard_file;

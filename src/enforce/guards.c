@@ -4,12 +4,14 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "bpf/pins.h"
 
 #include <errno.h>
 
 const struct guard *const guards[] = {
 	&guard_file,
 	&guard_packet,
+	&guard_traffic,
 	NULL,
 };
 
@@ -39,4 +41,13 @@ int guard_strength_check(const struct policy *p, const struct policy_rule *r, co
 	fail_as(e, EXIT_KERNEL, ENOTSUP, "rule '%s' can't be enforced on this kernel: %s", r->name,
 		strength);
 	return policy_wrap(p, r->at, e);
+}
+
+void guard_remove(const struct guard *g)
+{
+	struct err ignored;
+
+	if (g->detach && pins_have(g->name))
+		g->detach();
+	(void)!pins_remove(g->name, &ignored);
 }

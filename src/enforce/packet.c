@@ -1,166 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The packet guard: filling its maps, the interfaces it stands at. */
+/* The guard of packets that come in: filling its maps, attaching it to interfaces. */
 #include "enforce/packet.h"
 
 #include <errno.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/err.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/strbuf.h"
-#include "bpf/arrays.h"
 #include "bpf/xdp.h"
 #include "enforce/guard.h"
 
-/* ---- maps ---- */
-
-/* Element `at` of an array that is mapped as memory; `from` NULL: zeroes. */
-static int element_write(const struct object *o, const char *map, unsigned at, const void *from,
-			 size_t size, struct err *e)
-{
-	struct array_view view;
-
-	if (array_view(o, map, &view, e) < 0)
-		return -e->code;
-	if (from)
-		memcpy((char *)view.at + at * size, from, size);
-	else
-		memset((char *)view.at + at * size, 0, size);
-	array_view_done(&view);
-	return 0;
-}
-
-static int tables_write(const struct object *o, unsigned gen, const struct packet_tables *t,
-			struct err *e)
-{
-	if (element_write(o, "packet_plans", gen, t->plan, sizeof(*t->plan), e) < 0 ||
-	    element_write(o, "packet_sieves", gen, t->sieve, sizeof(*t->sieve), e) < 0)
-		return -e->code;
-	return array_put(o, "packet_networks", gen, t->steps.at + PACKET_BLOCK,
-			 sizeof(*t->steps.at) * max(t->steps.len, (size_t)PACKET_BLOCK) -
-				 sizeof(struct packet_block),
-			 sizeof(struct packet_block), e);
-}
-
 static int packet_fill(const struct object *o, const struct policy *p, unsigned gen, struct err *e)
 {
+	static const struct packet_scope scope = { .domain = POLICY_PACKET };
 	struct packet_tables t = { 0 };
 	int code;
 
-	if (p && packet_tables_make(p, &t, e) < 0)
+	if (p && packet_tables_make(p, &scope, &t, e) < 0)
 		return -e->code;
-	code = tables_write(o, gen, &t, e);
+	code = packet_tables_write(o, gen, &t, e);
 	packet_tables_done(&t);
 	return code;
 }
 
 /* ---- interfaces ---- */
 
-typedef vec(unsigned) ifindex_list;
-
-static void ifindex_add(ifindex_list *list, unsigned ifindex)
-{
-	vec_for_each(known, list)
-		if (*known == ifindex)
-			return;
-	vec_push(list, ifindex);
-}
-
-/* Programs are handed frames: what has none (WireGuard, tun) would be misread. */
-static bool has_frames(const char *name)
-{
-	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq request = { 0 };
-
-	str_copy(request.ifr_name, sizeof(request.ifr_name), name);
-	return fd >= 0 && !ioctl(fd, SIOCGIFHWADDR, &request) &&
-	       (request.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
-		request.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
-}
-
-static int is_lower(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
-{
-	(void)dir_fd, (void)type, (void)ctx, (void)e;
-	return str_startswith(name, "lower_");
-}
-
-/* A bridge, a bond, a VLAN: what comes by it has come by another interface already. */
-static bool is_above_another(const char *name)
-{
-	auto_free char *path = xasprintf("/sys/class/net/%s", name);
-	struct err ignored = { 0 };
-
-	return dir_each(path, is_lower, NULL, &ignored) > 0;
-}
-
-static int named_add(const char *text, struct policy_at at, void *ctx, struct err *e)
-{
-	unsigned ifindex = if_nametoindex(text);
-
-	(void)at;
-	if (!ifindex)
-		return fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", text);
-	if (!has_frames(text))
-		return fail_as(e, EXIT_POLICY, EOPNOTSUPP,
-			       "'%s' carries no Ethernet frames, which rules about packets need",
-			       text);
-	ifindex_add(ctx, ifindex);
-	return 0;
-}
-
-/* All that are up, but for loopback, what has no frames, and what lies above others. */
-static int up_add(ifindex_list *list, struct err *e)
-{
-	struct if_nameindex *all = if_nameindex();
-	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (!all || fd < 0) {
-		fail(e, errno, "network interfaces: %s", strerror(errno));
-		if (all)
-			if_freenameindex(all);
-		return -e->code;
-	}
-	for (const struct if_nameindex *i = all; i->if_index; i++) {
-		struct ifreq request = { 0 };
-
-		str_copy(request.ifr_name, sizeof(request.ifr_name), i->if_name);
-		if (!ioctl(fd, SIOCGIFFLAGS, &request) && (request.ifr_flags & IFF_UP) &&
-		    !(request.ifr_flags & IFF_LOOPBACK) && has_frames(i->if_name) &&
-		    !is_above_another(i->if_name))
-			ifindex_add(list, i->if_index);
-	}
-	if_freenameindex(all);
-	return 0;
-}
-
 static bool names_interfaces(const struct policy_rule *r)
 {
 	const struct policy_clause *c = policy_clause_find(r, WORD_ON, 0);
 
 	return c && !c->unless;
-}
-
-/* Those that a rule names, else those that are up. */
-static int rule_interfaces(const struct policy *p, const struct policy_rule *r, ifindex_list *list,
-			   struct err *e)
-{
-	bool named = false;
-
-	vec_for_each(c, &r->clauses) {
-		if (c->word->word != WORD_ON || c->unless)
-			continue;
-		named = true;
-		if (policy_each(p, &c->values, named_add, list, e) < 0)
-			return policy_wrap(p, c->at, e);
-	}
-	return named ? 0 : up_add(list, e);
 }
 
 static int packet_attach(struct object *o, const struct policy *p, struct err *e)

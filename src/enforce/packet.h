@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * The packet guard's user side: rules become tables (packet_plan.c), and it is asked which rule decides
- * about a packet (packet_why.c). One thread.
+ * The user side of guards of packets: rules become tables (packet_plan.c), which interfaces they are about
+ * (devices.c), and they are asked which rule decides about a packet (packet_why.c). One thread.
  */
 #include <stdint.h>
 
 #include "abi/packet.h"
 #include "abi/record.h"
 #include "base/attr.h"
+#include "base/vec.h"
 #include "enforce/guard.h"
 #include "enforce/networks.h"
 #include "policy/policy.h"
@@ -23,11 +24,27 @@ struct packet_tables {
 	struct packet_sieve *sieve;
 	step_list steps; /* the first block of them is in the plan too */
 };
+/* Whose rules, and where they stand: a guard that is asked at several places has a number for each. */
+struct packet_scope {
+	enum policy_domain domain;
+	unsigned posts; /* 0: there is one */
+	unsigned (*post_of)(const struct policy_rule *r, const void *ctx); /* below `posts` */
+	const void *ctx;
+};
 /* Errors: EINVAL, E2BIG and the like with EXIT_POLICY and the place in the policy; ENODEV (an interface
  * is not there); of reading lists. */
-MUST_USE int packet_tables_make(const struct policy *p, struct packet_tables *ret_tables,
-				struct err *e);
+MUST_USE int packet_tables_make(const struct policy *p, const struct packet_scope *scope,
+				struct packet_tables *ret_tables, struct err *e);
+/* Into generation `gen` of a guard's maps. */
+MUST_USE int packet_tables_write(const struct object *o, unsigned gen,
+				 const struct packet_tables *t, struct err *e);
 void packet_tables_done(struct packet_tables *t);
+
+typedef vec(unsigned) ifindex_list;
+/* Those that the rule names by `on`; else all that are up, but for loopback, what carries no Ethernet frames,
+ * and what lies above others. Errors: EXIT_POLICY with the place in the policy. */
+MUST_USE int rule_interfaces(const struct policy *p, const struct policy_rule *r,
+			     ifindex_list *list, struct err *e);
 
 /* A packet to ask about. */
 struct packet_asked {

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "bpf/arrays.h"
 
 enum {
 	SIEVE_FROM =
@@ -37,8 +38,9 @@ struct range {
 
 struct making {
 	const struct policy *p;
+	const struct packet_scope *scope;
 	struct packet_tables *t;
-	struct field fields[PACKET_FIELDS];
+	struct field fields[PACKET_POST];
 	network_list networks[4]; /* as the plan's pieces */
 	vec(struct range) ranges[2];
 	vec(struct packet_device) devices;
@@ -46,7 +48,7 @@ struct making {
 	unsigned field, clause;
 };
 
-static const enum policy_word field_words[PACKET_FIELDS] = {
+static const enum policy_word field_words[PACKET_POST] = {
 	[PACKET_FROM] = WORD_FROM, [PACKET_TO] = WORD_TO, [PACKET_SOURCE_PORT] = WORD_SOURCE_PORT,
 	[PACKET_PORT] = WORD_PORT, [PACKET_ON] = WORD_ON,
 };
@@ -117,7 +119,7 @@ static int device_take(const char *text, struct policy_at at, void *ctx, struct 
 	return 0;
 }
 
-static policy_value_fn *const field_takes[PACKET_FIELDS] = {
+static policy_value_fn *const field_takes[PACKET_POST] = {
 	[PACKET_FROM] = network_take, [PACKET_TO] = network_take, [PACKET_SOURCE_PORT] = ports_take,
 	[PACKET_PORT] = ports_take,   [PACKET_ON] = device_take,
 };
@@ -136,10 +138,10 @@ static int clause_take(struct making *m, unsigned rule, const struct policy_clau
 
 static int clauses_take(struct making *m, struct err *e)
 {
-	for (m->field = 0; m->field < PACKET_FIELDS; m->field++)
+	for (m->field = 0; m->field < PACKET_POST; m->field++)
 		for (unsigned rule = 0; rule < m->p->rules.len; rule++)
 			vec_for_each(clause, &m->p->rules.at[rule].clauses)
-				if (m->p->rules.at[rule].domain == POLICY_PACKET &&
+				if (m->p->rules.at[rule].domain == m->scope->domain &&
 				    clause->word->word == field_words[m->field] &&
 				    clause_take(m, rule, clause, e) < 0)
 					return -e->code;
@@ -235,6 +237,20 @@ static int masks_fill(struct making *m, unsigned field, struct err *e)
 	return 0;
 }
 
+static void posts_fill(struct making *m)
+{
+	struct packet_plan *plan = m->t->plan;
+
+	plan->uses |= m->scope->posts ? 1u << PACKET_POST : 0;
+	for (unsigned i = 0; m->scope->posts && i < m->p->rules.len; i++) {
+		const struct policy_rule *r = &m->p->rules.at[i];
+
+		if (r->domain == m->scope->domain)
+			mask_set(&plan->masks[PACKET_POST][m->scope->post_of(r, m->scope->ctx)], i,
+				 true);
+	}
+}
+
 static bool kind_fits(const struct policy_rule *r, unsigned kinds)
 {
 	vec_for_each(c, &r->clauses)
@@ -250,7 +266,7 @@ static void kinds_fill(struct making *m)
 	for (unsigned kinds = 0; kinds < PACKET_KINDS; kinds++)
 		for (unsigned i = 0; i < m->p->rules.len; i++)
 			mask_set(&m->t->plan->kinds[kinds], i,
-				 m->p->rules.at[i].domain == POLICY_PACKET &&
+				 m->p->rules.at[i].domain == m->scope->domain &&
 					 kind_fits(&m->p->rules.at[i], kinds));
 }
 
@@ -282,28 +298,68 @@ static int limit_fill(const struct making *m, const struct policy_rule *r, struc
 	return 0;
 }
 
+/* The word's only value; NULL: it isn't said. */
+static const char *said(const struct policy_rule *r, enum policy_word word)
+{
+	const struct policy_clause *c = policy_clause_find(r, word, 0);
+
+	return c ? c->values.at[0].text : NULL;
+}
+
+static int target_fill(const struct making *m, const struct policy_rule *r, const char *name,
+		       struct packet_rule *rule, struct err *e)
+{
+	rule->changes |= r->verdict == POLICY_MIRROR ? PACKET_MIRROR : PACKET_REDIRECT;
+	rule->target = if_nametoindex(name);
+	if (rule->target)
+		return 0;
+	fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", name);
+	return policy_wrap(m->p, policy_clause_find(r, WORD_TARGET, 0)->values.at[0].at, e);
+}
+
+/* The forms of the values were checked with the policy. */
+static int change_fill(const struct making *m, const struct policy_rule *r,
+		       struct packet_rule *rule, struct err *e)
+{
+	const char *dscp = said(r, WORD_AS), *mark = said(r, WORD_FWMARK),
+		   *class = said(r, WORD_CLASS), *target = said(r, WORD_TARGET);
+
+	rule->changes = (uint8_t)((dscp ? PACKET_SET_DSCP : 0) | (mark ? PACKET_SET_MARK : 0) |
+				  (class ? PACKET_SET_PRIORITY : 0));
+	if ((dscp && policy_dscp_parse(dscp, &rule->dscp, e) < 0) ||
+	    (mark && policy_number_parse(mark, &rule->mark, e) < 0) ||
+	    (class && policy_class_parse(class, &rule->priority, e) < 0))
+		return policy_wrap(m->p, r->verdict_at, e);
+	return target ? target_fill(m, r, target, rule, e) : 0;
+}
+
 /* Does it leave the decision to the next rule, always or at times? */
 static bool asks_on(const struct policy_rule *r)
 {
-	return r->verdict == POLICY_LIMIT || r->verdict == POLICY_WATCH || policy_rule_audits(r) ||
+	return r->verdict == POLICY_LIMIT || r->verdict == POLICY_WATCH ||
+	       r->verdict == POLICY_MARK || r->verdict == POLICY_MIRROR || policy_rule_audits(r) ||
 	       policy_clause_find(r, WORD_EXPIRES, 0) || policy_clause_find(r, WORD_TRIP, 0);
 }
 
 static int rules_fill(struct making *m, struct err *e)
 {
+	static const enum packet_verdict verdicts[] = {
+		[POLICY_DROP] = PACKET_DROP,       [POLICY_PASS] = PACKET_PASS,
+		[POLICY_LIMIT] = PACKET_LIMIT,     [POLICY_WATCH] = PACKET_WATCH,
+		[POLICY_MARK] = PACKET_CHANGE,     [POLICY_MIRROR] = PACKET_CHANGE,
+		[POLICY_REDIRECT] = PACKET_CHANGE,
+	};
 	unsigned ask_on = 0;
 
 	for (unsigned i = 0; i < m->p->rules.len; i++) {
 		const struct policy_rule *r = &m->p->rules.at[i];
 		struct packet_rule *rule = &m->t->plan->rules[i];
 
-		if (r->domain != POLICY_PACKET)
+		if (r->domain != m->scope->domain)
 			continue;
-		rule->verdict = r->verdict == POLICY_PASS    ? PACKET_PASS
-				: r->verdict == POLICY_LIMIT ? PACKET_LIMIT
-				: r->verdict == POLICY_WATCH ? PACKET_WATCH
-							     : PACKET_DROP;
-		if (r->verdict == POLICY_LIMIT && limit_fill(m, r, rule, e) < 0)
+		rule->verdict = (uint8_t)verdicts[r->verdict];
+		if ((r->verdict == POLICY_LIMIT && limit_fill(m, r, rule, e) < 0) ||
+		    (rule->verdict == PACKET_CHANGE && change_fill(m, r, rule, e) < 0))
 			return -e->code;
 		ask_on += asks_on(r);
 		if (ask_on <= PACKET_ASKED)
@@ -311,7 +367,7 @@ static int rules_fill(struct making *m, struct err *e)
 		fail_as(e, EXIT_POLICY, E2BIG,
 			"more than %u rules about packets that may leave the decision to the next one",
 			PACKET_ASKED);
-		hint(e, "these are limit, watch, and rules with mode audit, expires or trip");
+		hint(e, "these are limit, watch, mark, mirror, and rules with mode audit, expires or trip");
 		return policy_wrap(m->p, r->at, e);
 	}
 	return 0;
@@ -340,23 +396,25 @@ static int tables_fill(struct making *m, struct err *e)
 	if (m->t->steps.len > PACKET_STEPS_MAX)
 		return fail_as(e, EXIT_POLICY, E2BIG, "networks that come to %zu steps; at most %u",
 			       m->t->steps.len, PACKET_STEPS_MAX);
-	for (unsigned field = 0; field < PACKET_FIELDS; field++)
+	for (unsigned field = 0; field < PACKET_POST; field++)
 		if (masks_fill(m, field, e) < 0)
 			return -e->code;
+	posts_fill(m);
 	kinds_fill(m);
 	return 0;
 }
 
-int packet_tables_make(const struct policy *p, struct packet_tables *ret_tables, struct err *e)
+int packet_tables_make(const struct policy *p, const struct packet_scope *scope,
+		       struct packet_tables *ret_tables, struct err *e)
 {
 	struct packet_tables t = { .plan = xnew(struct packet_plan) };
-	struct making m = { .p = p, .t = &t };
+	struct making m = { .p = p, .scope = scope, .t = &t };
 	int code;
 
-	for (unsigned i = 0; i < PACKET_FIELDS; i++)
+	for (unsigned i = 0; i < PACKET_POST; i++)
 		classes_init(&m.fields[i].classes);
 	code = tables_fill(&m, e);
-	for (unsigned i = 0; i < PACKET_FIELDS; i++) {
+	for (unsigned i = 0; i < PACKET_POST; i++) {
 		classes_done(&m.fields[i].classes);
 		vec_done(&m.fields[i].parts);
 	}
@@ -378,4 +436,34 @@ void packet_tables_done(struct packet_tables *t)
 	free(t->sieve);
 	vec_done(&t->steps);
 	*t = (struct packet_tables){ 0 };
+}
+
+/* ---- into the maps ---- */
+
+/* Element `at` of an array that is mapped as memory; `from` NULL: zeroes. */
+static int element_write(const struct object *o, const char *map, unsigned at, const void *from,
+			 size_t size, struct err *e)
+{
+	struct array_view view;
+
+	if (array_view(o, map, &view, e) < 0)
+		return -e->code;
+	if (from)
+		memcpy((char *)view.at + at * size, from, size);
+	else
+		memset((char *)view.at + at * size, 0, size);
+	array_view_done(&view);
+	return 0;
+}
+
+int packet_tables_write(const struct object *o, unsigned gen, const struct packet_tables *t,
+			struct err *e)
+{
+	if (element_write(o, "packet_plans", gen, t->plan, sizeof(*t->plan), e) < 0 ||
+	    element_write(o, "packet_sieves", gen, t->sieve, sizeof(*t->sieve), e) < 0)
+		return -e->code;
+	return array_put(o, "packet_networks", gen, t->steps.at + PACKET_BLOCK,
+			 sizeof(*t->steps.at) * max(t->steps.len, (size_t)PACKET_BLOCK) -
+				 sizeof(struct packet_block),
+			 sizeof(struct packet_block), e);
 }

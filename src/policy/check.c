@@ -175,6 +175,68 @@ static int check_alert(const struct policy *p, const struct policy_rule *r, stru
 	return 0;
 }
 
+/* ---- words that want another ---- */
+
+static const struct {
+	enum policy_word word, with;
+	const char *why;
+} companions[] = {
+	{ WORD_USER, WORD_OUT, "who sent a packet is known of those that leave" },
+	{ WORD_CGROUP, WORD_OUT, "who sent a packet is known of those that leave" },
+	{ WORD_PRIORITY, WORD_AT, "a priority is one of a hook" },
+};
+
+static int check_companions(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(companions); i++) {
+		const struct policy_word_row *with = policy_word_row(companions[i].with);
+
+		vec_for_each(c, &r->clauses) {
+			if (c->word->word != companions[i].word || has(r, with->word) ||
+			    !(with->domains & POLICY_ABOUT(r->domain)))
+				continue;
+			fail_as(e, EXIT_POLICY, EINVAL, "'%s': %s: expected also '%s'",
+				c->word->name, companions[i].why, with->name);
+			return policy_wrap(p, c->at, e);
+		}
+	}
+	return 0;
+}
+
+/* What a verdict does is said by one of these, which are said of no other. */
+static const struct {
+	enum policy_word word;
+	unsigned verdicts; /* bits 1 << enum policy_verdict */
+} changes[] = {
+	{ WORD_AS, 1 << POLICY_MARK },
+	{ WORD_FWMARK, 1 << POLICY_MARK },
+	{ WORD_CLASS, 1 << POLICY_MARK },
+	{ WORD_TARGET, 1 << POLICY_MIRROR | 1 << POLICY_REDIRECT },
+};
+
+static int check_changes(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	unsigned all = 0, said = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		const struct policy_clause *c = policy_clause_find(r, changes[i].word, 0);
+		bool mine = changes[i].verdicts >> r->verdict & 1;
+
+		all |= changes[i].verdicts;
+		said += c && mine;
+		if (!c || mine)
+			continue;
+		fail_as(e, EXIT_POLICY, EINVAL, "'%s' is said of `mark packet` only",
+			c->word->name);
+		return policy_wrap(p, c->at, e);
+	}
+	if (said || !(all >> r->verdict & 1))
+		return 0;
+	fail_as(e, EXIT_POLICY, EINVAL, "%s: expected %s", policy_verdict_name(r->verdict),
+		r->verdict == POLICY_MARK ? "'as', 'fwmark' or 'class'" : "'to' and an interface");
+	return policy_wrap(p, r->verdict_at, e);
+}
+
 static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 {
 	if (r->object && check_values(p, r->object->form, &r->objects, e) < 0)
@@ -192,9 +254,10 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 			"'then drop' is about sources: expected 'per source' or 'per network'");
 		return policy_wrap(p, r->verdict_at, e);
 	}
-	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0)
+	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0 ||
+	    check_contradictions(p, r, e) < 0 || check_companions(p, r, e) < 0)
 		return -e->code;
-	return check_contradictions(p, r, e);
+	return check_changes(p, r, e);
 }
 
 int policy_check(struct policy *p, struct err *e)

@@ -308,6 +308,18 @@ static int word_refused(struct parser *p, const struct policy_rule *r,
 	return policy_wrap(p->policy, p->token.at, e);
 }
 
+/* "out" makes a rule about packets one about packets that leave. false: the word has no place in it. */
+static bool domain_narrow(struct policy_rule *r, const struct policy_word_row *word)
+{
+	unsigned fits = word->domains & policy_domains_open(r->domain);
+
+	if (!fits)
+		return false;
+	while (!(fits & POLICY_ABOUT(r->domain)))
+		r->domain++;
+	return true;
+}
+
 static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 {
 	struct policy_clause *c = vec_add(&r->clauses);
@@ -321,7 +333,7 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 	if (p->token.type != LEX_WORD)
 		return unexpected(p, policy_domain_row(r->domain)->expected, e);
 	c->word = policy_word_find(p->token.text);
-	if (!c->word || !(c->word->domains & POLICY_ABOUT(r->domain)))
+	if (!c->word || !domain_narrow(r, c->word))
 		return word_refused(p, r, c->word, e);
 	if (c->word->conditional && !when && !c->unless)
 		return unexpected(p, "'when' or 'unless' before it", e);
@@ -340,7 +352,19 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 	return take_values(p, &c->values, policy_form_name(c->word->form), e);
 }
 
-/* "to" is followed by a rate, or by networks. */
+/* What `mirror packet to` and `redirect packet to` are followed by, unless it is a network. */
+static bool is_target(const struct parser *p, const struct policy_rule *r)
+{
+	struct policy_network network;
+	struct err ignored;
+
+	return (r->verdict == POLICY_MIRROR || r->verdict == POLICY_REDIRECT) &&
+	       p->token.type != LEX_SET && p->token.text &&
+	       policy_network_parse(p->token.text, &network, &ignored) < 0 &&
+	       policy_form_check(FORM_INTERFACE, p->token.text, &ignored) == 0;
+}
+
+/* "to" is followed by a rate, by networks, or by an interface. */
 static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 {
 	struct policy_at at = p->token.at;
@@ -356,9 +380,11 @@ static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 	}
 	c = vec_add(&r->clauses);
 	c->at = at;
-	c->word = policy_word_row(WORD_TO);
-	p->form = FORM_NETWORK;
-	return take_values(p, &c->values, policy_form_name(FORM_NETWORK), e);
+	c->word = policy_word_row(is_target(p, r) ? WORD_TARGET : WORD_TO);
+	p->form = c->word->form;
+	if (c->word->single)
+		return take_value(p, &c->values, policy_form_name(p->form), e);
+	return take_values(p, &c->values, policy_form_name(p->form), e);
 }
 
 static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)

@@ -27,7 +27,13 @@ struct policy_at {
 /* ---- the words ---- */
 
 /* What a rule is about: a guard takes the rules of one domain. */
-enum policy_domain { POLICY_FILE, POLICY_PACKET, POLICY_DOMAINS };
+enum policy_domain {
+	POLICY_FILE,
+	POLICY_PACKET,  /* that come in, at XDP */
+	POLICY_TRAFFIC, /* packets that leave; and what does more than let pass or drop: at TC */
+	POLICY_FILTER,  /* packets at a hook of netfilter */
+	POLICY_DOMAINS
+};
 #define POLICY_ABOUT(domain) (1u << (domain)) /* in sets of domains */
 
 enum policy_verdict {
@@ -37,6 +43,9 @@ enum policy_verdict {
 	POLICY_PASS,  /* packets: "allow": no later rule is asked */
 	POLICY_LIMIT, /* packets: no more than a rate */
 	POLICY_WATCH, /* packets: counted and told; the next rule is asked */
+	POLICY_MARK,     /* traffic: DSCP and the like; the next rule is asked */
+	POLICY_MIRROR,   /* traffic: a copy goes elsewhere; the next rule is asked */
+	POLICY_REDIRECT, /* traffic: it goes elsewhere; no later rule is asked */
 };
 
 /* Operations as bits, which each domain has its own of. On files: */
@@ -65,6 +74,11 @@ enum policy_form {
 	FORM_RATE, /* "100/min" */
 	FORM_PER,  /* exe, user */
 	FORM_MODE, /* audit, enforce */
+	FORM_DSCP,     /* "ef", or 0 to 63 */
+	FORM_NUMBER,   /* of 32 bits, decimal or 0x... */
+	FORM_CLASS,    /* of a queue: "1:10", hexadecimal as tc(8) writes it */
+	FORM_HOOK,     /* "prerouting" ... */
+	FORM_PRIORITY, /* of netfilter: "-150", "mangle" */
 };
 
 enum policy_word {
@@ -84,6 +98,15 @@ enum policy_word {
 	WORD_SYN,       /* TCP: opens a connection (SYN without ACK) */
 	WORD_FRAGMENT,  /* any fragment, also the first */
 	WORD_MALFORMED, /* headers cut off or that contradict each other */
+	/* traffic */
+	WORD_OUT,
+	WORD_AS,     /* of mark: DSCP */
+	WORD_FWMARK, /* of mark: skb->mark */
+	WORD_CLASS,  /* of mark: skb->priority */
+	WORD_TARGET, /* of mirror and redirect: "to eth1" */
+	/* packets at a hook of netfilter */
+	WORD_AT,
+	WORD_PRIORITY,
 	/* of every rule */
 	WORD_MODE,
 	WORD_EXPIRES,
@@ -221,6 +244,12 @@ MUST_USE int policy_network_parse(const char *text, struct policy_network *ret_n
 /* "80", "8000-8080". */
 MUST_USE int policy_ports_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last,
 				struct err *e);
+MUST_USE int policy_dscp_parse(const char *text, uint8_t *ret_dscp, struct err *e);
+MUST_USE int policy_number_parse(const char *text, uint32_t *ret_number, struct err *e);
+MUST_USE int policy_class_parse(const char *text, uint32_t *ret_class, struct err *e);
+/* The number that netfilter has for it: "prerouting" is 0. */
+MUST_USE int policy_hook_parse(const char *text, unsigned *ret_hook, struct err *e);
+MUST_USE int policy_priority_parse(const char *text, int *ret_priority, struct err *e);
 /* Seconds of CLOCK_REALTIME; "1h" counts from `now_s`. */
 MUST_USE int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, struct err *e);
 

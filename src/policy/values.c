@@ -184,6 +184,41 @@ static int check_cgroup(const char *text, struct err *e)
 	return *text == '/' || strchr(text, '.') ? 0 : unfit(FORM_CGROUP, text, e);
 }
 
+static int check_dscp(const char *text, struct err *e)
+{
+	uint8_t dscp;
+
+	return policy_dscp_parse(text, &dscp, e);
+}
+
+static int check_number(const char *text, struct err *e)
+{
+	uint32_t number;
+
+	return policy_number_parse(text, &number, e);
+}
+
+static int check_class(const char *text, struct err *e)
+{
+	uint32_t class;
+
+	return policy_class_parse(text, &class, e);
+}
+
+static int check_hook(const char *text, struct err *e)
+{
+	unsigned hook;
+
+	return policy_hook_parse(text, &hook, e);
+}
+
+static int check_priority(const char *text, struct err *e)
+{
+	int priority;
+
+	return policy_priority_parse(text, &priority, e);
+}
+
 int policy_form_check(enum policy_form form, const char *text, struct err *e)
 {
 	static int (*const checks[])(const char *, struct err *) = {
@@ -192,6 +227,9 @@ int policy_form_check(enum policy_form form, const char *text, struct err *e)
 		[FORM_PORT] = check_port,     [FORM_INTERFACE] = check_interface,
 		[FORM_DATE] = check_date,     [FORM_RATE] = check_rate,
 		[FORM_MODE] = check_mode,     [FORM_PER] = check_per,
+		[FORM_DSCP] = check_dscp,     [FORM_NUMBER] = check_number,
+		[FORM_CLASS] = check_class,   [FORM_HOOK] = check_hook,
+		[FORM_PRIORITY] = check_priority,
 	};
 	int err = checks[form](text, e);
 

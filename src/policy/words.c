@@ -6,7 +6,9 @@
 #include "base/str.h"
 
 #define FILES    POLICY_ABOUT(POLICY_FILE)
-#define PACKETS  POLICY_ABOUT(POLICY_PACKET)
+#define TRAFFIC  POLICY_ABOUT(POLICY_TRAFFIC)
+#define FILTER   POLICY_ABOUT(POLICY_FILTER)
+#define PACKETS  (POLICY_ABOUT(POLICY_PACKET) | TRAFFIC | FILTER)
 #define SUBJECTS FILES /* whose rules have conditions about who asks */
 #define ALL      (POLICY_ABOUT(POLICY_DOMAINS) - 1)
 
@@ -14,15 +16,20 @@
 static const struct policy_domain_row domains[POLICY_DOMAINS] = {
 	[POLICY_FILE] =   { "files",   NULL,     "'of file'", "a word such as 'mode' or 'unless exe in'" },
 	[POLICY_PACKET] = { "packets", "packet", NULL,        "a word such as 'from' or 'port'" },
+	[POLICY_TRAFFIC] = { "packets that leave or are changed", "packet", NULL, "a word such as 'to' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
+	[POLICY_FILTER] = { "packets at a hook of netfilter", "packet", NULL, "a word such as 'from' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
 };
 
 static const struct policy_verdict_row verdicts[] = {
 	{ "deny",  POLICY_DENY,  SUBJECTS, "the operation fails, and is told" },
 	{ "alert", POLICY_ALERT, SUBJECTS, "the operation goes on, and is told" },
-	{ "drop",  POLICY_DROP,  PACKETS,  "the packet is dropped where the driver hands it over" },
+	{ "drop",  POLICY_DROP,  PACKETS,  "the packet is dropped: where the driver hands it over, with `out` before it leaves, with `at` at that hook" },
 	{ "allow", POLICY_PASS,  PACKETS,  "the packet passes; no later rule is asked" },
 	{ "limit", POLICY_LIMIT, PACKETS,  "what comes faster than a rate is dropped" },
 	{ "watch", POLICY_WATCH, PACKETS,  "the packet is counted and sampled; the next rule is asked" },
+	{ "mark",     POLICY_MARK,     TRAFFIC, "the packet gets a DSCP, or a mark that the kernel goes by; the next rule is asked" },
+	{ "mirror",   POLICY_MIRROR,   TRAFFIC, "a copy of the packet is sent out by another interface; the next rule is asked" },
+	{ "redirect", POLICY_REDIRECT, TRAFFIC, "the packet is sent out by another interface; no later rule is asked" },
 };
 
 static const struct policy_operation_row operations[] = {
@@ -45,19 +52,26 @@ static const struct policy_object_row objects[] = {
 
 static const struct policy_word_row words[] = {
 	{ WORD_EXE,         "exe",         SUBJECTS, FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
-	{ WORD_USER,        "user",        SUBJECTS, FORM_USER,      true,  false, "the user it runs as (real)" },
-	{ WORD_CGROUP,      "cgroup",      SUBJECTS, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
+	{ WORD_USER,        "user",        SUBJECTS | TRAFFIC, FORM_USER,      true,  false, "the user it runs as (real)" },
+	{ WORD_CGROUP,      "cgroup",      SUBJECTS | TRAFFIC, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
 	{ WORD_FROM,        "from",        PACKETS,  FORM_NETWORK,   false, false, "source address" },
 	{ WORD_TO,          "to",          PACKETS,  FORM_NETWORK,   false, false, "destination address" },
 	{ WORD_PORT,        "port",        PACKETS,  FORM_PORT,      false, false, "destination port" },
 	{ WORD_SOURCE_PORT, "source-port", PACKETS,  FORM_PORT,      false, false, "source port" },
-	{ WORD_ON,          "on",          PACKETS,  FORM_INTERFACE, false, false, "interface that it comes in by" },
+	{ WORD_ON,          "on",          PACKETS,  FORM_INTERFACE, false, false, "interface that it comes in by, or goes out by" },
 	{ WORD_TCP,         "tcp",         PACKETS,  FORM_NONE,      false, false, "TCP" },
 	{ WORD_UDP,         "udp",         PACKETS,  FORM_NONE,      false, false, "UDP" },
 	{ WORD_ICMP,        "icmp",        PACKETS,  FORM_NONE,      false, false, "ICMP, in IPv6 ICMPv6" },
 	{ WORD_SYN,         "syn",         PACKETS,  FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
 	{ WORD_FRAGMENT,    "fragment",    PACKETS,  FORM_NONE,      false, false, "part of a packet, the first one too" },
 	{ WORD_MALFORMED,   "malformed",   PACKETS,  FORM_NONE,      false, false, "headers cut off, or that contradict each other" },
+	{ WORD_OUT,         "out",         TRAFFIC,  FORM_NONE,      false, false, "packets that leave this machine; without it the rule is about those that come in" },
+	{ WORD_AS,          "as",          TRAFFIC,  FORM_DSCP,      false, true,  "of mark: the DSCP that the packet gets" },
+	{ WORD_FWMARK,      "fwmark",      TRAFFIC,  FORM_NUMBER,    false, true,  "of mark: the mark that routing rules and nftables go by" },
+	{ WORD_CLASS,       "class",       TRAFFIC,  FORM_CLASS,     false, true,  "of mark: the class of the interface's queue" },
+	{ WORD_TARGET,      "to",          TRAFFIC,  FORM_INTERFACE, false, true,  "of mirror and redirect: the interface that it goes out by" },
+	{ WORD_AT,          "at",          FILTER,   FORM_HOOK,      false, true,  "hook of netfilter where the rule is asked" },
+	{ WORD_PRIORITY,    "priority",    FILTER,   FORM_PRIORITY,  false, true,  "of that hook: lower ones are asked first (0 unless said otherwise)" },
 	{ WORD_MODE,        "mode",        ALL,      FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
 	{ WORD_EXPIRES,     "expires",     ALL,      FORM_DATE,      false, true,  "from then on the rule matches nothing" },
 	{ WORD_TRIP,        "trip",        ALL,      FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
@@ -79,6 +93,11 @@ static const char *const forms[] = {
 	[FORM_RATE] = "a rate such as 100/min",
 	[FORM_PER] = "exe or user",
 	[FORM_MODE] = "audit or enforce",
+	[FORM_DSCP] = "a DSCP such as ef, af21, cs1 or a number below 64",
+	[FORM_NUMBER] = "a number such as 7 or 0x10",
+	[FORM_CLASS] = "a class such as 1:10",
+	[FORM_HOOK] = "a hook: prerouting, input, forward, output or postrouting",
+	[FORM_PRIORITY] = "a priority such as -10, mangle or filter",
 };
 
 #define FIND(table, text)                             \
@@ -122,8 +141,12 @@ const char *policy_domain_name(enum policy_domain domain)
 
 void policy_domains_name(unsigned set, struct strbuf *out)
 {
-	unsigned left = set;
+	unsigned left;
 
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++)
+		if (set & domains[i].within)
+			set &= ~POLICY_ABOUT(i);
+	left = set;
 	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
 		left &= ~POLICY_ABOUT(i);
 		if (set & POLICY_ABOUT(i))
@@ -132,6 +155,16 @@ void policy_domains_name(unsigned set, struct strbuf *out)
 				       : left & (left - 1) ? ", "
 							   : " and ");
 	}
+}
+
+unsigned policy_domains_open(enum policy_domain domain)
+{
+	unsigned open = POLICY_ABOUT(domain);
+
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++)
+		if (domains[i].within & POLICY_ABOUT(domain))
+			open |= POLICY_ABOUT(i);
+	return open;
 }
 
 const struct policy_word_row *policy_word_row(enum policy_word word)
@@ -220,10 +253,10 @@ const char *policy_object_nth(const void *ctx, size_t i)
 const char *policy_word_nth(const void *ctx, size_t i)
 {
 	static const char *const before[] = { "unless", "when" };
-	enum policy_domain domain = *(const enum policy_domain *)ctx;
+	unsigned open = policy_domains_open(*(const enum policy_domain *)ctx);
 
 	for (size_t w = 0; w < ARRAY_LEN(words); w++)
-		if (words[w].domains & POLICY_ABOUT(domain) && i-- == 0)
+		if (words[w].domains & open && i-- == 0)
 			return words[w].name;
 	return i < ARRAY_LEN(before) ? before[i] : NULL;
 }

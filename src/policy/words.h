@@ -14,6 +14,7 @@ struct policy_domain_row {
 	const char *subject; /* stands behind the verdict: "packet"; NULL: operations do */
 	const char *object;  /* what must stand behind the operations: "'of file'"; NULL: nothing */
 	const char *expected; /* what a clause may be, for messages */
+	unsigned within; /* a part of that domain, whose words it has too; 0: of none */
 };
 struct policy_verdict_row {
 	const char *name;
@@ -28,6 +29,8 @@ struct policy_operation_row {
 	const char *help;
 };
 MUST_USE const struct policy_domain_row *policy_domain_row(enum policy_domain domain);
+/* What a rule of `domain` may turn out to be about, by the words that follow. */
+MUST_USE unsigned policy_domains_open(enum policy_domain domain);
 /* "files", "files and packets". */
 void policy_domains_name(unsigned domains, struct strbuf *out);
 MUST_USE const struct policy_verdict_row *policy_verdicts(size_t *ret_count);

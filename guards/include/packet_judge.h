@@ -136,8 +136,7 @@ static __always_inline u32 address_class(const struct packet_plan *plan, u32 gen
 		return network_class4(plan, gen, &plan->pieces[field][first >> 16], first);
 	}
 	if (p->family == 6)
-		return network_class6(plan, gen, &plan->pieces[2 + field][first >> 16],
-				      address);
+		return network_class6(plan, gen, &plan->pieces[2 + field][first >> 16], address);
 	return 0;
 }
 
@@ -227,7 +226,7 @@ static __always_inline u32 packet_kept(struct frame *ctx, const struct packet *p
 		return PACKET_KEEP_NONE;
 	if (p->kinds & PACKET_TCP)
 		return !(p->kinds & PACKET_SYN) && is_established(ctx, p) ? PACKET_KEEP_ESTABLISHED
-									 : PACKET_KEEP_NONE;
+									  : PACKET_KEEP_NONE;
 	if (p->kinds & PACKET_UDP)
 		return is_dhcp(p) ? PACKET_KEEP_DHCP : PACKET_KEEP_NONE;
 	if (!(p->kinds & PACKET_ICMP))
@@ -355,8 +354,6 @@ static __always_inline int rule_change(struct frame *ctx, const struct packet_pl
 {
 	u32 outcome;
 
-	if (rule->target && rule->target == p->ifindex) /* it is there already */
-		return ASK_ON;
 	outcome = rule_judge(row);
 	if (outcome == OUTCOME_REFUSED)
 		outcome = beside ? OUTCOME_WOULD_REFUSE : OUTCOME_CHANGED;
@@ -372,7 +369,7 @@ static __always_inline int rule_apply(struct frame *ctx, const struct packet_pla
 	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
 	const struct policy_rule_row *row = rule_row(gen, number);
 
-	if (!row)
+	if (!row || (rule->target && rule->target == p->ifindex)) /* it is there already */
 		return ASK_ON;
 	if (rule->verdict == PACKET_DROP ||
 	    (rule->verdict == PACKET_LIMIT && limit_exceeded(plan, rule, p, row->slot)))

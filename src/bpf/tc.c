@@ -239,7 +239,7 @@ void tc_unmake(unsigned ifindex)
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	struct filters in, out;
 
-	if (!filters_read(ifindex, false, &in) && !filters_read(ifindex, true, &out) &&
-	    !in.count && !out.count)
+	if (!filters_read(ifindex, false, &in) && !filters_read(ifindex, true, &out) && !in.count &&
+	    !out.count)
 		(void)!bpf_tc_hook_destroy(&hook);
 }

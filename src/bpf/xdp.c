@@ -163,3 +163,14 @@ int xdp_run(const struct object *o, const char *slot, const void *frame, size_t 
 
 	return xdp_run_many(o, slot, frame, size, 1, ret_action, &took_ns, e);
 }
+
+int program_run(int program_fd, const void *frame, size_t size, struct err *e)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)size,
+		    .repeat = 1);
+
+	if (bpf_prog_test_run_opts(program_fd, &opts))
+		return fail(e, errno, "running the guard on a frame of %zu bytes: %s", size,
+			    strerror(errno));
+	return 0;
+}

@@ -33,3 +33,6 @@ MUST_USE int xdp_run(const struct object *o, const char *slot, const void *frame
 /* The same `repeat` times; *ret_ns is what a run took. */
 MUST_USE int xdp_run_many(const struct object *o, const char *slot, const void *frame, size_t size,
 			  unsigned repeat, uint32_t *ret_action, uint32_t *ret_ns, struct err *e);
+
+/* Runs any program that takes packets on a frame, once. Errors: of the kernel. */
+MUST_USE int program_run(int program_fd, const void *frame, size_t size, struct err *e);

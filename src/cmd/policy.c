@@ -13,6 +13,7 @@
 #include "cmd/policy_trial.h"
 #include "cmd/policy_why.h"
 #include "enforce/enforce.h"
+#include "enforce/packet.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
 
@@ -240,17 +241,23 @@ static int run_test(const struct policy_cmd *c, char **words, size_t count, stru
 }
 
 /* "why packet ..." asks the guard, whose maps are pinned. */
-static int why_packet(const struct enforce *f, char **words, size_t count, struct err *e)
+static int why_packet(const struct enforce *f, char **words, size_t count,
+		      const struct policy_who *who, struct err *e)
 {
+	struct packet_asked asked = { .user = who->user, .cgroup = who->cgroup };
+	auto_free char *name = NULL;
 	struct object *o;
 	void *handle;
 	int err;
 
-	if (guard_open("guard.packet", &handle, &o, e) < 0)
+	if (policy_why_parse(words, count, &asked, e) < 0)
 		return -e->code;
-	err = object_adopt(o, "packet", e);
+	name = xasprintf("guard.%s", packet_guard_name(asked.place));
+	if (guard_open(name, &handle, &o, e) < 0)
+		return -e->code;
+	err = object_adopt(o, packet_guard_name(asked.place), e);
 	if (!err)
-		err = policy_why_packet(f, o, words, count, e);
+		err = policy_why_packet(f, o, &asked, e);
 	guard_close(handle);
 	return err;
 }
@@ -264,7 +271,7 @@ static int run_why(const struct policy_cmd *c, char **words, size_t count, struc
 	if (!enforce_state(f)->in_force)
 		return fail(e, ENOENT, "no policy is in force");
 	if (str_eq(words[0], "packet"))
-		return why_packet(f, words + 1, count - 1, e);
+		return why_packet(f, words + 1, count - 1, &c->who, e);
 	return policy_why_file(f, words, count, &c->who, e);
 }
 
@@ -342,7 +349,7 @@ const struct command command_policy = {
 		"  rollback     back to what was in force before; with a policy beside it: takes that away\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
 		"  top          what each rule matches and refuses by the second\n"
-		"  why OPERATION PATH, why packet tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
+		"  why OPERATION PATH, why packet [in|out|at HOOK [priority N]] tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
 		"               which rule in force decides about it\n"
 		"  off          ends it and leaves nothing behind",
 	.examples =

@@ -95,7 +95,7 @@ static void rules_text(const struct enforce *f, const struct policy *p, rule_fn 
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.matched);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.refused);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.would);
-		table_str(t, p->rules.at[i].domain == POLICY_PACKET ? bytes : "");
+		table_str(t, p->rules.at[i].domain != POLICY_FILE && r.count.bytes ? bytes : "");
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.suppressed);
 		table_cellf(t, TERM_PLAIN, "%llu", (unsigned long long)r.count.untold);
 		how_cell(t, &r);

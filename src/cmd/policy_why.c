@@ -142,12 +142,42 @@ static int rest_parse(char **words, size_t count, struct packet_asked *asked, st
 	return 0;
 }
 
-int policy_why_packet(const struct enforce *f, const struct object *guard, char **words,
-		      size_t count, struct err *e)
+/* Where: "out", "in" (both at TC), "at forward priority -10"; nothing: where packets come in. */
+static int place_parse(char ***words, size_t *count, struct packet_asked *asked, struct err *e)
 {
-	struct packet_asked asked = { 0 };
-	auto_done(strbuf) out = { 0 };
+	size_t used = 0;
+	unsigned hook;
 
+	if (*count && str_eq(**words, "out")) {
+		asked->place = PACKET_OUT;
+		used = 1;
+	} else if (*count && str_eq(**words, "in")) {
+		asked->place = PACKET_IN;
+		used = 1;
+	} else if (*count > 1 && str_eq(**words, "at")) {
+		if (policy_hook_parse((*words)[1], &hook, e) < 0)
+			return -e->code;
+		asked->place = PACKET_PREROUTING + hook;
+		used = 2;
+		if (*count > 3 && str_eq((*words)[2], "priority")) {
+			if (policy_priority_parse((*words)[3], &asked->priority, e) < 0)
+				return -e->code;
+			used = 4;
+		}
+	}
+	*words += used;
+	*count -= used;
+	return 0;
+}
+
+int policy_why_parse(char **words, size_t count, struct packet_asked *ret_asked, struct err *e)
+{
+	struct packet_asked asked = *ret_asked;
+
+	if (place_parse(&words, &count, &asked, e) < 0) {
+		e->exit_class = EXIT_USAGE;
+		return -e->code;
+	}
 	if (count < 3)
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "why packet: expected tcp, udp or icmp, where from, where to");
@@ -161,7 +191,16 @@ int policy_why_packet(const struct enforce *f, const struct object *guard, char 
 			       words[1], words[2]);
 	if (asked.protocol == IPPROTO_ICMP && asked.from.family == AF_INET6)
 		asked.protocol = IPPROTO_ICMPV6;
-	if (packet_why(guard, enforce_state(f)->policy, &asked, &out, e) < 0)
+	*ret_asked = asked;
+	return 0;
+}
+
+int policy_why_packet(const struct enforce *f, const struct object *guard,
+		      const struct packet_asked *asked, struct err *e)
+{
+	auto_done(strbuf) out = { 0 };
+
+	if (packet_why(guard, enforce_state(f)->policy, asked, &out, e) < 0)
 		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

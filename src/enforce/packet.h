@@ -27,7 +27,7 @@ struct packet_tables {
 /* Whose rules, and where they stand: a guard that is asked at several places has a number for each. */
 struct packet_scope {
 	enum policy_domain domain;
-	unsigned posts; /* 0: there is one */
+	unsigned posts;                                                    /* 0: there is one */
 	unsigned (*post_of)(const struct policy_rule *r, const void *ctx); /* below `posts` */
 	const void *ctx;
 };
@@ -53,12 +53,24 @@ struct packet_asked {
 	uint16_t from_port, to_port;
 	bool syn;
 	unsigned ifindex;
+	enum packet_place place;   /* where it is asked about */
+	int priority;              /* at a hook of netfilter */
+	const char *user, *cgroup; /* who sends it; NULL: nobody whom a rule mentions */
 };
-/* Lets the guard that is loaded decide about it, by BPF_PROG_TEST_RUN on a frame of such a packet:
- * nothing is counted, nothing sent. Writes a sentence or a few: which rule, what it does, which it met
- * before. `p` is the policy in force. Errors: EINVAL, ENOENT (no policy is in force), of the kernel. */
+/* The guard that decides at a place. */
+MUST_USE const char *packet_guard_name(enum packet_place place);
+/* Lets the guard in force decide about it, by BPF_PROG_TEST_RUN on a frame of such a packet: nothing is
+ * counted, nothing sent. `o` is that guard's, adopted. Writes a sentence or a few: which rule, what it
+ * does, which it met before. `p` is the policy in force. Errors: EINVAL, ENOENT (no policy is in
+ * force), of the kernel. */
 MUST_USE int packet_why(const struct object *o, const struct policy *p,
 			const struct packet_asked *asked, struct strbuf *out, struct err *e);
+
+/* Of the guard of traffic in force: the program of a direction, the caller's; and who is to have sent the packet
+ * that is asked about. */
+MUST_USE int traffic_program_open(bool out, int *ret_fd, struct err *e);
+MUST_USE int traffic_sender_put(const struct object *o, const char *user, const char *cgroup,
+				struct err *e);
 
 /* struct guard's counts: packets that were fragments or malformed, by what; that passed though a rule
  * would have dropped them, by why. */

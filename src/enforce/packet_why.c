@@ -100,6 +100,39 @@ static void transport_add(struct frame *f, const struct packet_asked *asked)
 
 /* ---- asking ---- */
 
+static const char *const guard_names[PACKET_PLACES] = {
+	[PACKET_XDP] = "packet",
+	[PACKET_IN] = "traffic",
+	[PACKET_OUT] = "traffic",
+};
+
+const char *packet_guard_name(enum packet_place place)
+{
+	return guard_names[place];
+}
+
+static int traffic_run(const struct object *o, const struct packet_asked *asked,
+		       const struct frame *frame, struct err *e)
+{
+	auto_close int fd = -1;
+
+	if (traffic_program_open(asked->place == PACKET_OUT, &fd, e) < 0 ||
+	    traffic_sender_put(o, asked->user, asked->cgroup, e) < 0)
+		return -e->code;
+	return program_run(fd, frame->bytes, frame->size, e);
+}
+
+/* The program that stands where the packet is asked about. */
+static int frame_run(const struct object *o, const struct packet_asked *asked,
+		     const struct frame *frame, struct err *e)
+{
+	uint32_t action;
+
+	if (asked->place == PACKET_XDP)
+		return xdp_run(o, "packet", frame->bytes, frame->size, &action, e);
+	return traffic_run(o, asked, frame, e);
+}
+
 /* Both generations are told the question: the guard answers by the one that is in force. */
 static void question_put(const struct array_view *plans, uint64_t question)
 {
@@ -115,7 +148,6 @@ static int ask(const struct object *o, const struct packet_asked *asked,
 	struct array_view plans = { 0 };
 	struct frame frame = { 0 };
 	uint64_t question = 0;
-	uint32_t action;
 	int code;
 
 	if (getrandom(&question, sizeof(question), 0) != sizeof(question) || !question)
@@ -126,7 +158,7 @@ static int ask(const struct object *o, const struct packet_asked *asked,
 	if (array_view(o, "packet_plans", &plans, e) < 0)
 		return -e->code;
 	question_put(&plans, question);
-	code = xdp_run(o, "packet", frame.bytes, frame.size, &action, e);
+	code = frame_run(o, asked, &frame, e);
 	question_put(&plans, 0);
 	array_view_done(&plans);
 	if (code < 0 || array_read(o, "packet_answers", 0, ret_answer, e) < 0)
@@ -199,7 +231,10 @@ static void decision_tell(const struct policy *p, const struct packet_answer *a,
 	}
 	r = &p->rules.at[a->rule];
 	strbuf_appendf(out, "%s: rule '%s' (line %u) decides",
-		       a->drops ? "dropped" : "passes", r->name, r->at.line);
+		       a->drops                        ? "dropped"
+		       : r->verdict == POLICY_REDIRECT ? "sent elsewhere"
+						       : "passes",
+		       r->name, r->at.line);
 	if (a->keep < PACKET_KEEPS && keeps[a->keep])
 		strbuf_appendf(out, ", which would drop it; always let through: %s",
 			       keeps[a->keep]);
@@ -213,9 +248,11 @@ static void others_tell(const struct policy *p, const struct packet_answer *a, s
 		const struct policy_rule *r = &p->rules.at[i];
 		const char *why = r->verdict == POLICY_LIMIT
 					  ? "limits it: dropped when it is too much"
-				  : r->verdict == POLICY_WATCH ? "watches it"
-				  : policy_rule_audits(r)      ? "would drop it; it only audits"
-							       : "has expired";
+				  : r->verdict == POLICY_WATCH  ? "watches it"
+				  : r->verdict == POLICY_MARK   ? "marks it"
+				  : r->verdict == POLICY_MIRROR ? "sends a copy elsewhere"
+				  : policy_rule_audits(r)       ? "would refuse it; it only audits"
+								: "has expired";
 
 		if (is_met(a, i))
 			strbuf_appendf(out, "before it: rule '%s' (line %u) %s\n", r->name,

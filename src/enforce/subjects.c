@@ -49,20 +49,22 @@ static int unit_find(int root, const char *unit, char **ret_path, struct err *e)
 	return *ret_path ? 0 : fail(e, ENOENT, "there is no cgroup of a unit '%s'", unit);
 }
 
-static int cgroup_read(const char *text, struct subject *s, struct err *e)
+int subject_cgroup(const char *text, char **ret_path, uint64_t *ret_id, struct err *e)
 {
+	auto_free char *path = NULL;
 	struct stat st;
 	int root;
 
 	if (cgroup_root_fd(&root, e) < 0)
 		return -e->code;
 	if (*text == '/')
-		s->cgroup = xstrdup(text);
-	else if (unit_find(root, text, &s->cgroup, e) < 0)
+		path = xstrdup(text);
+	else if (unit_find(root, text, &path, e) < 0)
 		return -e->code;
-	if (fstatat(root, str_eq(s->cgroup, "/") ? "." : s->cgroup + 1, &st, 0) < 0)
+	if (fstatat(root, str_eq(path, "/") ? "." : path + 1, &st, 0) < 0)
 		return fail(e, errno, "cgroup '%s': %s", text, strerror(errno));
-	s->value = st.st_ino;
+	*ret_path = TAKE_PTR(path);
+	*ret_id = st.st_ino;
 	return 0;
 }
 
@@ -93,7 +95,7 @@ static int value_read(const struct reading *r, const char *text, struct subject 
 	if (r->kind == SUBJECT_USER)
 		return user_read(text, s, e);
 	if (r->kind == SUBJECT_CGROUP)
-		return cgroup_read(text, s, e);
+		return subject_cgroup(text, &s->cgroup, &s->value, e);
 	if (file_paths_add(r->paths, text, &index, e) < 0)
 		return -e->code;
 	s->value = index;

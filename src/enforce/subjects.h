@@ -27,6 +27,9 @@ struct subjects {
 };
 void subjects_done(struct subjects *s);
 
+/* Its path below the root of cgroup v2, the caller's, and its number. `text` may be a unit's name. */
+MUST_USE int subject_cgroup(const char *text, char **ret_path, uint64_t *ret_id, struct err *e);
+
 void rule_put(struct rule_set *set, size_t rule);
 
 /* Of the domain's rules. Paths of programs are added to `paths`, with what they fulfil. `for_trial`: also

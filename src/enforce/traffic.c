@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/passwd.h"
 #include "base/str.h"
 #include "base/strbuf.h"
 #include "bpf/elements.h"
@@ -19,8 +20,9 @@
 #include "enforce/guard.h"
 #include "enforce/subjects.h"
 
-#define DIR  "traffic"
-#define MADE "clsact_" /* pins whose name goes on with an interface's number: its queueing discipline is ours */
+#define DIR "traffic"
+#define MADE \
+	"clsact_" /* pins whose name goes on with an interface's number: its queueing discipline is ours */
 
 static const char *const programs[] = { "traffic_in", "traffic_out" };
 
@@ -47,16 +49,15 @@ static int senders_write(const struct object *o, const struct policy *p, uint32_
 	int map = object_map_fd(o, "traffic_senders");
 	struct file_paths no_paths = { 0 };
 	struct subjects subjects = { 0 };
-	struct err *failed = e;
 	int code;
 
-	code = subjects_read(&subjects, p, POLICY_TRAFFIC, &no_paths, true, failed);
+	code = subjects_read(&subjects, p, POLICY_TRAFFIC, &no_paths, true, e);
 	if (!code)
-		code = subjects_write(&subjects, &no_paths, o, gen, failed);
+		code = subjects_write(&subjects, &no_paths, o, gen, e);
 	senders.asks = *ret_asks = subjects.asks;
 	memcpy(senders.others, subjects.others, sizeof(senders.others));
 	if (!code)
-		code = map_set(map, "who sends", &gen, &senders, failed);
+		code = map_set(map, "who sends", &gen, &senders, e);
 	subjects_done(&subjects);
 	return code;
 }
@@ -83,18 +84,24 @@ static int traffic_fill(const struct object *o, const struct policy *p, unsigned
 
 /* ---- attaching ---- */
 
-/* The program as it was loaded now, and pinned, or as it was pinned before. The caller's. */
-static int program_open(const struct object *o, bool out, int *ret_fd, struct err *e)
+int traffic_program_open(bool out, int *ret_fd, struct err *e)
 {
 	auto_free char *pin = xasprintf(DIR "/%s", programs[out]);
-	int fd = object_program_fd(o, programs[out]);
 
-	if (fd < 0)
-		return pin_open(pin, ret_fd, e);
-	if (!pins_have(pin) && (pins_make(DIR, e) < 0 || pin_fd(fd, pin, e) < 0))
-		return -e->code;
-	*ret_fd = dup(fd);
-	return *ret_fd < 0 ? fail(e, errno, "dup: %s", strerror(errno)) : 0;
+	return pin_open(pin, ret_fd, e);
+}
+
+/* A later policy may need the direction that this one doesn't. */
+static int programs_pin(const struct object *o, struct err *e)
+{
+	for (int out = 0; out < 2; out++) {
+		auto_free char *pin = xasprintf(DIR "/%s", programs[out]);
+		int fd = object_program_fd(o, programs[out]);
+
+		if (fd >= 0 && !pins_have(pin) && (pins_make(DIR, e) < 0 || pin_fd(fd, pin, e) < 0))
+			return -e->code;
+	}
+	return 0;
 }
 
 static int interface_attach(struct object *o, int program, unsigned ifindex, bool out,
@@ -121,7 +128,7 @@ static int rule_attach(struct object *o, const struct policy *p, const struct po
 	bool out = leaves(r);
 	int code;
 
-	if (program_open(o, out, &program, e) < 0)
+	if (traffic_program_open(out, &program, e) < 0)
 		return -e->code;
 	code = rule_interfaces(p, r, &list, e);
 	vec_for_each(ifindex, &list)
@@ -133,6 +140,8 @@ static int rule_attach(struct object *o, const struct policy *p, const struct po
 
 static int traffic_attach(struct object *o, const struct policy *p, struct err *e)
 {
+	if (programs_pin(o, e) < 0)
+		return -e->code;
 	vec_for_each(r, &p->rules)
 		if (r->domain == POLICY_TRAFFIC && rule_attach(o, p, r, e) < 0)
 			return -e->code;
@@ -157,10 +166,9 @@ static void traffic_detach(void)
 	struct err ignored = { 0 };
 
 	for (int out = 0; out < 2; out++) {
-		auto_free char *pin = xasprintf(DIR "/%s", programs[out]);
 		auto_close int program = -1;
 
-		if (!pins_have(pin) || pin_open(pin, &program, &ignored) < 0)
+		if (traffic_program_open(out, &program, &ignored) < 0)
 			continue;
 		for (const struct if_nameindex *i = all; all && i->if_index; i++)
 			tc_detach(program, i->if_index, out);
@@ -171,6 +179,53 @@ static void traffic_detach(void)
 }
 
 /* ---- telling ---- */
+
+/* The lowest cgroup on the way to `path` that rules of the generation mention; ~0: none. */
+static uint64_t cgroup_mentioned(int subjects, char *path, uint32_t gen)
+{
+	struct rule_set ignored;
+	struct err why = { 0 };
+
+	for (char *slash = path + strlen(path); slash; slash = strrchr(path, '/')) {
+		struct subject_key key = { .kind = SUBJECT_CGROUP, .gen = gen };
+		auto_free char *same = NULL;
+		uint64_t id;
+
+		*slash = '\0';
+		if (subject_cgroup(*path ? path : "/", &same, &id, &why) < 0)
+			continue;
+		key.value = id;
+		if (map_get_value(subjects, &key, &ignored))
+			return id;
+	}
+	return ~0ull;
+}
+
+int traffic_sender_put(const struct object *o, const char *user, const char *cgroup, struct err *e)
+{
+	int map = object_map_fd(o, "traffic_senders"), subjects = object_map_fd(o, "subjects");
+	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	auto_free char *path = NULL;
+	uint32_t uid = 0;
+	uint64_t id;
+
+	if (user && !user_id(accounts, user, &uid))
+		return fail_as(e, EXIT_USAGE, ENOENT, "there is no user '%s'", user);
+	if (cgroup && subject_cgroup(cgroup, &path, &id, e) < 0)
+		return -e->code;
+	for (uint32_t gen = 0; gen < 2; gen++) {
+		struct traffic_senders senders;
+		auto_free char *walk = path ? xstrdup(path) : NULL;
+
+		if (!map_get_value(map, &gen, &senders))
+			continue;
+		senders.asked_user = user ? uid : ~0ull;
+		senders.asked_cgroup = walk ? cgroup_mentioned(subjects, walk, gen) : ~0ull;
+		if (map_set(map, "who sends", &gen, &senders, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
 
 static void traffic_strength(const struct object *o, const struct policy_rule *r,
 			     struct strbuf *out)
@@ -184,7 +239,7 @@ static void traffic_strength(const struct object *o, const struct policy_rule *r
 	const char *between = "";
 
 	if (pins_have(DIR))
-		(void)!program_open(o, leaves(r), &program, &ignored);
+		(void)!traffic_program_open(leaves(r), &program, &ignored);
 	(void)!rule_interfaces(&none, r, &list, &ignored);
 	vec_for_each(ifindex, &list)
 		counts[tc_attached(o, program, *ifindex, leaves(r))]++;

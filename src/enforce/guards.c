@@ -36,10 +36,10 @@ int guard_beside_anywhere(const struct object *o, const struct policy *now, cons
 int guard_strength_check(const struct policy *p, const struct policy_rule *r, const char *strength,
 			 struct err *e)
 {
-	if (!str_startswith(strength, "none"))
+	if (*strength && !str_startswith(strength, "none"))
 		return 0;
 	fail_as(e, EXIT_KERNEL, ENOTSUP, "rule '%s' can't be enforced on this kernel: %s", r->name,
-		strength);
+		*strength ? strength : "there is no guard for it");
 	return policy_wrap(p, r->at, e);
 }
 

@@ -394,7 +394,7 @@ static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
 
 	r->verdict_at = p->token.at;
 	if (p->token.type != LEX_WORD)
-		return unexpected(p, "what to do: deny, alert, drop, allow, limit or watch", e);
+		return unexpected(p, "what to do, such as deny, alert, drop, allow, limit or watch", e);
 	row = policy_verdict_find(p->token.text);
 	if (!row)
 		return unknown(p, "verdict", policy_verdict_nth, NULL, e);

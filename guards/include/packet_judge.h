@@ -307,6 +307,10 @@ static __noinline int packet_tell(struct frame *ctx, const struct packet *p,
 
 /* ---- deciding ---- */
 
+/* What a guard asks of a packet besides: takes rules out of those that it meets. */
+static __always_inline void rules_narrow(struct frame *ctx, const struct packet_plan *plan, u32 gen,
+					 u32 nth, bool asked);
+
 /* What a rule comes to: nothing yet, or the end. */
 enum judged { ASK_ON, JUDGED_PASS, JUDGED_DROP, JUDGED_ELSEWHERE };
 
@@ -354,7 +358,7 @@ static __always_inline int rule_change(struct frame *ctx, const struct packet_pl
 {
 	u32 outcome;
 
-	outcome = rule_judge(row);
+	outcome = beside ? rule_foresee(row) : rule_judge(row);
 	if (outcome == OUTCOME_REFUSED)
 		outcome = beside ? OUTCOME_WOULD_REFUSE : OUTCOME_CHANGED;
 	told_if_due(ctx, plan, p, row, outcome);
@@ -420,10 +424,13 @@ __noinline int rules_met_beside(u32 nth, u32 gen)
 static __always_inline void packet_judge_beside(struct frame *ctx, u32 nth, u32 gen,
 						struct in_hand *in_hand)
 {
+	const struct packet_plan *plan = plan_of(gen);
 	u32 number;
 
 	__builtin_memset(&in_hand->met, 0, sizeof(in_hand->met));
 	rules_met_beside(nth, gen);
+	if (plan)
+		rules_narrow(ctx, plan, gen, nth, false);
 	for (int i = 0; i <= PACKET_ASKED; i++) {
 		number = mask_take(&in_hand->met);
 		if (number >= POLICY_RULES || rule_decide_beside(ctx, nth, gen, number) != ASK_ON)
@@ -513,10 +520,6 @@ static __always_inline int rules_decide(struct frame *ctx, const struct packet_p
 	}
 	return action == ASK_ON ? JUDGED_PASS : action;
 }
-
-/* What a guard asks of a packet besides: takes rules out of those that it meets. */
-static __always_inline void rules_narrow(struct frame *ctx, const struct packet_plan *plan, u32 gen,
-					 u32 nth, bool asked);
 
 /* A packet that was read to in_hand. */
 static __always_inline int packet_judge(struct frame *ctx, const struct packet_plan *plan, u32 gen,

@@ -90,6 +90,13 @@ static int up_add(ifindex_list *list, struct err *e)
 	return 0;
 }
 
+bool rule_names_interfaces(const struct policy_rule *r)
+{
+	const struct policy_clause *c = policy_clause_find(r, WORD_ON, 0);
+
+	return c && !c->unless;
+}
+
 int rule_interfaces(const struct policy *p, const struct policy_rule *r, ifindex_list *list,
 		    struct err *e)
 {
@@ -103,4 +110,39 @@ int rule_interfaces(const struct policy *p, const struct policy_rule *r, ifindex
 			return policy_wrap(p, c->at, e);
 	}
 	return named ? 0 : up_add(list, e);
+}
+
+static int not_guarded(unsigned ifindex, const struct policy_rule *everywhere, struct err *e)
+{
+	char name[IF_NAMESIZE] = "?";
+
+	if_indextoname(ifindex, name);
+	return fail_as(e, EXIT_POLICY, EBUSY,
+		       "'%s' is not guarded now; to be counted there, rule '%s' of the policy "
+		       "in force, which has no `on`, would come to decide there too",
+		       name, everywhere->name);
+}
+
+int interfaces_beside(const struct object *o, const struct policy *now, const struct policy *p,
+		      enum policy_domain domain, stands_fn *stands, struct err *e)
+{
+	const struct policy_rule *everywhere = NULL;
+	int code = 0;
+
+	if (now)
+		vec_for_each(r, &now->rules)
+			if (r->domain == domain && !rule_names_interfaces(r))
+				everywhere = r;
+	for (size_t i = 0; everywhere && !code && i < p->rules.len; i++) {
+		const struct policy_rule *r = &p->rules.at[i];
+		ifindex_list list = { 0 };
+
+		if (r->domain == domain)
+			code = rule_interfaces(p, r, &list, e);
+		vec_for_each(ifindex, &list)
+			if (!code && !stands(o, r, *ifindex))
+				code = not_guarded(*ifindex, everywhere, e);
+		vec_done(&list);
+	}
+	return code;
 }

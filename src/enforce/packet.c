@@ -28,13 +28,6 @@ static int packet_fill(const struct object *o, const struct policy *p, unsigned 
 
 /* ---- interfaces ---- */
 
-static bool names_interfaces(const struct policy_rule *r)
-{
-	const struct policy_clause *c = policy_clause_find(r, WORD_ON, 0);
-
-	return c && !c->unless;
-}
-
 static int packet_attach(struct object *o, const struct policy *p, struct err *e)
 {
 	ifindex_list list = { 0 };
@@ -50,40 +43,20 @@ static int packet_attach(struct object *o, const struct policy *p, struct err *e
 	return code;
 }
 
-/* Rules of `now` that name no interface stand at all that are guarded: no more may become so. */
+static bool stands(const struct object *o, const struct policy_rule *r, unsigned ifindex)
+{
+	struct xdp_state state = { 0 };
+	struct err ignored = { 0 };
+
+	(void)o, (void)r;
+	return !xdp_state_read(ifindex, &state, &ignored) &&
+	       str_startswith(state.program, "packet_buffer");
+}
+
 static int packet_beside(const struct object *o, const struct policy *now, const struct policy *p,
 			 struct err *e)
 {
-	const struct policy_rule *everywhere = NULL;
-	ifindex_list list = { 0 };
-	int code = 0;
-
-	(void)o;
-	if (now)
-		vec_for_each(r, &now->rules)
-			if (r->domain == POLICY_PACKET && !names_interfaces(r))
-				everywhere = r;
-	if (!everywhere)
-		return 0;
-	vec_for_each(r, &p->rules)
-		if (!code && r->domain == POLICY_PACKET)
-			code = rule_interfaces(p, r, &list, e);
-	vec_for_each(ifindex, &list) {
-		struct xdp_state state = { 0 };
-		struct err ignored = { 0 };
-		char name[IF_NAMESIZE] = "?";
-
-		if (code || (!xdp_state_read(*ifindex, &state, &ignored) &&
-			     str_startswith(state.program, "packet_buffer")))
-			continue;
-		if_indextoname(*ifindex, name);
-		code = fail_as(e, EXIT_POLICY, EBUSY,
-			       "'%s' is not guarded now; to be counted there, rule '%s' of the policy "
-			       "in force, which has no `on`, would come to decide there too",
-			       name, everywhere->name);
-	}
-	vec_done(&list);
-	return code;
+	return interfaces_beside(o, now, p, POLICY_PACKET, stands, e);
 }
 
 /* ---- strength ---- */
@@ -96,7 +69,7 @@ static void modes_count(const struct policy_rule *r, unsigned counts[static XDP_
 	for (const struct if_nameindex *i = all; all && i->if_index; i++) {
 		struct xdp_state state;
 		struct err why = { 0 };
-		bool wanted = !names_interfaces(r);
+		bool wanted = !rule_names_interfaces(r);
 
 		vec_for_each(c, &r->clauses)
 			vec_for_each(v, &c->values)

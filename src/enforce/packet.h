@@ -45,6 +45,14 @@ typedef vec(unsigned) ifindex_list;
  * and what lies above others. Errors: EXIT_POLICY with the place in the policy. */
 MUST_USE int rule_interfaces(const struct policy *p, const struct policy_rule *r,
 			     ifindex_list *list, struct err *e);
+MUST_USE bool rule_names_interfaces(const struct policy_rule *r);
+
+/* struct guard's beside: rules of `now` that name no interface stand at all that are guarded, so no more may
+ * become so. `stands`: is the guard at the interface, where `r` is about? */
+typedef bool stands_fn(const struct object *o, const struct policy_rule *r, unsigned ifindex);
+MUST_USE int interfaces_beside(const struct object *o, const struct policy *now,
+			       const struct policy *p, enum policy_domain domain, stands_fn *stands,
+			       struct err *e);
 
 /* A packet to ask about. */
 struct packet_asked {

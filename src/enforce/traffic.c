@@ -148,6 +148,21 @@ static int traffic_attach(struct object *o, const struct policy *p, struct err *
 	return 0;
 }
 
+static bool stands(const struct object *o, const struct policy_rule *r, unsigned ifindex)
+{
+	auto_close int program = -1;
+	struct err ignored = { 0 };
+
+	return traffic_program_open(leaves(r), &program, &ignored) == 0 &&
+	       tc_attached(o, program, ifindex, leaves(r)) != TC_NONE;
+}
+
+static int traffic_beside(const struct object *o, const struct policy *now, const struct policy *p,
+			  struct err *e)
+{
+	return interfaces_beside(o, now, p, POLICY_TRAFFIC, stands, e);
+}
+
 /* ---- taking it away: links end with their pins, filters don't ---- */
 
 static int made_remove(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
@@ -263,4 +278,5 @@ const struct guard guard_traffic = {
 	.detach = traffic_detach,
 	.counts = packet_counts,
 	.strength = traffic_strength,
+	.beside = traffic_beside,
 };

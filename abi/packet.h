@@ -152,7 +152,7 @@ struct packet_plan {
 	__u32 spread;   /* multiplier that puts the interfaces into slots of their own */
 	__u32 tick_ns;  /* of the kernel's clock */
 	__u32 ticks_per_s;
-	__u32 has_sieve; /* "packet_sieves" says where IPv4 sources are worth looking up */
+	__u32 has_sieve;   /* "packet_sieves" says where IPv4 sources are worth looking up */
 	__u32 asks_sender; /* rules have conditions about who sends; of the guard of traffic */
 	struct packet_mask kinds[PACKET_KINDS];
 	struct packet_rule rules[POLICY_RULES];
@@ -178,6 +178,14 @@ struct packet_line {
 };
 
 /* "packet_wary": an array of PACKET_LINES: until when "packet_suspects" is asked about who comes there. */
+
+/* "filter_slots": of the guard of filter, an array of FILTER_SLOTS: the priority that its program number n is
+ * attached with. Its packets' class of PACKET_POST is n * PACKET_PLACES + enum packet_place. */
+#define FILTER_SLOTS 8
+struct filter_slot {
+	__s32 priority;
+	__u32 generations; /* bits: whose rules are there; 0: it is free */
+};
 
 /* "packet_totals": the same for limits that aren't by source, exact; an array by the rule's slot. */
 struct packet_total {
@@ -215,9 +223,9 @@ struct packet_answer {
 	__u64 question; /* the one that is answered */
 	__u32 form;     /* enum packet_form */
 	__u32 kinds;
-	__u32 keep;             /* enum packet_keep: why it passes though `rule` drops it */
-	__u32 rule;             /* that decides; POLICY_RULES: none */
-	__u32 drops;            /* it is dropped */
+	__u32 keep;  /* enum packet_keep: why it passes though `rule` drops it */
+	__u32 rule;  /* that decides; POLICY_RULES: none */
+	__u32 drops; /* it is dropped */
 	__u32 pad;
 	struct packet_mask met; /* all rules that it meets */
 };

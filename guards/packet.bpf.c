@@ -7,8 +7,9 @@
 #define GUARD_ALONE /* XDP holds its CPU */
 #include "guard.h"
 
-#define frame        xdp_md
-#define PACKET_HANDS 1
+#define frame           xdp_md
+#define PACKET_HANDS    1
+#define PACKET_IS_FIRST /* nobody has spent anything on it yet */
 #include "packet_direct.h"
 
 PROBE(packet, "guard", "Packets that a policy dropped, would have dropped, or watches", INTERNAL);
@@ -38,8 +39,8 @@ static __always_inline int packet_change(struct xdp_md *ctx, const struct packet
 	return ASK_ON;
 }
 
-static __always_inline void rules_narrow(struct xdp_md *ctx, const struct packet_plan *plan, u32 gen,
-					 u32 nth, bool asked)
+static __always_inline void rules_narrow(struct xdp_md *ctx, const struct packet_plan *plan,
+					 u32 gen, u32 nth, bool asked)
 {
 }
 
@@ -67,8 +68,8 @@ static __always_inline int packet_decide(struct xdp_md *ctx)
 }
 
 /* Frames of several buffers (large MTU) reach only programs that say that they know of them. */
-ALT(packet, 1) NEED("helper xdp_get_buff_len") LATER
-SEC("?xdp.frags") int packet_buffers(struct xdp_md *ctx)
+ALT(packet, 1)
+NEED("helper xdp_get_buff_len") LATER SEC("?xdp.frags") int packet_buffers(struct xdp_md *ctx)
 {
 	return packet_decide(ctx);
 }

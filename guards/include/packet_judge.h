@@ -2,7 +2,7 @@
 /*
  * What all guards do with a packet that was read: find the rules it meets by the plan's tables, ask them in
  * their order until one is final, count, tell. A guard says beforehand what packet.h wants, and
- * PACKET_HANDS; and gives is_established(), packet_change().
+ * PACKET_HANDS, perhaps PACKET_IS_FIRST; and gives is_established(), packet_change().
  */
 #pragma once
 
@@ -66,6 +66,8 @@ struct {
 struct in_hand {
 	struct packet packet;
 	struct packet_mask met; /* rules that are still to be asked */
+	u64 owner;              /* whose it is; 0: nobody's */
+	u32 slot;               /* of the guard of filter: by which program it came */
 	bool copying;           /* what comes by now is a copy that the guard itself sends */
 };
 
@@ -502,7 +504,17 @@ static __always_inline int rules_foretell(struct frame *ctx, u64 question, u32 g
 	return JUDGED_PASS;
 }
 
-/* The first rule most often decides: without a call, which costs more here than all else. */
+/* The first rule most often decides: at XDP without a call, which costs more there than all else. */
+static __always_inline int first_decide(struct frame *ctx, const struct packet_plan *plan, u32 gen,
+					u32 nth, u32 number, struct in_hand *in_hand)
+{
+#ifdef PACKET_IS_FIRST
+	return rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
+#else
+	return rule_decide(ctx, nth, gen, number);
+#endif
+}
+
 static __always_inline int rules_decide(struct frame *ctx, const struct packet_plan *plan, u32 gen,
 					u32 nth, struct in_hand *in_hand)
 {
@@ -511,7 +523,7 @@ static __always_inline int rules_decide(struct frame *ctx, const struct packet_p
 
 	if (number >= POLICY_RULES)
 		return JUDGED_PASS;
-	action = rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
+	action = first_decide(ctx, plan, gen, nth, number, in_hand);
 	for (int i = 0; i < PACKET_ASKED && action == ASK_ON; i++) {
 		number = mask_take(&in_hand->met);
 		if (number >= POLICY_RULES)

@@ -362,7 +362,8 @@ static int parse_word(struct parse *p, char *word, struct err *e)
 
 static int parse_one(struct parse *p, char *text, struct err *e)
 {
-	if (text[0] != '-' || !text[1])
+	if (text[0] != '-' || !text[1] ||
+	    (text[1] >= '0' && text[1] <= '9')) /* a number is a word */
 		return parse_word(p, text, e);
 	return text[1] == '-' ? parse_long(p, text + 2, e) : parse_short(p, text + 1, e);
 }

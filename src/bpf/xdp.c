@@ -166,8 +166,14 @@ int xdp_run(const struct object *o, const char *slot, const void *frame, size_t 
 
 int program_run(int program_fd, const void *frame, size_t size, struct err *e)
 {
+	return program_run_in(program_fd, frame, size, NULL, 0, e);
+}
+
+int program_run_in(int program_fd, const void *frame, size_t size, const void *context,
+		   size_t context_size, struct err *e)
+{
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)size,
-		    .repeat = 1);
+		    .repeat = 1, .ctx_in = context, .ctx_size_in = (__u32)context_size);
 
 	if (bpf_prog_test_run_opts(program_fd, &opts))
 		return fail(e, errno, "running the guard on a frame of %zu bytes: %s", size,

@@ -36,3 +36,6 @@ MUST_USE int xdp_run_many(const struct object *o, const char *slot, const void *
 
 /* Runs any program that takes packets on a frame, once. Errors: of the kernel. */
 MUST_USE int program_run(int program_fd, const void *frame, size_t size, struct err *e);
+/* The same with what it is handed besides, as its type wants it. */
+MUST_USE int program_run_in(int program_fd, const void *frame, size_t size, const void *context,
+			    size_t context_size, struct err *e);

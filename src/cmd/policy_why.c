@@ -158,6 +158,7 @@ static int place_parse(char ***words, size_t *count, struct packet_asked *asked,
 		if (policy_hook_parse((*words)[1], &hook, e) < 0)
 			return -e->code;
 		asked->place = PACKET_PREROUTING + hook;
+		asked->priority = FILTER_PRIORITY;
 		used = 2;
 		if (*count > 3 && str_eq((*words)[2], "priority")) {
 			if (policy_priority_parse((*words)[3], &asked->priority, e) < 0)

@@ -9,10 +9,7 @@
 #include <errno.h>
 
 const struct guard *const guards[] = {
-	&guard_file,
-	&guard_packet,
-	&guard_traffic,
-	NULL,
+	&guard_file, &guard_packet, &guard_traffic, &guard_filter, NULL,
 };
 
 const struct enforce_source *guard_source;

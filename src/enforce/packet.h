@@ -4,6 +4,7 @@
  * The user side of guards of packets: rules become tables (packet_plan.c), which interfaces they are about
  * (devices.c), and they are asked which rule decides about a packet (packet_why.c). One thread.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/packet.h"
@@ -54,6 +55,10 @@ MUST_USE int interfaces_beside(const struct object *o, const struct policy *now,
 			       const struct policy *p, enum policy_domain domain, stands_fn *stands,
 			       struct err *e);
 
+enum {
+	FILTER_PRIORITY = -10
+}; /* of a rule that says none: before tables of nftables that filter */
+
 /* A packet to ask about. */
 struct packet_asked {
 	struct ip from, to; /* of one family */
@@ -79,6 +84,10 @@ MUST_USE int packet_why(const struct object *o, const struct policy *p,
 MUST_USE int traffic_program_open(bool out, int *ret_fd, struct err *e);
 MUST_USE int traffic_sender_put(const struct object *o, const char *user, const char *cgroup,
 				struct err *e);
+
+/* Of the guard of filter in force: its program of that priority run on a frame. */
+MUST_USE int filter_run(const struct object *o, unsigned hook, int priority, bool is_v6,
+			const void *frame, size_t size, struct err *e);
 
 /* struct guard's counts: packets that were fragments or malformed, by what; that passed though a rule
  * would have dropped them, by why. */

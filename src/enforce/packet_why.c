@@ -101,9 +101,10 @@ static void transport_add(struct frame *f, const struct packet_asked *asked)
 /* ---- asking ---- */
 
 static const char *const guard_names[PACKET_PLACES] = {
-	[PACKET_XDP] = "packet",
-	[PACKET_IN] = "traffic",
-	[PACKET_OUT] = "traffic",
+	[PACKET_XDP] = "packet",    [PACKET_IN] = "traffic",
+	[PACKET_OUT] = "traffic",   [PACKET_PREROUTING] = "filter",
+	[PACKET_INPUT] = "filter",  [PACKET_FORWARD] = "filter",
+	[PACKET_OUTPUT] = "filter", [PACKET_POSTROUTING] = "filter",
 };
 
 const char *packet_guard_name(enum packet_place place)
@@ -130,6 +131,9 @@ static int frame_run(const struct object *o, const struct packet_asked *asked,
 
 	if (asked->place == PACKET_XDP)
 		return xdp_run(o, "packet", frame->bytes, frame->size, &action, e);
+	if (asked->place >= PACKET_PREROUTING)
+		return filter_run(o, asked->place - PACKET_PREROUTING, asked->priority,
+				  asked->from.family == AF_INET6, frame->bytes, frame->size, e);
 	return traffic_run(o, asked, frame, e);
 }
 

@@ -37,12 +37,12 @@ enum policy_domain {
 #define POLICY_ABOUT(domain) (1u << (domain)) /* in sets of domains */
 
 enum policy_verdict {
-	POLICY_DENY,  /* operations */
-	POLICY_ALERT, /* operations: let through and told */
-	POLICY_DROP,  /* packets */
-	POLICY_PASS,  /* packets: "allow": no later rule is asked */
-	POLICY_LIMIT, /* packets: no more than a rate */
-	POLICY_WATCH, /* packets: counted and told; the next rule is asked */
+	POLICY_DENY,     /* operations */
+	POLICY_ALERT,    /* operations: let through and told */
+	POLICY_DROP,     /* packets */
+	POLICY_PASS,     /* packets: "allow": no later rule is asked */
+	POLICY_LIMIT,    /* packets: no more than a rate */
+	POLICY_WATCH,    /* packets: counted and told; the next rule is asked */
 	POLICY_MARK,     /* traffic: DSCP and the like; the next rule is asked */
 	POLICY_MIRROR,   /* traffic: a copy goes elsewhere; the next rule is asked */
 	POLICY_REDIRECT, /* traffic: it goes elsewhere; no later rule is asked */
@@ -71,14 +71,14 @@ enum policy_form {
 	FORM_PORT,    /* 1 to 65535, or a range "8000-8080" */
 	FORM_INTERFACE, /* a network interface */
 	FORM_DATE, /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
-	FORM_RATE, /* "100/min" */
-	FORM_PER,  /* exe, user */
-	FORM_MODE, /* audit, enforce */
+	FORM_RATE,     /* "100/min" */
+	FORM_PER,      /* exe, user */
+	FORM_MODE,     /* audit, enforce */
 	FORM_DSCP,     /* "ef", or 0 to 63 */
 	FORM_NUMBER,   /* of 32 bits, decimal or 0x... */
 	FORM_CLASS,    /* of a queue: "1:10", hexadecimal as tc(8) writes it */
 	FORM_HOOK,     /* "prerouting" ... */
-	FORM_PRIORITY, /* of netfilter: "-150", "mangle" */
+	FORM_PRIORITY, /* of netfilter: "-150" */
 };
 
 enum policy_word {

@@ -24,9 +24,6 @@ static const struct named dscps[] = {
 static const struct named hooks[] = {
 	{ "prerouting", 0 }, { "input", 1 }, { "forward", 2 }, { "output", 3 }, { "postrouting", 4 },
 };
-static const struct named priorities[] = { /* as nft(8) calls them */
-	{ "raw", -300 }, { "mangle", -150 }, { "dstnat", -100 }, { "filter", 0 }, { "security", 50 }, { "srcnat", 100 },
-};
 /* clang-format on */
 
 static bool named_find(const struct named *all, size_t count, const char *text, int *ret)
@@ -108,11 +105,8 @@ int policy_hook_parse(const char *text, unsigned *ret_hook, struct err *e)
 int policy_priority_parse(const char *text, int *ret_priority, struct err *e)
 {
 	long long number;
-	int value;
 
-	if (named_find(priorities, ARRAY_LEN(priorities), text, &value))
-		number = value;
-	else if (!number_read(text, 10, -INT_MAX, INT_MAX - 1, &number))
+	if (!number_read(text, 10, -INT_MAX, INT_MAX - 1, &number))
 		return unfit(FORM_PRIORITY, text, e);
 	*ret_priority = (int)number;
 	return 0;

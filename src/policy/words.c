@@ -71,7 +71,7 @@ static const struct policy_word_row words[] = {
 	{ WORD_CLASS,       "class",       TRAFFIC,  FORM_CLASS,     false, true,  "of mark: the class of the interface's queue" },
 	{ WORD_TARGET,      "to",          TRAFFIC,  FORM_INTERFACE, false, true,  "of mirror and redirect: the interface that it goes out by" },
 	{ WORD_AT,          "at",          FILTER,   FORM_HOOK,      false, true,  "hook of netfilter where the rule is asked" },
-	{ WORD_PRIORITY,    "priority",    FILTER,   FORM_PRIORITY,  false, true,  "of that hook: lower ones are asked first (0 unless said otherwise)" },
+	{ WORD_PRIORITY,    "priority",    FILTER,   FORM_PRIORITY,  false, true,  "of that hook: lower ones are asked first (-10 unless said otherwise)" },
 	{ WORD_MODE,        "mode",        ALL,      FORM_MODE,      false, true,  "audit: only counted and told; enforce (unless said otherwise)" },
 	{ WORD_EXPIRES,     "expires",     ALL,      FORM_DATE,      false, true,  "from then on the rule matches nothing" },
 	{ WORD_TRIP,        "trip",        ALL,      FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
@@ -97,7 +97,7 @@ static const char *const forms[] = {
 	[FORM_NUMBER] = "a number such as 7 or 0x10",
 	[FORM_CLASS] = "a class such as 1:10",
 	[FORM_HOOK] = "a hook: prerouting, input, forward, output or postrouting",
-	[FORM_PRIORITY] = "a priority such as -10, mangle or filter",
+	[FORM_PRIORITY] = "a priority such as -10",
 };
 
 #define FIND(table, text)                             \

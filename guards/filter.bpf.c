@@ -15,7 +15,8 @@
 #define PACKET_HANDS 16 /* at once on a CPU, each but one interrupted */
 #include "packet_judge.h"
 
-PROBE(filter, "guard", "Packets that a policy dropped at a hook of netfilter, or watches", INTERNAL);
+PROBE(filter, "guard", "Packets that a policy dropped at a hook of netfilter, or watches",
+      INTERNAL);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -34,7 +35,8 @@ struct {
 
 /* ---- packets ---- */
 
-static __always_inline const void *frame_at(struct bpf_nf_ctx *ctx, u32 offset, u32 size, void *room)
+static __always_inline const void *frame_at(struct bpf_nf_ctx *ctx, u32 offset, u32 size,
+					    void *room)
 {
 	struct bpf_dynptr data;
 
@@ -131,9 +133,8 @@ static __always_inline bool is_question(struct sk_buff *skb, const struct packet
 
 static __always_inline u32 device_of(const struct nf_hook_state *state)
 {
-	struct net_device *device = state->hook == NF_OUTPUT || state->hook == NF_POSTROUTING
-					    ? state->out
-					    : state->in;
+	struct net_device *device =
+		state->hook == NF_OUTPUT || state->hook == NF_POSTROUTING ? state->out : state->in;
 
 	return device ? device->ifindex : 0;
 }

@@ -332,7 +332,7 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 		return -e->code;
 	if (p->token.type != LEX_WORD)
 		return unexpected(p, policy_domain_row(r->domain)->expected, e);
-	c->word = policy_word_find(p->token.text);
+	c->word = policy_word_find(r->domain, p->token.text);
 	if (!c->word || !domain_narrow(r, c->word))
 		return word_refused(p, r, c->word, e);
 	if (c->word->conditional && !when && !c->unless)
@@ -394,7 +394,8 @@ static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
 
 	r->verdict_at = p->token.at;
 	if (p->token.type != LEX_WORD)
-		return unexpected(p, "what to do, such as deny, alert, drop, allow, limit or watch", e);
+		return unexpected(p, "what to do, such as deny, alert, drop, allow, limit or watch",
+				  e);
 	row = policy_verdict_find(p->token.text);
 	if (!row)
 		return unknown(p, "verdict", policy_verdict_nth, NULL, e);

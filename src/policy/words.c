@@ -116,8 +116,13 @@ const struct policy_operation_row *policy_operation_find(const char *name)
 	FIND(operations, name);
 }
 
-const struct policy_word_row *policy_word_find(const char *name)
+const struct policy_word_row *policy_word_find(enum policy_domain domain, const char *name)
 {
+	unsigned open = policy_domains_open(domain);
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (words[i].domains & open && str_eq(words[i].name, name))
+			return &words[i];
 	FIND(words, name);
 }
 

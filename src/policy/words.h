@@ -14,7 +14,7 @@ struct policy_domain_row {
 	const char *subject; /* stands behind the verdict: "packet"; NULL: operations do */
 	const char *object;  /* what must stand behind the operations: "'of file'"; NULL: nothing */
 	const char *expected; /* what a clause may be, for messages */
-	unsigned within; /* a part of that domain, whose words it has too; 0: of none */
+	unsigned within;      /* a part of that domain, whose words it has too; 0: of none */
 };
 struct policy_verdict_row {
 	const char *name;
@@ -41,7 +41,9 @@ MUST_USE const struct policy_object_row *policy_objects(size_t *ret_count);
 /* NULL: there is none of that name. */
 MUST_USE const struct policy_verdict_row *policy_verdict_find(const char *name);
 MUST_USE const struct policy_operation_row *policy_operation_find(const char *name);
-MUST_USE const struct policy_word_row *policy_word_find(const char *name);
+/* Of several the one that rules of the domain may have. */
+MUST_USE const struct policy_word_row *policy_word_find(enum policy_domain domain,
+							const char *name);
 MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
 
 /* Of the domain. */

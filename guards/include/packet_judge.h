@@ -98,7 +98,7 @@ static __always_inline void form_count(u32 at)
 	u64 *count = bpf_map_lookup_elem(&packet_forms, &at);
 
 	if (count)
-		*count += 1;
+		count_add(*count, 1);
 }
 
 /* ---- which rules it meets ---- */

@@ -227,12 +227,17 @@ int filter_run(const struct object *o, unsigned hook, int priority, bool is_v6, 
 	return program_run_in(program, frame, size, &state, sizeof(state), e);
 }
 
+static int filter_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e)
+{
+	return packet_counts_at(o, "at hooks: ", fn, ctx, e);
+}
+
 const struct guard guard_filter = {
 	.name = "filter",
 	.domain = POLICY_FILTER,
 	.fill = filter_fill,
 	.attach = filter_attach,
-	.counts = packet_counts,
+	.counts = filter_counts,
 	.strength = filter_strength,
 	.beside = guard_beside_anywhere,
 };

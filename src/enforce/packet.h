@@ -92,6 +92,9 @@ MUST_USE int filter_run(const struct object *o, unsigned hook, int priority, boo
 /* struct guard's counts: packets that were fragments or malformed, by what; that passed though a rule
  * would have dropped them, by why. */
 MUST_USE int packet_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e);
+/* The same, each with `where` in front. */
+MUST_USE int packet_counts_at(const struct object *o, const char *where, guard_count_fn *fn,
+			      void *ctx, struct err *e);
 
 /* struct guard's cost: the program run on a UDP packet that nobody sent. */
 MUST_USE int packet_cost(struct object *o, struct guard_cost *ret_cost, struct err *e);

@@ -282,12 +282,18 @@ int packet_why(const struct object *o, const struct policy *p, const struct pack
 
 int packet_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e)
 {
+	return packet_counts_at(o, "", fn, ctx, e);
+}
+
+int packet_counts_at(const struct object *o, const char *where, guard_count_fn *fn, void *ctx,
+		     struct err *e)
+{
 	uint64_t count;
 
 	for (unsigned i = 0; i < PACKET_FORMS + PACKET_KEEPS; i++) {
 		const char *name = i < PACKET_FORMS ? forms[i] : keeps[i - PACKET_FORMS];
-		auto_free char *what =
-			xasprintf("%s%s", i < PACKET_FORMS ? "" : "let through: ", name ?: "");
+		auto_free char *what = xasprintf(
+			"%s%s%s", where, i < PACKET_FORMS ? "" : "let through: ", name ?: "");
 
 		if (!name || i == PACKET_WHOLE)
 			continue;

@@ -270,13 +270,18 @@ static void traffic_strength(const struct object *o, const struct policy_rule *r
 	strbuf_puts(out, ")");
 }
 
+static int traffic_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e)
+{
+	return packet_counts_at(o, "at TC: ", fn, ctx, e);
+}
+
 const struct guard guard_traffic = {
 	.name = "traffic",
 	.domain = POLICY_TRAFFIC,
 	.fill = traffic_fill,
 	.attach = traffic_attach,
 	.detach = traffic_detach,
-	.counts = packet_counts,
+	.counts = traffic_counts,
 	.strength = traffic_strength,
 	.beside = traffic_beside,
 };

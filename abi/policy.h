@@ -15,8 +15,12 @@
 #define POLICY_NOBODY   2   /* no generation is in force */
 #define POLICY_TEXT_MAX (64 << 10)
 
+/* Of what pinned maps hold, and how guards read it; raised whenever that changes. A sonda of another number
+ * loads its guards beside those in force and takes over when they are. */
+#define POLICY_ABI 2
+
 /*
- * "policy_state": an array of one u64.
+ * "policy_state": an array of two u64, the second is POLICY_ABI. The first:
  *	bit 0		the generation in force
  *	bit 1, 2	generation 0, 1 holds a policy
  *	bit 3		the generation that is not in force lies beside it: it is judged as well, only
@@ -24,13 +28,13 @@
  *	from bit 8 on	until when (ms of CLOCK_BOOTTIME) it must be confirmed; past it the other
  *			generation is in force. 0: it is confirmed
  */
-#define POLICY_ACTIVE(word)   ((word) & 1)
+#define POLICY_ACTIVE(word)   ((word)&1)
 #define POLICY_HOLDS(gen)     (2ull << (gen))
 #define POLICY_BESIDE         8ull
 #define POLICY_DEADLINE(word) ((word) >> 8)
 
 enum policy_mode {
-	POLICY_AUDIT,   /* counted and told, not refused */
+	POLICY_AUDIT, /* counted and told, not refused */
 	POLICY_ENFORCE,
 };
 
@@ -45,19 +49,19 @@ struct policy_rule_row {
 	__u32 trip_per_min; /* more refusals in a minute turn it to audit; 0: never */
 	__u32 stamp;        /* of its slot: another rule's leavings have another */
 	__u64 alert_window_ns;
-	__u32 alert_most;   /* alerts told in a window, which one that is told begins; 0: all */
-	__u32 alert_per;    /* enum policy_alert_per */
+	__u32 alert_most; /* alerts told in a window, which one that is told begins; 0: all */
+	__u32 alert_per;  /* enum policy_alert_per */
 };
 
 /* "policy_counts": a per-CPU array of POLICY_SLOTS. */
 struct policy_count {
-	__u64 matched;  /* operations or packets that the rule is about */
-	__u64 refused;  /* of them denied, dropped */
-	__u64 would;    /* of them let through though the rule refuses: it is in mode audit, has tripped, or
+	__u64 matched; /* operations or packets that the rule is about */
+	__u64 refused; /* of them denied, dropped */
+	__u64 would; /* of them let through though the rule refuses: it is in mode audit, has tripped, or
 			   is of the policy that lies beside the one in force */
 	__u64 suppressed; /* alerts that were not told because there were too many */
-	__u64 bytes;    /* of packets matched */
-	__u64 untold;   /* of them not told, because the ring was full */
+	__u64 bytes;      /* of packets matched */
+	__u64 untold;     /* of them not told, because the ring was full */
 };
 
 /* Keys of "policy_alerts", a hash in each guard of operations. When it is full, those that find no room share

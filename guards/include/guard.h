@@ -19,19 +19,19 @@
 #define LATER TAG("later 1")
 
 enum outcome {
-	OUTCOME_NONE,      /* the rule has expired */
+	OUTCOME_NONE, /* the rule has expired */
 	OUTCOME_REFUSED,
-	OUTCOME_AUDITED,   /* would have been refused: the rule is in audit mode */
-	OUTCOME_TRIPPED,   /* likewise, because the rule refused too much */
-	OUTCOME_WATCHED,   /* the rule only tells */
-	OUTCOME_CHANGED,   /* marked, copied, or sent elsewhere */
+	OUTCOME_AUDITED,      /* would have been refused: the rule is in audit mode */
+	OUTCOME_TRIPPED,      /* likewise, because the rule refused too much */
+	OUTCOME_WATCHED,      /* the rule only tells */
+	OUTCOME_CHANGED,      /* marked, copied, or sent elsewhere */
 	OUTCOME_WOULD_REFUSE, /* the rule is of the policy that lies beside the one in force */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, u32);
 	__type(value, u64);
 } policy_state SEC(".maps");

@@ -33,6 +33,15 @@ int map_make(const struct map_shape *shape, int *ret_fd, struct err *e)
 	return 0;
 }
 
+bool map_has_shape(int fd, const struct map_shape *shape)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return !bpf_map_get_info_by_fd(fd, &info, &len) && info.key_size == shape->key_size &&
+	       info.value_size == shape->value_size && info.max_entries == shape->max_entries;
+}
+
 int map_set(int fd, const char *what, const void *key, const void *value, struct err *e)
 {
 	return bpf_map_update_elem(fd, key, value, BPF_ANY) ? failed(what, errno, e) : 0;

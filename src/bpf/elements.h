@@ -21,6 +21,9 @@ struct map_shape {
 /* A map of its own. *ret_fd is the caller's. Errors: EPERM (EXIT_DENIED), ENOMEM. */
 MUST_USE int map_make(const struct map_shape *shape, int *ret_fd, struct err *e);
 
+/* Has the map that shape, name apart? */
+MUST_USE bool map_has_shape(int fd, const struct map_shape *shape);
+
 /* Errors: E2BIG (full), ENOMEM. `what` is for the message: "the rules". */
 MUST_USE int map_set(int fd, const char *what, const void *key, const void *value, struct err *e);
 /* false: there is no such element. */

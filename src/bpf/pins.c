@@ -96,6 +96,28 @@ int pins_remove(const char *dir, struct err *e)
 	return rmdir(path) && errno != ENOENT ? failed("rmdir", path, e) : 0;
 }
 
+int pins_aside(struct err *e)
+{
+	return rename(PINS_ROOT, PINS_ASIDE) ? failed("rename", PINS_ROOT, e) : 0;
+}
+
+int pins_back(struct err *e)
+{
+	return rename(PINS_ASIDE, PINS_ROOT) ? failed("rename", PINS_ASIDE, e) : 0;
+}
+
+bool pins_are_aside(void)
+{
+	return file_exists(PINS_ASIDE);
+}
+
+int pins_aside_remove(struct err *e)
+{
+	if (!pins_are_aside())
+		return 0;
+	return pins_make("", e) < 0 ? -e->code : pins_remove("../sonda-before", e);
+}
+
 int pin_fd(int fd, const char *below, struct err *e)
 {
 	char path[PATH_MAX];

@@ -22,6 +22,16 @@ MUST_USE bool pins_have(const char *path);
 /* Removes the directory with all in it; no effect when it isn't there. */
 MUST_USE int pins_remove(const char *dir, struct err *e);
 
+/* What another version left in force is kept aside under this name while it is taken over. Not with a dot,
+ * which the BPF file system refuses. */
+#define PINS_ASIDE PINS_ROOT "-before"
+/* Moves all pins aside, or back. Errors: those of rename(2). */
+MUST_USE int pins_aside(struct err *e);
+MUST_USE int pins_back(struct err *e);
+/* Removes what was kept aside; no effect when nothing was. */
+MUST_USE int pins_aside_remove(struct err *e);
+MUST_USE bool pins_are_aside(void);
+
 /* `path` is below PINS_ROOT: "policy/state". */
 MUST_USE int pin_fd(int fd, const char *path, struct err *e);
 /* The map's descriptor is the caller's. Errors: ENOENT. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -15,6 +16,9 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "bpf/parts.h"
+#include "bpf/pins.h"
+
+enum { SETTLE_TRIES = 1000 }; /* ten seconds */
 
 static const struct program_part *program_of(const struct object *o, const char *slot)
 {
@@ -109,6 +113,61 @@ static int is_taken(unsigned ifindex, struct err *e)
 		    interface);
 }
 
+/* The link by which another version of sonda stands at the interface; the caller's, -1: there is none. */
+static int link_aside(const char *slot, unsigned ifindex)
+{
+	for (unsigned n = 0;; n++) {
+		struct bpf_link_info info = { 0 };
+		__u32 len = sizeof(info);
+		char path[128];
+		int fd;
+
+		(void)!str_format(path, sizeof(path), PINS_ASIDE "/%s/link%u", slot, n);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			return -1;
+		if (!bpf_link_get_info_by_fd(fd, &info, &len) && info.type == BPF_LINK_TYPE_XDP &&
+		    info.xdp.ifindex == ifindex)
+			return fd;
+		close(fd);
+	}
+}
+
+/* From one frame to the next it is this program that decides. */
+static bool link_taken_over(struct object *o, const char *slot, unsigned ifindex, int program)
+{
+	int fd = link_aside(slot, ifindex);
+
+	if (fd < 0 || bpf_link_update(fd, program, NULL)) {
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	links_add_fd(&o->links, fd);
+	return true;
+}
+
+/* What is attached. A program of this one's name that goes is waited for: the kernel lets go of a link a while
+ * after its pin was removed. */
+static int xdp_state_settled(unsigned ifindex, int program, struct xdp_state *ret_state,
+			     struct err *e)
+{
+	const struct timespec pause = { .tv_nsec = 10000000 };
+	uint32_t own = program_id(program);
+	char name[sizeof(ret_state->program)];
+
+	program_name(own, name, sizeof(name));
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		if (xdp_state_read(ifindex, ret_state, e) < 0)
+			return -e->code;
+		if (!ret_state->program_id || ret_state->program_id == own ||
+		    !str_eq(ret_state->program, name) || pins_are_aside())
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err *e)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
@@ -119,8 +178,11 @@ int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err 
 
 	if (program_open(o, slot, &program, e) < 0)
 		return -e->code;
-	if (!xdp_state_read(ifindex, &state, &why) && state.program_id)
-		return state.program_id == program_id(program) ? 0 : is_taken(ifindex, e);
+	if (!xdp_state_settled(ifindex, program, &state, &why) && state.program_id)
+		return state.program_id == program_id(program) ||
+				       link_taken_over(o, slot, ifindex, program)
+			       ? 0
+			       : is_taken(ifindex, e);
 	fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
 	if (fd < 0 && errno != EBUSY && errno != EEXIST) {
 		opts.flags = XDP_FLAGS_SKB_MODE;

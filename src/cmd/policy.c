@@ -149,7 +149,7 @@ static int run_apply(const struct policy_cmd *c, char **words, size_t count, str
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "--audit puts nothing into force that --confirm could be said of");
 	if (policy_read(path, &p, &text, e) < 0 || policy_lint(p, e) < 0 ||
-	    enforce_open(&source, &f, e) < 0 ||
+	    (c->audit ? enforce_open : enforce_open_over)(&source, &f, e) < 0 ||
 	    (c->audit ? enforce_beside(f, p, text, e)
 		      : enforce_apply(f, p, text, c->confirm_ns, e)) < 0)
 		return -e->code;

@@ -38,6 +38,7 @@ struct enforce {
 	unsigned part_count;
 	struct enforce_state state;
 	unsigned generation; /* in force; POLICY_NOBODY: none */
+	bool over;           /* what is in force is of another version, to be taken over */
 };
 
 /* ---- opening ---- */
@@ -111,22 +112,50 @@ static int look(struct enforce *f, struct err *e)
 	return 0;
 }
 
-int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e)
+/* What was interrupted is begun again: those of the other version are back. */
+static int aside_mend(struct err *e)
+{
+	return pins_are_aside() && (pins_remove("", e) < 0 || pins_back(e) < 0) ? -e->code : 0;
+}
+
+static int open_state(const struct enforce_source *source, bool over, struct enforce **ret,
+		      struct err *e)
 {
 	auto_ptr(enforce) f = xnew(struct enforce);
 	bool there;
+	int err;
 
-	assert(source && ret && e);
 	f->source = guard_source = source;
 	f->lock = -1;
 	f->generation = POLICY_NOBODY;
 	shared_init(&f->shared);
-	if (lock_take(&f->lock, e) < 0 || shared_find(&f->shared, &there, e) < 0)
+	if (lock_take(&f->lock, e) < 0 || aside_mend(e) < 0)
 		return -e->code;
+	err = shared_find(&f->shared, &there, e);
+	if (err == -ESTALE && over) {
+		err_clear(e);
+		f->over = true;
+		there = false;
+		shared_done(&f->shared);
+		shared_init(&f->shared);
+	} else if (err < 0)
+		return err;
 	if (there && look(f, e) < 0)
 		return -e->code;
 	*ret = TAKE_PTR(f);
 	return 0;
+}
+
+int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e)
+{
+	assert(source && ret && e);
+	return open_state(source, false, ret, e);
+}
+
+int enforce_open_over(const struct enforce_source *source, struct enforce **ret, struct err *e)
+{
+	assert(source && ret && e);
+	return open_state(source, true, ret, e);
 }
 
 void enforce_free(struct enforce *f)
@@ -295,8 +324,7 @@ static int prepare(struct enforce *f, const struct policy *p, const char *text, 
 static void alerts_tidy(const struct enforce *f)
 {
 	for (unsigned i = 0; i < f->part_count; i++)
-		shared_alerts_tidy(&f->shared,
-				   object_map_fd(f->parts[i].object, "policy_alerts"));
+		shared_alerts_tidy(&f->shared, object_map_fd(f->parts[i].object, "policy_alerts"));
 }
 
 /* Guards that neither generation has rules for. */
@@ -354,12 +382,47 @@ static uint64_t until(uint64_t confirm_ns)
 	return confirm_ns ? (clock_boot_ns() + confirm_ns) / 1000000 << 8 : 0;
 }
 
+/* In force in the new guards first, which stand beside the old; then one takes the other's place where only one
+ * can stand, and the old go. */
+static int over_begin(struct enforce *f, const struct policy *p, const char *text, struct err *e)
+{
+	if (shared_make(&f->shared, e) < 0 || parts_ready(f, p, e) < 0 ||
+	    parts_fill(f, p, 0, e) < 0 || rows_write(f, p, 0, false, e) < 0 ||
+	    shared_set_text(&f->shared, 0, text, e) < 0)
+		return -e->code;
+	shared_switch(&f->shared, POLICY_HOLDS(0));
+	return parts_attach(f, p, e) < 0 ? -e->code : parts_pin(f, e);
+}
+
+static int take_over(struct enforce *f, const struct policy *p, const char *text,
+		     uint64_t confirm_ns, struct err *e)
+{
+	struct err ignored;
+
+	if (confirm_ns)
+		return hint(
+			(fail(e, EBUSY, "there would be no way back to another version of sonda"),
+			 e),
+			"apply the policy that is in force without --confirm, then the new one");
+	if (pins_aside(e) < 0)
+		return -e->code;
+	if (over_begin(f, p, text, e) < 0) {
+		parts_unpin(f);
+		(void)!pins_remove("", &ignored);
+		(void)!pins_back(&ignored);
+		return -e->code;
+	}
+	return pins_aside_remove(e);
+}
+
 int enforce_apply(struct enforce *f, const struct policy *p, const char *text, uint64_t confirm_ns,
 		  struct err *e)
 {
 	unsigned gen;
 
 	assert(f && p && text && e);
+	if (f->over)
+		return take_over(f, p, text, confirm_ns, e);
 	if (lay(f, p, text, false, &gen, e) < 0)
 		return -e->code;
 	shared_switch(&f->shared, (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) |
@@ -456,6 +519,8 @@ int enforce_off(bool *ret_was, struct err *e)
 	shared_done(&shared);
 	for (const struct guard *const *g = guards; *g; g++)
 		guard_remove(*g);
+	if (pins_aside_remove(e) < 0)
+		return -e->code;
 	return pins_remove("", e);
 }
 

@@ -26,6 +26,10 @@ struct enforce_source {
 /* Takes the lock and looks at what is in force. Errors: EPERM (EXIT_DENIED), EBUSY (another sonda is
  * at it). `source` is borrowed. */
 MUST_USE int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e);
+/* The same for enforce_apply(), which then also takes over from another version of sonda: its guards stay
+ * in force until the new ones are. */
+MUST_USE int enforce_open_over(const struct enforce_source *source, struct enforce **ret,
+			       struct err *e);
 void enforce_free(struct enforce *f);
 AUTO_PTR(enforce)
 

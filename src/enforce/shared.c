@@ -16,7 +16,7 @@
 
 /* clang-format off */
 static const struct map_shape shapes[SHARED_COUNT] = {
-	[SHARED_STATE] =    { "policy_state",    MAP_ARRAY,        4, sizeof(uint64_t),               1, .mappable = true },
+	[SHARED_STATE] =    { "policy_state",    MAP_ARRAY,        4, sizeof(uint64_t),               2, .mappable = true },
 	[SHARED_RULES] =    { "policy_rules",    MAP_ARRAY,        4, sizeof(struct policy_rule_row), 2 * POLICY_RULES },
 	[SHARED_COUNTS] =   { "policy_counts",   MAP_PERCPU_ARRAY, 4, sizeof(struct policy_count),    POLICY_SLOTS },
 	[SHARED_TRIPS] =    { "policy_trips",    MAP_ARRAY,        4, sizeof(struct policy_trip),     POLICY_SLOTS },
@@ -44,6 +44,13 @@ static void pin_name(char out[static 64], unsigned i)
 	(void)str_format(out, 64, DIR "/%s", shapes[i].name);
 }
 
+static int another_version(struct err *e)
+{
+	fail(e, ESTALE, "what is in force was put there by another version of sonda");
+	return hint(e, "`sonda policy apply FILE` takes over from it without a gap; "
+		       "`sonda policy off` ends it");
+}
+
 int shared_find(struct shared *s, bool *ret_there, struct err *e)
 {
 	char name[64];
@@ -54,8 +61,12 @@ int shared_find(struct shared *s, bool *ret_there, struct err *e)
 		pin_name(name, i);
 		if (pin_open(name, &s->fd[i], e) < 0)
 			return hint(e, "`sonda policy off` removes what is left");
+		if (!map_has_shape(s->fd[i], &shapes[i]))
+			return another_version(e);
 	}
-	return *ret_there ? map_word(s->fd[SHARED_STATE], &s->word, e) : 0;
+	if (*ret_there && map_word(s->fd[SHARED_STATE], &s->word, e) < 0)
+		return -e->code;
+	return *ret_there && s->word[1] != POLICY_ABI ? another_version(e) : 0;
 }
 
 int shared_make(struct shared *s, struct err *e)
@@ -69,7 +80,10 @@ int shared_make(struct shared *s, struct err *e)
 		if (map_make(&shapes[i], &s->fd[i], e) < 0 || pin_fd(s->fd[i], name, e) < 0)
 			return -e->code;
 	}
-	return map_word(s->fd[SHARED_STATE], &s->word, e);
+	if (map_word(s->fd[SHARED_STATE], &s->word, e) < 0)
+		return -e->code;
+	s->word[1] = POLICY_ABI;
+	return 0;
 }
 
 int shared_give(const struct shared *s, struct object *o, struct err *e)
@@ -182,9 +196,10 @@ static int alerts_take(const struct policy *p, const struct policy_rule *r,
 		return policy_wrap(p, most->at, e);
 	slash = strchr(text, '/');
 	window_s = !slash || slash[1] == 's' ? 1 : slash[1] == 'm' ? 60 : 3600;
-	row->alert_most = (uint32_t)min(max(per_hour * window_s / 3600, 1ull), (uint64_t)UINT32_MAX);
+	row->alert_most =
+		(uint32_t)min(max(per_hour * window_s / 3600, 1ull), (uint64_t)UINT32_MAX);
 	row->alert_window_ns = window_s * 1000000000;
-	row->alert_per = !per					? POLICY_ALERT_ALL
+	row->alert_per = !per                                    ? POLICY_ALERT_ALL
 			 : str_eq(per->values.at[0].text, "exe") ? POLICY_ALERT_EXE
 								 : POLICY_ALERT_USER;
 	return 0;

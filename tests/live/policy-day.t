@@ -219,6 +219,15 @@ def case_shell():
     comes_back("the shell", lambda: as_user(USER, lambda: run(shell, "-c", "true")) == 0)
 
 
+def case_pins():
+    """A rule about the pins keeps root from removing them by hand; sonda may, and so does unmounting."""
+    apply("rule pins deny unlink, rename of file under /sys/fs/bpf\n")
+    pin = "/sys/fs/bpf/sonda/policy/policy_state"
+    check_equal(errno.errorcode.get(as_user(0, lambda: os.unlink(pin))), "EACCES", "pins stay")
+    policy("off")
+    check(not os.path.exists(pin), "but sonda may end it")
+
+
 try:
     machine_make()
     case_ssh()
@@ -228,6 +237,7 @@ try:
         print(f"not shown: rules about files can't be enforced here: {r.stderr.strip()}")
     else:
         case_shell()
+        case_pins()
         policy("off")
         case_days()
 finally:

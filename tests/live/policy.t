@@ -3,9 +3,11 @@
 """sonda policy, by what becomes of datagrams on a loopback of the test's own: applying, replacing, confirming,
 falling back, rolling back, ending; what is wrong leaves what was in force; modes; what is told."""
 
+import ctypes
 import json
 import shutil
 import socket
+import struct
 import subprocess
 import time
 
@@ -278,6 +280,32 @@ def case_killed():
     check_equal(pins(), [], "off leaves nothing")
 
 
+def case_other_version():
+    """What another version of sonda left in force stays so until this one's guards are; nothing opens between."""
+    apply(drop(5001))
+    whole = set(pins())
+    path = ctypes.create_string_buffer(b"/sys/fs/bpf/sonda/policy/policy_state")
+    state, _ = bpf(OBJ_GET, struct.pack("<QII", ctypes.addressof(path), 0, 0))
+    key, value = ctypes.create_string_buffer(struct.pack("<I", 1)), ctypes.create_string_buffer(struct.pack("<Q", 1))
+    bpf(2, struct.pack("<IIQQQ", state, 0, ctypes.addressof(key), ctypes.addressof(value), 0))
+    os.close(state)
+    r = policy("status", ok=False)
+    check_equal((r.code, "another version of sonda" in r.stderr, "takes over" in r.stderr), (1, True, True), f"it says so: {r.stderr}")
+    check_equal(apply("rule a drop packet on nosuchif\n", ok=False).code, 5, "taking over fails")
+    check_equal((passing(), set(pins())), ([5002, 5003], whole), "and leaves all as it was")
+    with written(drop(5001) + drop(5002)) as new:
+        process = subprocess.Popen([SONDA, "policy", "apply", new.name], stderr=subprocess.DEVNULL)
+        opened = times = 0
+        while process.poll() is None:
+            opened += arrives(5001)
+            times += 1
+    check_equal((process.returncode, opened), (0, 0), f"taken over: refused at each of {times} moments meanwhile")
+    check_equal((passing(), set(pins())), ([5003], whole), "the new policy is in force, on pins of the same names")
+    check_equal(counts()["drop-5002"]["refused"], 1, "and counts")
+    policy("off")
+    check_equal((passing(), pins()), ([5001, 5002, 5003], []), "off leaves nothing")
+
+
 def case_break_glass():
     """How a policy is ended without sonda."""
     apply(drop(5001))
@@ -343,6 +371,7 @@ try:
     case_beside()
     case_top()
     case_killed()
+    case_other_version()
     case_break_glass()
     case_files()
     case_recorded()

@@ -86,8 +86,21 @@ struct packet_mask {
 	__u64 words[PACKET_WORDS];
 };
 
-enum packet_verdict { PACKET_DROP, PACKET_PASS, PACKET_LIMIT, PACKET_WATCH, PACKET_CHANGE };
-enum packet_per { PACKET_PER_ALL, PACKET_PER_SOURCE, PACKET_PER_NETWORK };
+enum packet_verdict {
+	PACKET_DROP,
+	PACKET_PASS,
+	PACKET_LIMIT,
+	PACKET_WATCH,
+	PACKET_CHANGE,
+	PACKET_ANSWER
+};
+enum packet_per {
+	PACKET_PER_ALL,
+	PACKET_PER_SOURCE,
+	PACKET_PER_NETWORK,
+	PACKET_PER_DESTINATION,
+	PACKET_PER_PORT,
+};
 
 /* What PACKET_CHANGE does, as bits. */
 enum packet_change {
@@ -111,7 +124,7 @@ struct packet_rule {
 	__u32 mark, priority;
 	__u32 target; /* interface that it is mirrored to, or sent to instead; 0: none */
 	__u32 pad2;
-	__u64 step; /* of a limit: what each packet takes */
+	__u64 step; /* of a limit: what each packet takes; 0: it has none */
 	__u64 room; /* and how much may be taken at once */
 	__u64 drop; /* how long all of a source is dropped when it took too much; 0: not */
 };
@@ -177,7 +190,7 @@ struct packet_line {
 	__u64 due[PACKET_BUCKETS]; /* when all that was taken is made good */
 };
 
-/* "packet_wary": an array of PACKET_LINES: until when "packet_suspects" is asked about who comes there. */
+/* "packet_wary": an array of PACKET_LINES: until when "packet_floods" is asked about who comes there. */
 
 /* "filter_slots": of the guard of filter, an array of FILTER_SLOTS: the priority that its program number n is
  * attached with. Its packets' class of PACKET_POST is n * PACKET_PLACES + enum packet_place. */
@@ -187,17 +200,43 @@ struct filter_slot {
 	__u32 generations; /* bits: whose rules are there; 0: it is free */
 };
 
-/* "packet_totals": the same for limits that aren't by source, exact; an array by the rule's slot. */
-struct packet_total {
-	__u64 suspects;
-	__u64 due;
+/* "packet_totals": the same for limits of all together, exact; an array by the rule's slot: when all that
+ * was taken is made good. */
+
+/* "packet_floods": those whose packets a limit drops for a while; an LRU hash. Who: the rule, and what it
+ * counts by (zero what it doesn't). */
+#define PACKET_FLOODS 65536
+struct packet_key {
+	__u64 address[2]; /* IPv4: four bytes */
+	__u16 slot;       /* of the rule */
+	__u16 port;
+	__u8 per;    /* enum packet_per */
+	__u8 family; /* 4, 6 */
+	__u8 protocol;
+	__u8 pad;
 };
 
-/* "packet_suspects": sources that a limit drops for a while; an LRU hash to when. */
-#define PACKET_SUSPECTS 65536
-struct packet_suspect {
-	__u64 source[2];
-	__u32 slot; /* of the rule */
+struct packet_flood {
+	__u64 until;    /* as PACKET_TIME, on the clock of its rule */
+	__u64 began_ns; /* CLOCK_BOOTTIME */
+	__u64 ends_ns;
+	__u64 packets; /* that came in it */
+	__u64 bytes;
+	__u32 told;    /* 1: of its end */
+	__u32 outcome; /* enum outcome: what comes of its packets */
+};
+
+/* "packet_names": an array by the rule's slot: the name of the rule that dropped last for a while. */
+struct packet_name {
+	char name[POLICY_NAME];
+} __attribute__((aligned(8)));
+
+/* "packet_snap": an array of one: until when, and how many of the first bytes of packets that are told
+ * somebody wants to have. */
+#define PACKET_SNAP_MAX 256
+struct packet_snap {
+	__u64 until_ns; /* CLOCK_BOOTTIME */
+	__u32 bytes;
 	__u32 pad;
 };
 

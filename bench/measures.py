@@ -329,6 +329,16 @@ def packets():
         yield what, found[name][1], "x", gate
     yield "a thousand networks to one", found["thousand_networks"][1] / found["one_network"][1], "x", below(1.2)
     yield "an empty XDP program", found["empty"][0], "ns", None
+    for name, what, gate in (("veth_sonda", "on veth, ten rules, dropped: to an empty XDP_DROP", below(1 / 0.85)),
+                             ("veth_xdp_filter", "the same, xdp-filter", None), ("veth_nft", "the same, nft (raw)", None)):
+        if name in found:
+            yield what, found[name][1], "x", gate
+    if "veth_nft" in found:
+        yield "nft's cost on veth to sonda's", found["veth_nft"][1] / found["veth_sonda"][1], "x", (">=", 2.5)
+    for name, what in (("veth_empty", "on veth, an empty XDP_DROP"), ("veth_sonda", "sonda"), ("veth_xdp_filter", "xdp-filter"),
+                       ("veth_nft", "nft")):
+        if name in found:
+            yield f"{what}, dropped", 1e3 / found[name][0], "M/s", None
 
 
 MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, printing, memory, own_costs, storm, overview, packets]

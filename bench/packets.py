@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """What the packet guard costs, a packet, beside an empty XDP program in the same run: BPF_PROG_TEST_RUN on one frame, in
-turns. Prints lines "NAME NS RATIO". A program of its own, for it moves into namespaces of its own."""
+turns. Then over a pair of veth, beside xdp-filter and nft, frames put in by XDP itself. Prints lines "NAME NS RATIO". A
+program of its own, for it moves into namespaces of its own."""
 
+import contextlib
+import fcntl
 import os
+import shutil
 import statistics
 import sys
 
@@ -12,6 +16,8 @@ from packets import *  # noqa: E402
 
 TURNS, REPEAT = int(os.environ.get("SONDA_BENCH_TURNS", "9")) * 20, 8000
 HAS_BUFFERS, ATTACH_XDP = 1 << 5, 37
+VETH_TURNS, VETH_FRAMES, LIVE_FRAMES = int(os.environ.get("SONDA_BENCH_TURNS", "9")), 400000, 2
+SIOCETHTOOL, ETHTOOL_SGRO = 0x8946, 0x2C
 
 
 def insn(code, registers=0, offset=0, imm=0):
@@ -90,6 +96,88 @@ def in_force(text):
     return Program()
 
 
+# ---- over veth ----
+
+
+class Flood:
+    """Frames that an XDP program sends to our end of the pair, one by one of a batch (5.18)."""
+
+    def __init__(self, frame):
+        index = socket.if_nametoindex("other")
+        self.program = program_of(insn(0xB7, 1, imm=index) + insn(0xB7, 2, imm=0) + insn(0x85, imm=23) + insn(0x95))
+        self.frame = ctypes.create_string_buffer(bytes(frame), len(frame))
+
+    def run(self):
+        """ns that a frame took, put in and dropped; all on this CPU, in turns."""
+        attributes = struct.pack("<IIIIQQIIIIQQIII", self.program.fd, 0, len(self.frame), 0, ctypes.addressof(self.frame), 0,
+                                 VETH_FRAMES, 0, 0, 0, 0, 0, LIVE_FRAMES, 0, 64)
+        came, begin = came_in(), time.monotonic_ns()
+        bpf(PROG_TEST_RUN, attributes)
+        took = time.monotonic_ns() - begin
+        if came_in() - came < VETH_FRAMES * 0.99:
+            raise RuntimeError(f"of {VETH_FRAMES} frames {came_in() - came} came in")
+        return took / VETH_FRAMES
+
+
+def came_in():
+    with open("/proc/thread-self/net/dev") as f:
+        return next(int(l.split(":")[1].split()[1]) for l in f if l.split(":")[0].strip() == "guarded")
+
+
+@contextlib.contextmanager
+def empty_drop():
+    link = link_xdp(empty_program(), "guarded")
+    yield
+    os.close(link)
+
+
+@contextlib.contextmanager
+def sonda_drop():
+    apply(FULL.format(path="/dev/null") + "rule last\n    drop packet from 10.0.0.0/8\n")
+    yield
+    policy("off")
+
+
+@contextlib.contextmanager
+def xdp_filter_drop():
+    sh("xdp-filter load -m native guarded && xdp-filter ip -m src 10.99.9.9")
+    yield
+    sh("xdp-filter unload --all")
+
+
+@contextlib.contextmanager
+def nft_drop():
+    sh("nft 'table ip b { chain c { type filter hook prerouting priority raw; ip saddr 10.99.9.9 counter drop; }; }'")
+    yield
+    sh("nft delete table ip b")
+
+
+def gro_on(device):
+    """Without it a veth whose end has no program takes no frames from another's."""
+    value = ctypes.create_string_buffer(struct.pack("<II", ETHTOOL_SGRO, 1))
+    with socket.socket() as s:
+        fcntl.ioctl(s, SIOCETHTOOL, struct.pack("<16sQ", device.encode(), ctypes.addressof(value)) + b"\0" * 16)
+
+
+def veth():
+    """{who: (ns, times the empty program)}: what a frame costs that is put in and dropped."""
+    peers = {"veth_empty": empty_drop, "veth_sonda": sonda_drop}
+    if shutil.which("xdp-filter"):
+        peers["veth_xdp_filter"] = xdp_filter_drop
+    if shutil.which("nft"):
+        peers["veth_nft"] = nft_drop
+    sh("ip link set other up")
+    gro_on("guarded")
+    flood = Flood(ethernet(ipv4(udp(9999), source="10.99.9.9", protocol=UDP),
+                           to=bytes.fromhex(device_mac("guarded").replace(":", ""))))
+    took = {name: [] for name in peers}
+    for _ in range(VETH_TURNS):
+        for name, dropping in peers.items():
+            with dropping():
+                took[name].append(flood.run())
+    return {name: (min(ns), statistics.median(a / b for a, b in zip(ns, took["veth_empty"]))) for name, ns in took.items()}
+
+
 def main():
     own_place()
     sh("ip link add guarded type veth peer name other; ip link set guarded up")
@@ -116,6 +204,7 @@ def main():
                 cases["empty_random"] = (from_a_million(empty), UDP_FRAME, DROP)
             found.update(measure(empty, cases))
             policy("off")
+    found.update(veth())
     for name, (took, ratio) in found.items():
         print(name, took, round(ratio, 3))
 

@@ -10,7 +10,10 @@
 #define frame           xdp_md
 #define PACKET_HANDS    1
 #define PACKET_IS_FIRST /* nobody has spent anything on it yet */
+#define ANSWERS
 #include "packet_direct.h"
+
+#include "cookies.h"
 
 PROBE(packet, "guard", "Packets that a policy dropped, would have dropped, or watches", INTERNAL);
 
@@ -44,6 +47,24 @@ static __always_inline void rules_narrow(struct xdp_md *ctx, const struct packet
 {
 }
 
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct answering);
+} packet_answering SEC(".maps");
+
+__noinline int packet_answer(struct xdp_md *ctx, u32 nth)
+{
+	struct in_hand *in_hand = packet_in_hand(nth);
+	struct answering *making;
+	u32 zero = 0;
+
+	making = bpf_map_lookup_elem(&packet_answering, &zero);
+	return in_hand && making && syn_answer(ctx, &in_hand->packet, making) ? JUDGED_ANSWERED
+									     : ASK_ON;
+}
+
 static __always_inline int packet_decide(struct xdp_md *ctx)
 {
 	u32 gen = policy_generation(), ifindex = ctx->ingress_ifindex;
@@ -51,6 +72,7 @@ static __always_inline int packet_decide(struct xdp_md *ctx)
 	const struct packet_plan *plan;
 	struct packet *p;
 	bool asked;
+	int judged;
 
 	if (gen == POLICY_NOBODY || !in_hand)
 		return XDP_PASS;
@@ -64,7 +86,10 @@ static __always_inline int packet_decide(struct xdp_md *ctx)
 	p->segments = 1;
 	p->size = ctx->data_end - ctx->data;
 	packet_read(ctx, p, 0, 0);
-	return packet_judge(ctx, plan, gen, 0, in_hand, asked) == JUDGED_DROP ? XDP_DROP : XDP_PASS;
+	judged = packet_judge(ctx, plan, gen, 0, in_hand, asked);
+	if (judged == JUDGED_ANSWERED)
+		return XDP_TX;
+	return judged == JUDGED_DROP ? XDP_DROP : XDP_PASS;
 }
 
 /* Frames of several buffers (large MTU) reach only programs that say that they know of them. */

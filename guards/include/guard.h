@@ -26,6 +26,7 @@ enum outcome {
 	OUTCOME_WATCHED,      /* the rule only tells */
 	OUTCOME_CHANGED,      /* marked, copied, or sent elsewhere */
 	OUTCOME_WOULD_REFUSE, /* the rule is of the policy that lies beside the one in force */
+	OUTCOME_ANSWERED,  /* it was answered in the place of whom it was for */
 };
 
 struct {

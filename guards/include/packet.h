@@ -31,12 +31,38 @@ enum {
 	LOOPBACK_IFINDEX = 1, /* in every network namespace */
 };
 
+/* As events tell it. */
+enum ip_protocol {
+	PROTOCOL_HOP_BY_HOP = 0,
+	PROTOCOL_ICMP = 1,
+	PROTOCOL_IGMP = 2,
+	PROTOCOL_IPIP = 4,
+	PROTOCOL_TCP = 6,
+	PROTOCOL_UDP = 17,
+	PROTOCOL_DCCP = 33,
+	PROTOCOL_IPV6 = 41,
+	PROTOCOL_ROUTING = 43,
+	PROTOCOL_FRAGMENT = 44,
+	PROTOCOL_GRE = 47,
+	PROTOCOL_ESP = 50,
+	PROTOCOL_AH = 51,
+	PROTOCOL_ICMPV6 = 58,
+	PROTOCOL_NONE = 59,
+	PROTOCOL_OPTIONS = 60,
+	PROTOCOL_OSPF = 89,
+	PROTOCOL_PIM = 103,
+	PROTOCOL_VRRP = 112,
+	PROTOCOL_SCTP = 132,
+	PROTOCOL_UDPLITE = 136,
+};
+
 struct packet {
 	u32 source[4], dest[4]; /* as on the wire; IPv4 in the first */
 	u16 source_port, dest_port;
 	u32 size;    /* of the frame */
 	u32 ifindex; /* that it came by, or leaves by */
 	u32 target;  /* that it is to leave by instead; 0: it is not */
+	u16 begins;   /* one more than the rule by which a flood begins with it; 0: none */
 	u16 segments; /* that it is sent in; 1 but for what the card is to cut */
 	u16 network; /* where its IP header is in the frame */
 	u8 family;   /* 4, 6; 0: it has no addresses */
@@ -51,6 +77,7 @@ struct packet {
 	bool has_ports;
 	bool more;   /* a first fragment: the rest of what its header tells of comes later */
 	bool local;  /* on the loopback device */
+	bool plain;  /* nothing is between the IP header, which has no options, and what it carries */
 	bool out;    /* it leaves, and was not sent to us */
 };
 
@@ -285,7 +312,9 @@ static __always_inline void addresses_judge(struct packet *p)
 	if (p->family == 6)
 		same = same && p->source[1] == p->dest[1] && p->source[2] == p->dest[2] &&
 		       p->source[3] == p->dest[3];
-	if (same)
+	if (!p->hops)
+		malformed(p, PACKET_CONTRADICTION);
+	else if (same)
 		malformed(p, PACKET_LAND);
 	else if (p->family == 4 ? source_is_wrong4(p) : source_is_wrong6(p))
 		malformed(p, PACKET_BAD_SOURCE);
@@ -330,6 +359,7 @@ static __always_inline void ipv4_read(struct frame *ctx, struct packet *p, u32 a
 	p->hops = ip->hops;
 	p->source[0] = ip->source;
 	p->dest[0] = ip->dest;
+	p->plain = words == 5;
 	transport_kind(p);
 	fragment = bpf_ntohs(ip->fragment);
 	if (is_cut(ctx, p, size, frame_left)) {
@@ -430,6 +460,7 @@ static __always_inline void ipv6_read(struct frame *ctx, struct packet *p, u32 a
 			malformed(p, PACKET_TOO_MANY_HEADERS);
 		return;
 	}
+	p->plain = !c.nth;
 	transport_kind(p);
 	if (p->form != PACKET_LATER_FRAGMENT && !(p->kinds & PACKET_MALFORMED))
 		transport_read(ctx, p, c.at, c.left);

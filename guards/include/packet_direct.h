@@ -2,6 +2,7 @@
 /* For packet.h: frames whose bytes a program may point at (XDP, TC), and what it can ask of sockets. */
 #pragma once
 
+#define FRAME_COPIES
 #include "packet_judge.h"
 
 static __always_inline const void *frame_at(struct frame *ctx, u32 offset, u32 size, void *room)
@@ -24,14 +25,14 @@ static __always_inline bool is_question(struct frame *ctx, const struct packet_p
 	return true;
 }
 
-static __noinline bool is_established(struct frame *ctx, const struct packet *p)
+/* The TCP socket that it is for, or from; NULL: none. To be released. */
+static __always_inline struct bpf_sock *tcp_socket(struct frame *ctx, const struct packet *p)
 {
 	const u32 *source = p->out ? p->dest : p->source, *dest = p->out ? p->source : p->dest;
 	u16 source_port = bpf_htons(p->out ? p->dest_port : p->source_port);
 	u16 dest_port = bpf_htons(p->out ? p->source_port : p->dest_port);
 	struct bpf_sock_tuple tuple = {};
-	struct bpf_sock *sock;
-	u32 size, state;
+	u32 size;
 
 	if (p->family == 4) {
 		tuple.ipv4.saddr = source[0];
@@ -46,7 +47,14 @@ static __noinline bool is_established(struct frame *ctx, const struct packet *p)
 		tuple.ipv6.dport = dest_port;
 		size = sizeof(tuple.ipv6);
 	}
-	sock = bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	return bpf_skc_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+static __noinline bool is_established(struct frame *ctx, const struct packet *p)
+{
+	struct bpf_sock *sock = tcp_socket(ctx, p);
+	u32 state;
+
 	if (!sock)
 		return false;
 	state = sock->state;
@@ -54,4 +62,18 @@ static __noinline bool is_established(struct frame *ctx, const struct packet *p)
 	if (p->out && (state == BPF_TCP_SYN_RECV || state == BPF_TCP_NEW_SYN_RECV))
 		return false; /* an answer to what opens one is a first SYN too */
 	return state != BPF_TCP_LISTEN && state != BPF_TCP_CLOSE;
+}
+
+/* The first bytes of the frame. */
+static __always_inline u32 frame_copy(struct frame *ctx, void *to, u32 most)
+{
+	void *at = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	u32 size = end - at;
+
+	if (size > most)
+		size = most;
+	barrier_var(size);
+	if (!size || size > PACKET_SNAP_MAX)
+		return 0;
+	return bpf_probe_read_kernel(to, size, at) ? 0 : size;
 }

@@ -2,12 +2,14 @@
 /*
  * What all guards do with a packet that was read: find the rules it meets by the plan's tables, ask them in
  * their order until one is final, count, tell. A guard says beforehand what packet.h wants, and
- * PACKET_HANDS, perhaps PACKET_IS_FIRST; and gives is_established(), packet_change().
+ * PACKET_HANDS, perhaps PACKET_IS_FIRST; and gives is_established(), packet_change(); if it can, and says so
+ * by FRAME_COPIES, frame_copy(); likewise ANSWERS, packet_answer().
  */
 #pragma once
 
 #include "guard.h"
 
+#include "flood.h"
 #include "limit.h"
 #include "networks.h"
 #include "packet.h"
@@ -17,7 +19,7 @@ EVENT(decision, "A packet that a rule of the policy is about")
 	char rule[POLICY_NAME] KIND("str") DOC("rule of the policy");
 	enum outcome outcome DOC("what came of it");
 	enum packet_form form DOC("how the packet was found: whole, a fragment, what is wrong with it");
-	u8 protocol DOC("IP protocol: 6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6");
+	enum ip_protocol protocol DOC("IP protocol");
 	u8 flags KIND("hex") HIDE DOC("of TCP: 1 FIN, 2 SYN, 4 RST, 8 PSH, 16 ACK, 32 URG");
 	struct ip from DOC("source address");
 	u16 from_port KIND("port") DOC("source port; 0: it has none, or none that can be read");
@@ -27,7 +29,10 @@ EVENT(decision, "A packet that a rule of the policy is about")
 	u32 ifindex KIND("ifindex") DOC("network device it came by, or leaves by");
 	u64 since DOC("packets of the rule on this CPU since the last that was told, with this one");
 	enum packet_place place DOC("where it was judged");
+	struct text content KIND("frame") HIDE DOC("its first bytes, as --snap asks for");
 };
+
+PARAM(u32, snap, 0, DOC("bytes of each packet that are kept with its event, for -o pcap; 0: none") RANGE(0, 256));
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -69,6 +74,7 @@ struct in_hand {
 	u64 owner;              /* whose it is; 0: nobody's */
 	u32 slot;               /* of the guard of filter: by which program it came */
 	bool copying;           /* what comes by now is a copy that the guard itself sends */
+	struct share share;
 };
 
 /* Packets in hand: the guard says how many a CPU may have at a time, and which number is whose. What lies in
@@ -240,6 +246,51 @@ static __always_inline u32 packet_kept(struct frame *ctx, const struct packet *p
 
 /* ---- telling ---- */
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct packet_snap);
+} packet_snap SEC(".maps");
+
+/* Run by who reads the events: asks for the first bytes, for as long as he goes on asking. */
+OPTIONAL("the first bytes of packets")
+EVERY(1000) AT_START SEC("raw_tp") int snap_ask(void *ctx)
+{
+	u32 zero = 0;
+	struct packet_snap *asked = bpf_map_lookup_elem(&packet_snap, &zero);
+
+	if (!asked || !snap)
+		return 0;
+	asked->bytes = snap;
+	asked->until_ns = bpf_ktime_get_boot_ns() + 3000000000ull;
+	return 0;
+}
+
+/* Copies at most so many bytes, PACKET_SNAP_MAX and fewer; how many they were. */
+#ifdef FRAME_COPIES
+static __always_inline u32 frame_copy(struct frame *ctx, void *to, u32 most);
+#else
+#define frame_copy(ctx, to, most) 0
+#endif
+
+/* Puts them behind the event. */
+static __always_inline void frame_tell(struct frame *ctx, struct decision *e)
+{
+	struct event_slot *slot = event_slot_of(e);
+	u32 zero = 0, size;
+	struct packet_snap *asked = bpf_map_lookup_elem(&packet_snap, &zero);
+
+	if (!asked || !asked->bytes || asked->until_ns < bpf_ktime_get_boot_ns())
+		return;
+	size = frame_copy(ctx, slot->body + sizeof(*e), asked->bytes);
+	if (!size)
+		return;
+	e->content.at = sizeof(*e);
+	e->content.size = size;
+	slot->tail = sizeof(*e) + size;
+}
+
 /* The first packet of each rule in a second, and not more than so many of all rules; on each CPU. */
 static __always_inline u64 telling_since(const struct packet_plan *plan, u32 slot)
 {
@@ -301,6 +352,7 @@ static __noinline int packet_tell(struct frame *ctx, const struct packet *p,
 	e->ifindex = p->ifindex;
 	e->since = since;
 	e->place = p->place;
+	frame_tell(ctx, e);
 	event_send(ctx, e);
 	if (stats->sent == sent) /* nobody else counts here meanwhile */
 		rule_untold(row);
@@ -314,11 +366,18 @@ static __always_inline void rules_narrow(struct frame *ctx, const struct packet_
 					 u32 nth, bool asked);
 
 /* What a rule comes to: nothing yet, or the end. */
-enum judged { ASK_ON, JUDGED_PASS, JUDGED_DROP, JUDGED_ELSEWHERE };
+enum judged { ASK_ON, JUDGED_PASS, JUDGED_DROP, JUDGED_ELSEWHERE, JUDGED_ANSWERED };
 
 /* What a rule does besides: marks, copies, sends elsewhere. */
 static __always_inline int packet_change(struct frame *ctx, const struct packet_rule *rule,
 					 struct packet *p);
+
+/* The packet in hand becomes its own answer: JUDGED_ANSWERED; or ASK_ON. Global. */
+#ifdef ANSWERS
+int packet_answer(struct frame *ctx, u32 nth);
+#else
+#define packet_answer(ctx, nth) ASK_ON
+#endif
 
 static __always_inline void told_if_due(struct frame *ctx, const struct packet_plan *plan,
 					const struct packet *p, const struct policy_rule_row *row,
@@ -369,17 +428,58 @@ static __always_inline int rule_change(struct frame *ctx, const struct packet_pl
 	return outcome == OUTCOME_CHANGED ? packet_change(ctx, rule, p) : ASK_ON;
 }
 
-static __always_inline int rule_apply(struct frame *ctx, const struct packet_plan *plan, u32 gen,
-				      u32 number, struct packet *p, bool beside)
+/* A SYN above the rate, if there is one, becomes its own answer where it can be. */
+static __always_inline int rule_answer(struct frame *ctx, const struct packet_plan *plan,
+				       const struct packet_rule *rule, u32 nth,
+				       struct in_hand *in_hand,
+				       const struct policy_rule_row *row, bool beside)
 {
+	const struct packet *p = &in_hand->packet;
+	u32 outcome = OUTCOME_NONE;
+
+	if (!rule->step ||
+	    limit_take(plan, rule, p, &in_hand->share.key, row->slot) != LIMIT_KEPT) {
+		outcome = beside ? rule_foresee(row) : rule_judge(row);
+		if (outcome == OUTCOME_REFUSED && packet_answer(ctx, nth) != JUDGED_ANSWERED)
+			outcome = OUTCOME_NONE;
+	}
+	packet_count(row, outcome, p);
+	if (outcome == OUTCOME_NONE)
+		return ASK_ON;
+	told_if_due(ctx, plan, p, row,
+		    outcome == OUTCOME_REFUSED ? (u32)OUTCOME_ANSWERED : outcome);
+	return outcome == OUTCOME_REFUSED || outcome == OUTCOME_WOULD_REFUSE ? JUDGED_ANSWERED
+									     : ASK_ON;
+}
+
+/* Is it too much? A flood that begins is written down when the packet is judged: there is no room on the
+ * stack here. */
+static __always_inline bool rule_limits(const struct packet_plan *plan, u32 number,
+					struct in_hand *in_hand, u32 slot)
+{
+	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
+	enum limited limited =
+		limit_take(plan, rule, &in_hand->packet, &in_hand->share.key, slot);
+
+	if (limited == LIMIT_BEGINS)
+		in_hand->packet.begins = number + 1;
+	return limited != LIMIT_KEPT;
+}
+
+static __always_inline int rule_apply(struct frame *ctx, const struct packet_plan *plan, u32 gen,
+				      u32 number, u32 nth, struct in_hand *in_hand, bool beside)
+{
+	struct packet *p = &in_hand->packet;
 	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
 	const struct policy_rule_row *row = rule_row(gen, number);
 
 	if (!row || (rule->target && rule->target == p->ifindex)) /* it is there already */
 		return ASK_ON;
 	if (rule->verdict == PACKET_DROP ||
-	    (rule->verdict == PACKET_LIMIT && limit_exceeded(plan, rule, p, row->slot)))
+	    (rule->verdict == PACKET_LIMIT && rule_limits(plan, number, in_hand, row->slot)))
 		return rule_drop(ctx, plan, p, row, beside);
+	if (rule->verdict == PACKET_ANSWER)
+		return rule_answer(ctx, plan, rule, nth, in_hand, row, beside);
 	packet_count(row, OUTCOME_NONE, p);
 	if (rule->verdict == PACKET_WATCH)
 		told_if_due(ctx, plan, p, row, OUTCOME_WATCHED);
@@ -396,7 +496,7 @@ __noinline int rule_decide(struct frame *ctx, u32 nth, u32 gen, u32 number)
 
 	if (!plan || !in_hand || number >= POLICY_RULES)
 		return ASK_ON;
-	return rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
+	return rule_apply(ctx, plan, gen, number, nth, in_hand, false);
 }
 
 /* The same of a rule of the policy that lies beside the one in force. */
@@ -407,7 +507,7 @@ __noinline int rule_decide_beside(struct frame *ctx, u32 nth, u32 gen, u32 numbe
 
 	if (!plan || !in_hand || number >= POLICY_RULES)
 		return ASK_ON;
-	return rule_apply(ctx, plan, gen, number, &in_hand->packet, true);
+	return rule_apply(ctx, plan, gen, number, nth, in_hand, true);
 }
 
 /* Finds the rules of the policy beside that the packet in hand meets. Global, and not the caller of
@@ -509,7 +609,7 @@ static __always_inline int first_decide(struct frame *ctx, const struct packet_p
 					u32 nth, u32 number, struct in_hand *in_hand)
 {
 #ifdef PACKET_IS_FIRST
-	return rule_apply(ctx, plan, gen, number, &in_hand->packet, false);
+	return rule_apply(ctx, plan, gen, number, nth, in_hand, false);
 #else
 	return rule_decide(ctx, nth, gen, number);
 #endif
@@ -533,13 +633,43 @@ static __always_inline int rules_decide(struct frame *ctx, const struct packet_p
 	return action == ASK_ON ? JUDGED_PASS : action;
 }
 
+/* Rule number `number` drops from this packet on. Global: rare, and verified once. */
+__noinline int flood_begins(struct frame *ctx, u32 nth, u32 gen, u32 number, u32 beside)
+{
+	const struct packet_plan *plan = plan_of(gen);
+	const struct policy_rule_row *row = rule_row(gen, number);
+	struct in_hand *in_hand = packet_in_hand(nth);
+	u32 outcome;
+
+	if (!plan || !row || !in_hand || number >= POLICY_RULES)
+		return 0;
+	outcome = row->mode == POLICY_AUDIT ? OUTCOME_AUDITED
+		  : beside                  ? OUTCOME_WOULD_REFUSE
+					    : OUTCOME_REFUSED;
+	key_of(&in_hand->packet, plan->rules[number].per, row->slot, &in_hand->share.key);
+	flood_begin(ctx, plan, &plan->rules[number], &in_hand->packet, row, &in_hand->share,
+		    outcome);
+	return 0;
+}
+
+static __always_inline void floods_begin(struct frame *ctx, u32 nth, u32 gen,
+					 struct in_hand *in_hand, bool beside)
+{
+	u32 begins = in_hand->packet.begins;
+
+	if (!begins)
+		return;
+	in_hand->packet.begins = 0;
+	flood_begins(ctx, nth, gen, begins - 1, beside);
+}
+
 /* A packet that was read to in_hand. */
 static __always_inline int packet_judge(struct frame *ctx, const struct packet_plan *plan, u32 gen,
 					u32 nth, struct in_hand *in_hand, bool asked)
 {
 	const struct packet *p = &in_hand->packet;
 	u32 beside = policy_beside();
-	int action;
+	int judged;
 
 	if (p->form == PACKET_NOT_IP)
 		return JUDGED_PASS;
@@ -549,8 +679,11 @@ static __always_inline int packet_judge(struct frame *ctx, const struct packet_p
 		return rules_foretell(ctx, plan->question, gen, nth, in_hand);
 	if (p->form != PACKET_WHOLE)
 		form_count(p->form);
-	action = rules_decide(ctx, plan, gen, nth, in_hand);
-	if (beside != POLICY_NOBODY)
+	judged = rules_decide(ctx, plan, gen, nth, in_hand);
+	floods_begin(ctx, nth, gen, in_hand, false);
+	if (beside != POLICY_NOBODY) {
 		packet_judge_beside(ctx, nth, beside, in_hand);
-	return action;
+		floods_begin(ctx, nth, beside, in_hand, true);
+	}
+	return judged;
 }

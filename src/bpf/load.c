@@ -123,13 +123,26 @@ static int slot_gate(struct object *o, unsigned slot, const struct load_options 
 	return 0;
 }
 
+static bool program_wanted(const struct program_part *p, enum load_part part)
+{
+	switch (part) {
+	case LOAD_ALL:
+		return true;
+	case LOAD_SNAPSHOTS:
+	case LOAD_WITHOUT_SNAPSHOTS:
+		return p->told.is_snapshot == (part == LOAD_SNAPSHOTS);
+	case LOAD_PERIODIC:
+	case LOAD_WITHOUT_PERIODIC:
+		return !!p->told.every_ms == (part == LOAD_PERIODIC);
+	}
+	return true;
+}
+
 /* Is any of its programs of the part that is wanted? */
 static bool slot_wanted(const struct object *o, unsigned slot, enum load_part part)
 {
-	if (part == LOAD_ALL)
-		return true;
 	vec_for_each(p, &o->programs)
-		if (p->slot == slot && p->told.is_snapshot == (part == LOAD_SNAPSHOTS))
+		if (p->slot == slot && program_wanted(p, part))
 			return true;
 	return false;
 }

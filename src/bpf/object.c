@@ -359,8 +359,11 @@ void object_free(struct object *o)
 		free(TO_FREE(p->told.hook));
 		free(TO_FREE(p->told.slot));
 	}
-	vec_for_each(m, &o->maps)
+	vec_for_each(m, &o->maps) {
 		free(TO_FREE(m->told.name));
+		if (m->adopted)
+			fd_close(&m->shared_fd);
+	}
 	vec_done(&o->programs);
 	vec_done(&o->maps);
 	vec_done(&o->slots);

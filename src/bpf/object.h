@@ -131,8 +131,15 @@ void object_slot(const struct object *o, size_t nth, struct object_slot *ret_slo
 
 /* ---- loading ---- */
 
-/* Snapshots are iterators that aren't run by EVERY: those with ROWS, and those that gather for them. */
-enum load_part { LOAD_ALL, LOAD_SNAPSHOTS, LOAD_WITHOUT_SNAPSHOTS };
+/* Snapshots are iterators that aren't run by EVERY: those with ROWS, and those that gather for them. Of a
+ * guard who puts it into force loads what decides, who reads its events what is run by EVERY. */
+enum load_part {
+	LOAD_ALL,
+	LOAD_SNAPSHOTS,
+	LOAD_WITHOUT_SNAPSHOTS,
+	LOAD_PERIODIC,
+	LOAD_WITHOUT_PERIODIC,
+};
 
 struct load_options {
 	enum load_part part; /* programs of the other part are neither loaded nor missed */

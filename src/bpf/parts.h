@@ -21,8 +21,8 @@ struct program_part {
 	const char *also;            /* ALSO: further tracepoints; "" */
 	bool each;                   /* EACH: attached to all of its targets */
 	bool any;                    /* ANY: to those of them that are there */
-	bool runs_by_hand;           /* EVERY and not an iterator, or LATER: not attached by loading */
-	struct err why;              /* code 0: not refused */
+	bool runs_by_hand; /* EVERY and not an iterator, or LATER: not attached by loading */
+	struct err why;    /* code 0: not refused */
 	struct bpf_program *handle;
 	bool chosen;
 };
@@ -30,7 +30,7 @@ struct program_part {
 struct map_part {
 	struct object_map told;
 	uint32_t max_entries; /* wanted; 0: as declared */
-	int shared_fd;        /* borrowed; -1: none */
+	int shared_fd;        /* borrowed, but when it was adopted; -1: none */
 	struct err why;       /* it can't be made here; code 0: not so */
 	bool adopted;         /* it was pinned */
 	struct bpf_map *handle;

@@ -190,10 +190,12 @@ static int adopt_map(struct map_part *m, const char *dir, struct err *e)
 	if (!err && (bpf_map__key_size(m->handle) != m->told.key_size ||
 		     bpf_map__value_size(m->handle) != m->told.value_size))
 		err = -EINVAL;
-	close(fd);
 	m->adopted = !err;
-	if (!err)
+	if (!err) {
+		m->shared_fd = fd; /* until object_free(): loading takes it up anew */
 		return 0;
+	}
+	close(fd);
 	fail(e, -err, "'%s' was pinned by another version of sonda", below);
 	return hint(e, "`sonda policy off` ends what is in force, then apply the policy again");
 }

@@ -168,9 +168,21 @@ static int xdp_state_settled(unsigned ifindex, int program, struct xdp_state *re
 	return 0;
 }
 
-int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err *e)
+/* It is there in native mode, and is to be in generic. */
+static int is_native(unsigned ifindex, struct err *e)
 {
-	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	char interface[IF_NAMESIZE] = "?";
+
+	if_indextoname(ifindex, interface);
+	fail(e, EBUSY,
+	     "XDP on %s: it is attached in native mode, and must be in generic mode for this",
+	     interface);
+	return hint(e, "`sonda policy off`, then apply the policy again");
+}
+
+int xdp_attach(struct object *o, const char *slot, unsigned ifindex, bool generic, struct err *e)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = generic ? XDP_FLAGS_SKB_MODE : 0);
 	struct xdp_state state = { 0 };
 	struct err why = { 0 };
 	auto_close int program = -1;
@@ -178,13 +190,14 @@ int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err 
 
 	if (program_open(o, slot, &program, e) < 0)
 		return -e->code;
-	if (!xdp_state_settled(ifindex, program, &state, &why) && state.program_id)
-		return state.program_id == program_id(program) ||
-				       link_taken_over(o, slot, ifindex, program)
-			       ? 0
-			       : is_taken(ifindex, e);
+	if (!xdp_state_settled(ifindex, program, &state, &why) && state.program_id) {
+		if (state.program_id != program_id(program) &&
+		    !link_taken_over(o, slot, ifindex, program))
+			return is_taken(ifindex, e);
+		return generic && state.mode != XDP_MODE_GENERIC ? is_native(ifindex, e) : 0;
+	}
 	fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
-	if (fd < 0 && errno != EBUSY && errno != EEXIST) {
+	if (fd < 0 && !generic && errno != EBUSY && errno != EEXIST) {
 		opts.flags = XDP_FLAGS_SKB_MODE;
 		fd = bpf_link_create(program, (int)ifindex, BPF_XDP, &opts);
 	}

@@ -14,9 +14,10 @@ struct err;
 struct object;
 
 /* Attaches the program in use of `slot` (one tagged LATER) to the interface: native where its driver
- * can, else generic. Nothing happens when it is there already. Errors: EBUSY (another program is
- * attached: its name; it is left alone), those of bpf(2). */
-MUST_USE int xdp_attach(struct object *o, const char *slot, unsigned ifindex, struct err *e);
+ * can, else, or when `generic` is asked for, generic. Nothing happens when it is there already. Errors:
+ * EBUSY (another program is attached: its name, it is left alone; or this one, but native), those of bpf(2). */
+MUST_USE int xdp_attach(struct object *o, const char *slot, unsigned ifindex, bool generic,
+			struct err *e);
 
 enum xdp_mode { XDP_MODE_NONE, XDP_MODE_NATIVE, XDP_MODE_GENERIC, XDP_MODE_OFFLOAD };
 struct xdp_state {

@@ -58,6 +58,7 @@ static int generate_words(struct strbuf *out, struct err *e)
 	const struct policy_verdict_row *verdicts = policy_verdicts(&count);
 	const struct policy_operation_row *operations;
 	const struct policy_object_row *objects;
+	const struct policy_shipped *shipped;
 	const struct policy_word_row *words;
 
 	(void)e;
@@ -94,6 +95,11 @@ static int generate_words(struct strbuf *out, struct err *e)
 		strbuf_appendf(out, " | %s | %s |\n",
 			       words[i].form ? policy_form_name(words[i].form) : "", words[i].help);
 	}
+	shipped = policy_shipped(&count);
+	strbuf_puts(out, "\n| set that is shipped | holds | means |\n|---|---|---|\n");
+	for (size_t i = 0; i < count; i++)
+		strbuf_appendf(out, "| `@%s` | %s | %s |\n", shipped[i].name, shipped[i].values,
+			       shipped[i].help);
 	return 0;
 }
 

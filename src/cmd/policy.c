@@ -113,6 +113,20 @@ static int run_fmt(const struct policy_cmd *c, char **words, size_t count, struc
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
+/* What whoever puts it into force should know of this machine. */
+static void cautions_note(const struct policy *p)
+{
+	auto_done(strbuf) lines = { 0 };
+
+	enforce_cautions(p, &lines);
+	for (const char *line = strbuf_str(&lines); *line;) {
+		size_t len = strcspn(line, "\n");
+
+		log_note(NULL, "%.*s", (int)len, line);
+		line += len + (line[len] == '\n');
+	}
+}
+
 static int run_plan(const struct policy_cmd *c, char **words, size_t count, struct err *e)
 {
 	const char *path = words[0];
@@ -123,6 +137,7 @@ static int run_plan(const struct policy_cmd *c, char **words, size_t count, stru
 	    enforce_open(&source, &f, e) < 0)
 		return -e->code;
 	(void)count;
+	cautions_note(p);
 	return policy_plan_print(f, &source, p, c->against, c->format, e);
 }
 
@@ -156,6 +171,7 @@ static int run_apply(const struct policy_cmd *c, char **words, size_t count, str
 	log_note(NULL, "%s %s: %zu rule%s", path,
 		 c->audit ? "is only counted and told, beside what is in force" : "is in force",
 		 p->rules.len, p->rules.len == 1 ? "" : "s");
+	cautions_note(p);
 	confirm_note(c);
 	return EXIT_OK;
 }

@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+enum { FLOODS_SHOWN = 20 }; /* as text */
+
 /* ---- status ---- */
 
 static const char *mode_word(const struct enforce_rule *r)
@@ -191,6 +193,51 @@ static void count_json(const char *what, uint64_t count, void *ctx)
 	json_line_end(&j);
 }
 
+/* Whose packets are dropped for a while. */
+struct flood_list {
+	struct strbuf *out;
+	bool json;
+	size_t count;
+};
+
+static void flood_tell(const struct enforce_flood *flood, void *ctx)
+{
+	char time[UNIT_TEXT_MAX], bytes[UNIT_TEXT_MAX];
+	struct flood_list *list = ctx;
+	struct json j = { .out = list->out };
+
+	list->count++;
+	if (list->json) {
+		json_obj_begin(&j);
+		text(&j, "flood", flood->of);
+		text(&j, "of_rule", flood->rule);
+		number(&j, "ends_in_ns", flood->left_ns);
+		number(&j, "packets", flood->packets);
+		number(&j, "bytes", flood->bytes);
+		json_obj_end(&j);
+		json_line_end(&j);
+		return;
+	}
+	if (list->count > FLOODS_SHOWN)
+		return;
+	duration_format(time, flood->left_ns);
+	bytes_format(bytes, flood->bytes);
+	strbuf_appendf(list->out,
+		       "flood, rule %s: %s dropped for %s more; so far %llu packets, %s\n",
+		       flood->rule, flood->of, time, (unsigned long long)flood->packets, bytes);
+}
+
+static int floods_print(struct enforce *f, bool json, struct strbuf *out, struct err *e)
+{
+	struct flood_list list = { .out = out, .json = json };
+
+	if (enforce_floods(f, flood_tell, &list, e) < 0)
+		return -e->code;
+	if (!json && list.count > FLOODS_SHOWN)
+		strbuf_appendf(out, "and %zu floods more\n", list.count - FLOODS_SHOWN);
+	return 0;
+}
+
 int policy_status_print(struct enforce *f, const char *format, struct err *e)
 {
 	const struct enforce_state *s = enforce_state(f);
@@ -204,7 +251,9 @@ int policy_status_print(struct enforce *f, const char *format, struct err *e)
 		beside_text(s, &out);
 	if (s->beside)
 		(json ? rules_json : rules_text)(f, s->beside, enforce_rule_beside, &out);
-	if ((s->in_force || s->beside) && enforce_counts(f, json ? count_json : count_text, &out, e) < 0)
+	if ((s->in_force || s->beside) &&
+	    (enforce_counts(f, json ? count_json : count_text, &out, e) < 0 ||
+	     floods_print(f, json, &out, e) < 0))
 		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

@@ -193,12 +193,13 @@ static int part_open(struct enforce *f, const struct guard *g, struct part **ret
 
 static int part_load(struct enforce *f, struct part *part, const struct policy *p, struct err *e)
 {
+	const struct load_options options = { .part = LOAD_WITHOUT_PERIODIC };
 	const struct guard *g = part->guard;
 
 	part->fresh = true;
 	if (shared_give(&f->shared, part->object, e) < 0 ||
 	    (g->prepare && g->prepare(part->object, p, e) < 0) ||
-	    object_load(part->object, NULL, e) < 0)
+	    object_load(part->object, &options, e) < 0)
 		return -e->code;
 	return 0;
 }
@@ -536,17 +537,85 @@ void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rul
 	shared_read_rule(&f->shared, POLICY_ACTIVE(*f->shared.word) ^ 1, (unsigned)nth, ret);
 }
 
+/* A guard that is pinned, its maps open; *ret_part NULL: it isn't. */
+static int part_look(struct enforce *f, const struct guard *g, struct part **ret_part,
+		     struct err *e)
+{
+	struct part *part = NULL;
+
+	*ret_part = NULL;
+	for (unsigned i = 0; i < f->part_count; i++)
+		if (f->parts[i].guard == g)
+			part = &f->parts[i];
+	if (!part && pins_have(g->name) &&
+	    (part_open(f, g, &part, e) < 0 || object_adopt(part->object, g->name, e) < 0))
+		return wrap(e, "guard.%s", g->name);
+	*ret_part = part;
+	return 0;
+}
+
 int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e)
 {
 	for (const struct guard *const *g = guards; *g; g++) {
-		struct part *part = NULL;
+		struct part *part;
 
-		if (!(*g)->counts || !pins_have((*g)->name))
+		if (!(*g)->counts)
 			continue;
-		if (part_open(f, *g, &part, e) < 0 ||
-		    object_adopt(part->object, (*g)->name, e) < 0 ||
-		    (*g)->counts(part->object, fn, ctx, e) < 0)
+		if (part_look(f, *g, &part, e) < 0)
+			return -e->code;
+		if (part && (*g)->counts(part->object, fn, ctx, e) < 0)
 			return wrap(e, "guard.%s", (*g)->name);
 	}
 	return 0;
+}
+
+struct telling {
+	const struct enforce *f;
+	enforce_flood_fn *fn;
+	void *ctx;
+};
+
+/* Of rules that are in force. */
+static void flood_tell(const struct guard_flood *flood, void *ctx)
+{
+	const struct telling *t = ctx;
+
+	for (unsigned i = 0; i < t->f->state.policy->rules.len; i++) {
+		struct enforce_rule rule;
+
+		shared_read_rule(&t->f->shared, t->f->generation, i, &rule);
+		if (rule.slot != flood->slot || !t->f->state.policy->rules.at[i].limit.drop_ns)
+			continue;
+		t->fn(&(struct enforce_flood){ .rule = t->f->state.policy->rules.at[i].name,
+					       .of = flood->of,
+					       .left_ns = flood->left_ns,
+					       .packets = flood->packets,
+					       .bytes = flood->bytes },
+		      t->ctx);
+		return;
+	}
+}
+
+int enforce_floods(struct enforce *f, enforce_flood_fn *fn, void *ctx, struct err *e)
+{
+	struct telling telling = { f, fn, ctx };
+
+	for (const struct guard *const *g = guards; f->state.in_force && *g; g++) {
+		struct part *part;
+
+		if (!(*g)->floods)
+			continue;
+		if (part_look(f, *g, &part, e) < 0)
+			return -e->code;
+		if (part && (*g)->floods(part->object, flood_tell, &telling, e) < 0)
+			return wrap(e, "guard.%s", (*g)->name);
+	}
+	return 0;
+}
+
+void enforce_cautions(const struct policy *p, struct strbuf *out)
+{
+	for (const struct guard *const *g = guards; *g; g++)
+		if ((*g)->caution)
+			(*g)->caution(p, out);
 }

@@ -16,6 +16,7 @@
 struct enforce;
 struct err;
 struct object;
+struct strbuf;
 
 /* Opens a guard's object ("guard.packet"), not loaded; the caller's, who ends it by `close`. */
 struct enforce_source {
@@ -73,6 +74,7 @@ struct enforce_rule {
 	enum policy_mode mode;
 	bool tripped, expired;
 	uint64_t expires_in_ns; /* 0: never */
+	unsigned slot;          /* of its counts */
 	char strength[POLICY_STRENGTH];
 };
 /* Of rule `nth` of the policy in force. */
@@ -84,3 +86,15 @@ void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rul
  * malformed, what passed in spite of a rule. */
 typedef void enforce_count_fn(const char *what, uint64_t count, void *ctx);
 MUST_USE int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e);
+
+/* A flood that a rule drops now: whose packets ("network 192.0.2.0/24"), for how long, how many so far. */
+struct enforce_flood {
+	const char *rule, *of;
+	uint64_t left_ns;
+	uint64_t packets, bytes;
+};
+typedef void enforce_flood_fn(const struct enforce_flood *flood, void *ctx);
+MUST_USE int enforce_floods(struct enforce *f, enforce_flood_fn *fn, void *ctx, struct err *e);
+
+/* What whoever applies `p` should know of this machine, a line each. */
+void enforce_cautions(const struct policy *p, struct strbuf *out);

@@ -26,6 +26,15 @@ struct guard_cost {
 /* "malformed: port 0", 17 */
 typedef void guard_count_fn(const char *what, uint64_t count, void *ctx);
 
+/* Whom a rule drops for a while: its slot in the counts, "network 192.0.2.0/24". */
+struct guard_flood {
+	unsigned slot;
+	const char *of;
+	uint64_t left_ns;
+	uint64_t packets, bytes;
+};
+typedef void guard_flood_fn(const struct guard_flood *flood, void *ctx);
+
 struct guard {
 	const char *name;          /* "packet": guards/packet.bpf.c, its pins are below that name */
 	enum policy_domain domain; /* whose rules it takes */
@@ -42,6 +51,10 @@ struct guard {
 	void (*detach)(void);
 	/* Calls `fn` for each count that belongs to no rule and isn't 0. May be NULL. */
 	int (*counts)(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e);
+	/* Calls `fn` for each flood that is being dropped. May be NULL. */
+	int (*floods)(const struct object *o, guard_flood_fn *fn, void *ctx, struct err *e);
+	/* What whoever applies `p` should know, a line each. May be NULL. */
+	void (*caution)(const struct policy *p, struct strbuf *out);
 	/* How the rule is enforced on this kernel, in a few words: "deny (lsm)", "drop (XDP, native)".
 	 * `o` is loaded. */
 	void (*strength)(const struct object *o, const struct policy_rule *r, struct strbuf *out);

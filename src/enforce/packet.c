@@ -19,7 +19,7 @@ static int packet_fill(const struct object *o, const struct policy *p, unsigned 
 	struct packet_tables t = { 0 };
 	int code;
 
-	if (p && packet_tables_make(p, &scope, &t, e) < 0)
+	if (p && (packet_cookies_check(p, e) < 0 || packet_tables_make(p, &scope, &t, e) < 0))
 		return -e->code;
 	code = packet_tables_write(o, gen, &t, e);
 	packet_tables_done(&t);
@@ -38,7 +38,9 @@ static int packet_attach(struct object *o, const struct policy *p, struct err *e
 			code = rule_interfaces(p, r, &list, e);
 	vec_for_each(ifindex, &list)
 		if (!code)
-			code = xdp_attach(o, "packet", *ifindex, e);
+			code = xdp_attach(o, "packet", *ifindex,
+					  packet_answers(p) && packet_answers_by_generic(*ifindex),
+					  e);
 	vec_done(&list);
 	return code;
 }
@@ -119,6 +121,8 @@ static void packet_strength(const struct object *o, const struct policy_rule *r,
 	if (!counts[XDP_MODE_NATIVE] && !counts[XDP_MODE_GENERIC])
 		wanted_tell(r, out);
 	strbuf_puts(out, ")");
+	if (r->verdict == POLICY_ANSWER)
+		packet_cookies_strength(out);
 }
 
 const struct guard guard_packet = {
@@ -127,6 +131,8 @@ const struct guard guard_packet = {
 	.fill = packet_fill,
 	.attach = packet_attach,
 	.counts = packet_counts,
+	.floods = packet_floods,
+	.caution = packet_caution,
 	.strength = packet_strength,
 	.beside = packet_beside,
 	.cost = packet_cost,

@@ -98,3 +98,19 @@ MUST_USE int packet_counts_at(const struct object *o, const char *where, guard_c
 
 /* struct guard's cost: the program run on a UDP packet that nobody sent. */
 MUST_USE int packet_cost(struct object *o, struct guard_cost *ret_cost, struct err *e);
+
+/* struct guard's floods: whom rules drop now. */
+MUST_USE int packet_floods(const struct object *o, guard_flood_fn *fn, void *ctx, struct err *e);
+
+/* ---- rules that answer SYNs with cookies ---- */
+
+/* Are there any? */
+MUST_USE bool packet_answers(const struct policy *p);
+/* Does this machine take what they answer with? Errors: EOPNOTSUPP with EXIT_KERNEL and the place. */
+MUST_USE int packet_cookies_check(const struct policy *p, struct err *e);
+/* Answers of a program in native mode are lost there: a veth whose other end runs no program. */
+MUST_USE bool packet_answers_by_generic(unsigned ifindex);
+/* When SYNs are answered, as the machine is set. */
+void packet_cookies_strength(struct strbuf *out);
+/* struct guard's caution. */
+void packet_caution(const struct policy *p, struct strbuf *out);

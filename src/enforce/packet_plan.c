@@ -272,16 +272,27 @@ static void kinds_fill(struct making *m)
 
 /* ---- rules ---- */
 
+/* How much may come at once: as it is said, else what comes in a second. */
+static uint64_t limit_burst(const struct policy_limit *limit)
+{
+	uint64_t for_ns = limit->for_ns ? limit->for_ns : 1000000000ull;
+	double burst = (double)limit->per_hour * ((double)for_ns / 3600e9);
+
+	if (limit->burst)
+		return limit->burst;
+	return burst < 1 ? 1 : burst < 1e18 ? (uint64_t)burst : (uint64_t)1e18;
+}
+
 static int limit_fill(const struct making *m, const struct policy_rule *r, struct packet_rule *rule,
 		      struct err *e)
 {
 	static const enum packet_per pers[] = {
-		[PER_ALL] = PACKET_PER_ALL,
-		[PER_SOURCE] = PACKET_PER_SOURCE,
-		[PER_NETWORK] = PACKET_PER_NETWORK,
+		[PER_ALL] = PACKET_PER_ALL,         [PER_SOURCE] = PACKET_PER_SOURCE,
+		[PER_NETWORK] = PACKET_PER_NETWORK, [PER_DESTINATION] = PACKET_PER_DESTINATION,
+		[PER_PORT] = PACKET_PER_PORT,
 	};
 	const struct policy_limit *limit = &r->limit;
-	uint64_t burst = limit->burst ? limit->burst : max(limit->per_hour / 3600, (uint64_t)1);
+	uint64_t burst = limit_burst(limit);
 
 	rule->per = (uint8_t)pers[limit->per];
 	rule->step = PACKET_TIME(3600000000000ull) / limit->per_hour;
@@ -337,18 +348,27 @@ static int change_fill(const struct making *m, const struct policy_rule *r,
 static bool asks_on(const struct policy_rule *r)
 {
 	return r->verdict == POLICY_LIMIT || r->verdict == POLICY_WATCH ||
-	       r->verdict == POLICY_MARK || r->verdict == POLICY_MIRROR || policy_rule_audits(r) ||
+	       r->verdict == POLICY_ANSWER || r->verdict == POLICY_MARK ||
+	       r->verdict == POLICY_MIRROR || policy_rule_audits(r) ||
 	       policy_clause_find(r, WORD_EXPIRES, 0) || policy_clause_find(r, WORD_TRIP, 0);
+}
+
+/* To watch for what is above a rate is a limit that drops nothing before it is a flood. */
+static uint8_t rule_verdict(const struct policy_rule *r)
+{
+	static const uint8_t verdicts[] = {
+		[POLICY_DROP] = PACKET_DROP,       [POLICY_PASS] = PACKET_PASS,
+		[POLICY_LIMIT] = PACKET_LIMIT,     [POLICY_WATCH] = PACKET_WATCH,
+		[POLICY_MARK] = PACKET_CHANGE,     [POLICY_MIRROR] = PACKET_CHANGE,
+		[POLICY_REDIRECT] = PACKET_CHANGE, [POLICY_ANSWER] = PACKET_ANSWER,
+	};
+
+	return r->verdict == POLICY_WATCH && r->limit.per_hour ? PACKET_LIMIT
+							       : verdicts[r->verdict];
 }
 
 static int rules_fill(struct making *m, struct err *e)
 {
-	static const enum packet_verdict verdicts[] = {
-		[POLICY_DROP] = PACKET_DROP,       [POLICY_PASS] = PACKET_PASS,
-		[POLICY_LIMIT] = PACKET_LIMIT,     [POLICY_WATCH] = PACKET_WATCH,
-		[POLICY_MARK] = PACKET_CHANGE,     [POLICY_MIRROR] = PACKET_CHANGE,
-		[POLICY_REDIRECT] = PACKET_CHANGE,
-	};
 	unsigned ask_on = 0;
 
 	for (unsigned i = 0; i < m->p->rules.len; i++) {
@@ -357,8 +377,8 @@ static int rules_fill(struct making *m, struct err *e)
 
 		if (r->domain != m->scope->domain)
 			continue;
-		rule->verdict = (uint8_t)verdicts[r->verdict];
-		if ((r->verdict == POLICY_LIMIT && limit_fill(m, r, rule, e) < 0) ||
+		rule->verdict = rule_verdict(r);
+		if ((r->limit.per_hour && limit_fill(m, r, rule, e) < 0) ||
 		    (rule->verdict == PACKET_CHANGE && change_fill(m, r, rule, e) < 0))
 			return -e->code;
 		ask_on += asks_on(r);
@@ -367,7 +387,8 @@ static int rules_fill(struct making *m, struct err *e)
 		fail_as(e, EXIT_POLICY, E2BIG,
 			"more than %u rules about packets that may leave the decision to the next one",
 			PACKET_ASKED);
-		hint(e, "these are limit, watch, mark, mirror, and rules with mode audit, expires or trip");
+		hint(e,
+		     "these are limit, watch, mark, mirror, and rules with mode audit, expires or trip");
 		return policy_wrap(m->p, r->at, e);
 	}
 	return 0;

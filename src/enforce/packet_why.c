@@ -250,13 +250,15 @@ static void others_tell(const struct policy *p, const struct packet_answer *a, s
 {
 	for (size_t i = 0; i < p->rules.len && i < a->rule; i++) {
 		const struct policy_rule *r = &p->rules.at[i];
-		const char *why = r->verdict == POLICY_LIMIT
-					  ? "limits it: dropped when it is too much"
-				  : r->verdict == POLICY_WATCH  ? "watches it"
-				  : r->verdict == POLICY_MARK   ? "marks it"
-				  : r->verdict == POLICY_MIRROR ? "sends a copy elsewhere"
-				  : policy_rule_audits(r)       ? "would refuse it; it only audits"
-								: "has expired";
+		const char *why =
+			r->verdict == POLICY_LIMIT    ? "limits it: dropped when it is too much"
+			: r->verdict == POLICY_ANSWER ? "answers it by a cookie when it can"
+			: r->verdict == POLICY_WATCH && r->limit.per_hour ? "drops it in a flood"
+			: r->verdict == POLICY_WATCH                      ? "watches it"
+			: r->verdict == POLICY_MARK                       ? "marks it"
+			: r->verdict == POLICY_MIRROR                     ? "sends a copy elsewhere"
+			: policy_rule_audits(r) ? "would refuse it; it only audits"
+						: "has expired";
 
 		if (is_met(a, i))
 			strbuf_appendf(out, "before it: rule '%s' (line %u) %s\n", r->name,

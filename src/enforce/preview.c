@@ -72,11 +72,12 @@ static void cost_measure(const struct guard *g, struct object *o, struct preview
 static int guard_look(const struct guard *g, struct object *o, const struct policy *p,
 		      struct preview *out, struct err *e)
 {
+	const struct load_options options = { .part = LOAD_WITHOUT_PERIODIC };
 	struct preview_guard *told = vec_add(&out->guards);
 	auto_done(strbuf) words = { 0 };
 
 	told->name = xasprintf("guard.%s", g->name);
-	if ((g->prepare && g->prepare(o, p, e) < 0) || object_load(o, NULL, e) < 0 ||
+	if ((g->prepare && g->prepare(o, p, e) < 0) || object_load(o, &options, e) < 0 ||
 	    g->fill(o, p, 0, e) < 0 || rows_write(o, p, e) < 0)
 		return wrap(e, "%s", told->name);
 	hooks_list(o, &words);

@@ -311,6 +311,7 @@ void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct e
 	(void)!map_sum(s->fd[SHARED_COUNTS], &row.slot, (uint64_t *)&ret->count,
 		       sizeof(ret->count) / sizeof(uint64_t));
 	ret->mode = row.mode;
+	ret->slot = row.slot;
 	ret->tripped = trip.tripped;
 	ret->expired = row.expires_ns && row.expires_ns <= now_ns;
 	ret->expires_in_ns = row.expires_ns > now_ns ? row.expires_ns - now_ns : 0;

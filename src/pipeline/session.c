@@ -297,11 +297,12 @@ static int feed_load(struct session *s, struct err *e)
 
 static int guard_adopt(struct watched *w, struct err *e)
 {
+	const struct load_options options = { .part = LOAD_PERIODIC };
 	int err = object_adopt(w->probe->object, watched_guard(w), e);
 
 	if (err == -ENOENT)
 		hint(e, "`sonda policy apply FILE` puts a policy with such rules into force");
-	return err;
+	return err ? err : object_load(w->probe->object, &options, e);
 }
 
 static int probes_load(struct session *s, struct err *e)

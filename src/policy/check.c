@@ -51,12 +51,34 @@ static int check_value(const struct policy *p, enum policy_form form, const stru
 	return policy_form_check(form, v->text, e) < 0 ? policy_wrap(p, v->at, e) : 0;
 }
 
+/* A set that is shipped comes in where it is named. NULL: it isn't one. */
+static struct policy_set *set_shipped(struct policy *p, const struct policy_value *v)
+{
+	const struct policy_shipped *row = policy_shipped_find(v->text);
+	struct policy_set *set;
+
+	if (!row)
+		return NULL;
+	set = vec_add(&p->sets);
+	set->name = xstrdup(row->name);
+	set->shipped = true;
+	set->at = v->at;
+	for (const char *at = row->values; *at;) {
+		size_t len = strcspn(at, ", ");
+
+		vec_push(&set->values,
+			 ((struct policy_value){ .text = xstrndup(at, len), .at = v->at }));
+		at += len + strspn(at + len, ", ");
+	}
+	return set;
+}
+
 /* A set is used where values of `form` belong. */
 static int check_set(struct policy *p, enum policy_form form, const struct policy_value *v,
 		     struct err *e)
 {
 	const struct policy_set *found = policy_set_find(p, v->text);
-	struct policy_set *set = found ? &p->sets.at[found - p->sets.at] : NULL;
+	struct policy_set *set = found ? &p->sets.at[found - p->sets.at] : set_shipped(p, v);
 
 	if (!set) {
 		name_unknown("set", v->text, set_nth, p, e);
@@ -237,6 +259,28 @@ static int check_changes(const struct policy *p, const struct policy_rule *r, st
 	return policy_wrap(p, r->verdict_at, e);
 }
 
+/* What a rule about packets must say of rates. */
+static int check_rate(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	const struct policy_limit *limit = &r->limit;
+	const char *wrong = NULL;
+
+	if (r->verdict == POLICY_LIMIT && !limit->per_hour)
+		wrong = "the rate is missing: expected 'to' and a rate such as 1000/s";
+	else if (r->verdict == POLICY_LIMIT && limit->drop_ns && limit->per == PER_ALL)
+		wrong = "'then drop' is about some of all: expected 'per source', 'per network', 'per destination' or 'per port'";
+	else if (r->verdict == POLICY_WATCH && limit->per_hour && !limit->drop_ns)
+		wrong = "what is above the rate comes to nothing: expected 'then drop for TIME'";
+	else if (r->verdict == POLICY_ANSWER && !has(r, WORD_SYN))
+		wrong = "only what opens a TCP connection can be answered: expected 'syn'";
+	else if (r->verdict == POLICY_ANSWER && !r->cookies)
+		wrong = "it doesn't say what to answer with: expected 'with cookies'";
+	if (!wrong)
+		return 0;
+	fail_as(e, EXIT_POLICY, EINVAL, "%s", wrong);
+	return policy_wrap(p, r->verdict_at, e);
+}
+
 static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 {
 	if (r->object && check_values(p, r->object->form, &r->objects, e) < 0)
@@ -244,17 +288,7 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 	vec_for_each(c, &r->clauses)
 		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)
 			return -e->code;
-	if (r->verdict == POLICY_LIMIT && !r->limit.per_hour) {
-		fail_as(e, EXIT_POLICY, EINVAL,
-			"the rate is missing: expected 'to' and a rate such as 1000/s");
-		return policy_wrap(p, r->verdict_at, e);
-	}
-	if (r->limit.drop_ns && r->limit.per == PER_ALL) {
-		fail_as(e, EXIT_POLICY, EINVAL,
-			"'then drop' is about sources: expected 'per source' or 'per network'");
-		return policy_wrap(p, r->verdict_at, e);
-	}
-	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0 ||
+	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0 || check_rate(p, r, e) < 0 ||
 	    check_contradictions(p, r, e) < 0 || check_companions(p, r, e) < 0)
 		return -e->code;
 	return check_changes(p, r, e);

@@ -249,12 +249,12 @@ static bool is_rate(const struct lex_token *t)
 
 static int parse_per(struct parser *p, struct policy_limit *limit, struct err *e)
 {
-	for (enum policy_per per = PER_SOURCE; per <= PER_NETWORK; per++)
+	for (enum policy_per per = PER_SOURCE; per < PER_COUNT; per++)
 		if (at_word(p, policy_per_name(per))) {
 			limit->per = per;
 			return advance(p, e);
 		}
-	return unexpected(p, "'source' or 'network'", e);
+	return unexpected(p, "'source', 'network', 'destination' or 'port'", e);
 }
 
 static int take_number(struct parser *p, const char *expected, uint64_t *ret,
@@ -265,8 +265,22 @@ static int take_number(struct parser *p, const char *expected, uint64_t *ret,
 	return advance(p, e);
 }
 
-/* "1000/s burst 200 per source, then drop for 10m", behind "to" */
-static int parse_limit(struct parser *p, struct policy_rule *r, struct err *e)
+/* ", then drop for 10m" */
+static int parse_then(struct parser *p, struct policy_limit *limit, struct err *e)
+{
+	bool comma = p->token.type == LEX_COMMA;
+
+	if (comma && advance(p, e) < 0)
+		return -e->code;
+	if (!at_word(p, "then"))
+		return comma ? unexpected(p, "'then drop for TIME'", e) : 0;
+	if (advance(p, e) < 0 || expect_word(p, "drop", e) < 0 || expect_word(p, "for", e) < 0)
+		return -e->code;
+	return take_number(p, "a time such as 10m", &limit->drop_ns, duration_parse, e);
+}
+
+/* "1000/s burst 200 per source, then drop for 10m", behind "to"; "1000/s for 3s ...", behind "above" */
+static int parse_rate(struct parser *p, struct policy_rule *r, bool above, struct err *e)
 {
 	struct policy_limit *limit = &r->limit;
 	bool there;
@@ -276,21 +290,17 @@ static int parse_limit(struct parser *p, struct policy_rule *r, struct err *e)
 		return policy_wrap(p->policy, p->token.at, e);
 	}
 	if (take_number(p, policy_form_name(FORM_RATE), &limit->per_hour, rate_parse, e) < 0 ||
-	    accept_word(p, "burst", &there, e) < 0)
+	    accept_word(p, above ? "for" : "burst", &there, e) < 0)
 		return -e->code;
-	if (there &&
+	if (there && above &&
+	    take_number(p, "a time such as 3s", &limit->for_ns, duration_parse, e) < 0)
+		return -e->code;
+	if (there && !above &&
 	    take_number(p, "how many may come at once", &limit->burst, number_parse, e) < 0)
 		return -e->code;
 	if (accept_word(p, "per", &there, e) < 0 || (there && parse_per(p, limit, e) < 0))
 		return -e->code;
-	there = p->token.type == LEX_COMMA;
-	if (there && advance(p, e) < 0)
-		return -e->code;
-	if (!at_word(p, "then"))
-		return there ? unexpected(p, "'then drop for TIME'", e) : 0;
-	if (advance(p, e) < 0 || expect_word(p, "drop", e) < 0 || expect_word(p, "for", e) < 0)
-		return -e->code;
-	return take_number(p, "a time such as 10m", &limit->drop_ns, duration_parse, e);
+	return r->verdict == POLICY_ANSWER ? 0 : parse_then(p, limit, e);
 }
 
 static int word_refused(struct parser *p, const struct policy_rule *r,
@@ -374,8 +384,11 @@ static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 		return -e->code;
 	if (is_rate(&p->token)) {
 		if (r->verdict == POLICY_LIMIT)
-			return parse_limit(p, r, e);
+			return parse_rate(p, r, false, e);
 		fail_as(e, EXIT_POLICY, EINVAL, "only `limit packet` has a rate");
+		if (r->verdict == POLICY_WATCH || r->verdict == POLICY_ANSWER)
+			hint(e, "`%s packet` says it behind 'above'",
+			     policy_verdict_name(r->verdict));
 		return policy_wrap(p->policy, at, e);
 	}
 	c = vec_add(&r->clauses);
@@ -385,6 +398,51 @@ static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 	if (c->word->single)
 		return take_value(p, &c->values, policy_form_name(p->form), e);
 	return take_values(p, &c->values, policy_form_name(p->form), e);
+}
+
+/* "above 1000/s ..." */
+static int parse_above(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	if (r->verdict != POLICY_WATCH && r->verdict != POLICY_ANSWER) {
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"'above' is said of `watch packet` and `answer packet`");
+		if (r->verdict == POLICY_LIMIT)
+			hint(e, "`limit packet` says its rate behind 'to'");
+		return policy_wrap(p->policy, p->token.at, e);
+	}
+	return advance(p, e) < 0 ? -e->code : parse_rate(p, r, true, e);
+}
+
+/* "with cookies" */
+static int parse_with(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	if (r->verdict != POLICY_ANSWER) {
+		fail_as(e, EXIT_POLICY, EINVAL, "'with cookies' is said of `answer packet`");
+		return policy_wrap(p->policy, p->token.at, e);
+	}
+	r->cookies = true;
+	return advance(p, e) < 0 ? -e->code : expect_word(p, "cookies", e);
+}
+
+/* What is no word with values; any other is. */
+static const struct {
+	const char *word;
+	bool of_operations; /* also of rules about those */
+	int (*parse)(struct parser *p, struct policy_rule *r, struct err *e);
+} phrases[] = {
+	{ "to", true, parse_to },
+	{ "above", false, parse_above },
+	{ "with", false, parse_with },
+};
+
+static int parse_part(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	bool operation = r->verdict == POLICY_DENY || r->verdict == POLICY_ALERT;
+
+	for (size_t i = 0; i < ARRAY_LEN(phrases); i++)
+		if ((!operation || phrases[i].of_operations) && at_word(p, phrases[i].word))
+			return phrases[i].parse(p, r, e);
+	return parse_clause(p, r, e);
 }
 
 static int parse_verdict(struct parser *p, struct policy_rule *r, struct err *e)
@@ -429,7 +487,7 @@ static int parse_rule(struct parser *p, struct err *e)
 	if (parse_verdict(p, r, e) < 0)
 		return -e->code;
 	while (!at_statement(p))
-		if ((at_word(p, "to") ? parse_to(p, r, e) : parse_clause(p, r, e)) < 0)
+		if (parse_part(p, r, e) < 0)
 			return -e->code;
 	return 0;
 }

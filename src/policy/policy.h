@@ -46,6 +46,7 @@ enum policy_verdict {
 	POLICY_MARK,     /* traffic: DSCP and the like; the next rule is asked */
 	POLICY_MIRROR,   /* traffic: a copy goes elsewhere; the next rule is asked */
 	POLICY_REDIRECT, /* traffic: it goes elsewhere; no later rule is asked */
+	POLICY_ANSWER,   /* TCP SYNs: answered with SYN cookies where the driver hands them over */
 };
 
 /* Operations as bits, which each domain has its own of. On files: */
@@ -148,6 +149,7 @@ typedef vec(struct policy_value) policy_values;
 struct policy_set {
 	char *name;
 	char *list; /* "lines of PATH": the values are read from this file when applied; NULL: none */
+	bool shipped; /* it isn't in the source, sonda has it */
 	struct policy_at list_at;
 	policy_values values;
 	enum policy_form form; /* as it is used; FORM_NONE: by no rule */
@@ -161,12 +163,21 @@ struct policy_clause {
 	struct policy_at at;
 };
 
-enum policy_per { PER_ALL, PER_SOURCE, PER_NETWORK /* IPv4 /24, IPv6 /48 */ };
+enum policy_per {
+	PER_ALL,
+	PER_SOURCE,
+	PER_NETWORK, /* of the source: IPv4 /24, IPv6 /48 */
+	PER_DESTINATION,
+	PER_PORT, /* destination port, of each protocol */
+	PER_COUNT
+};
 
-/* "limit packet ... to 1000/s burst 200 per source then drop for 10m" */
+/* "limit packet ... to 1000/s burst 200 per source then drop for 10m";
+ * "watch packet ... above 1000/s for 3s per source then drop for 10m"; "answer ... above 1000/s" */
 struct policy_limit {
-	uint64_t per_hour;
-	uint64_t burst; /* 0: what comes in a second, at least 1 */
+	uint64_t per_hour; /* 0: none is said */
+	uint64_t burst;    /* 0: what comes in a second, at least 1 */
+	uint64_t for_ns;   /* burst as what comes in this time; 0: not said so */
 	enum policy_per per;
 	uint64_t
 		drop_ns; /* what then drops everything of that source for; 0: only what is too much */
@@ -182,6 +193,7 @@ struct policy_rule {
 	bool under; /* "file under": directories, and all that is below them */
 	policy_values objects;
 	struct policy_limit limit;
+	bool cookies; /* "with cookies", of answer */
 	vec(struct policy_clause) clauses;
 	struct policy_at at, verdict_at;
 };

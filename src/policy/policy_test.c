@@ -32,7 +32,13 @@ static const char whole[] =
 	"\n"
 	"rule flood\n"
 	"    limit packet tcp syn port 80, 8000-8080 to 1000/s burst 200 per source, then drop for 10m\n"
-	"    unless from 10.0.0.0/8\n";
+	"    unless from 10.0.0.0/8\n"
+	"\n"
+	"rule cookies\n"
+	"    answer packet tcp syn port 443 with cookies above 10000/s for 2s per destination\n"
+	"\n"
+	"rule reflected\n"
+	"    watch packet udp source-port @reflectors above 50000/s per port, then drop for 10m\n";
 
 static struct policy *parsed(const char *text)
 {
@@ -50,7 +56,7 @@ TEST(tree)
 	const struct policy_rule *r;
 
 	REQUIRE(p);
-	CHECK(p->sets.len == 2 && p->rules.len == 4);
+	CHECK(p->sets.len == 3 && p->rules.len == 6);
 	r = &p->rules.at[0];
 	CHECK(r->verdict == POLICY_DENY && r->operations == (POLICY_READ | POLICY_WRITE));
 	CHECK_STR(r->note, "only login tools read the hashes");
@@ -63,6 +69,11 @@ TEST(tree)
 	CHECK(r->limit.per_hour == 3600000 && r->limit.burst == 200);
 	CHECK(r->limit.per == PER_SOURCE && r->limit.drop_ns == 600000000000ull);
 	CHECK(policy_clause_find(r, WORD_SYN, 0) && !policy_clause_find(r, WORD_UDP, 0));
+	r = &p->rules.at[4];
+	CHECK(r->verdict == POLICY_ANSWER && r->cookies && r->limit.for_ns == 2000000000);
+	CHECK(r->limit.per == PER_DESTINATION && !r->limit.drop_ns);
+	CHECK(p->rules.at[5].limit.per == PER_PORT && p->rules.at[5].limit.drop_ns);
+	CHECK(p->sets.at[2].shipped && p->sets.at[2].form == FORM_PORT);
 	CHECK(p->sets.at[0].form == FORM_NETWORK && p->sets.at[1].form == FORM_PATH);
 }
 

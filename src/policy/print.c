@@ -96,12 +96,16 @@ static void print_rate(struct strbuf *out, uint64_t per_hour)
 		strbuf_appendf(out, "%llu/h", (unsigned long long)per_hour);
 }
 
-static void print_limit(struct printer *p, const struct policy_limit *limit)
+static void print_limit(struct printer *p, const struct policy_limit *limit, bool above)
 {
 	char time[UNIT_TEXT_MAX];
 
-	strbuf_puts(p->out, " to ");
+	strbuf_puts(p->out, above ? " above " : " to ");
 	print_rate(p->out, limit->per_hour);
+	if (limit->for_ns) {
+		duration_format_exact(time, limit->for_ns);
+		strbuf_appendf(p->out, " for %s", time);
+	}
 	if (limit->burst)
 		strbuf_appendf(p->out, " burst %llu", (unsigned long long)limit->burst);
 	if (limit->per)
@@ -169,8 +173,10 @@ static void print_verdict(struct printer *p, const struct policy_rule *r)
 			print_clause(p, c);
 			p->source_line = max(p->source_line, c->at.line);
 		}
-	if (r->verdict == POLICY_LIMIT)
-		print_limit(p, &r->limit);
+	if (r->cookies)
+		strbuf_puts(p->out, " with cookies");
+	if (r->limit.per_hour)
+		print_limit(p, &r->limit, r->verdict != POLICY_LIMIT);
 	line_end(p);
 }
 
@@ -224,11 +230,13 @@ void policy_print_sets(const struct policy *policy, const struct policy_rule *r,
 void policy_print(const struct policy *policy, struct strbuf *out)
 {
 	struct printer p = { .policy = policy, .out = out };
-	size_t set = 0, rule = 0;
+	size_t set = 0, rule = 0, sets = 0;
 	bool was_rule = false;
 
-	while (set < policy->sets.len || rule < policy->rules.len) {
-		bool is_rule = set == policy->sets.len ||
+	vec_for_each(s, &policy->sets) /* those that are shipped came last */
+		sets += !s->shipped;
+	while (set < sets || rule < policy->rules.len) {
+		bool is_rule = set == sets ||
 			       (rule < policy->rules.len &&
 				policy->rules.at[rule].at.line < policy->sets.at[set].at.line);
 

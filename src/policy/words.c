@@ -30,6 +30,7 @@ static const struct policy_verdict_row verdicts[] = {
 	{ "mark",     POLICY_MARK,     TRAFFIC, "the packet gets a DSCP, or a mark that the kernel goes by; the next rule is asked" },
 	{ "mirror",   POLICY_MIRROR,   TRAFFIC, "a copy of the packet is sent out by another interface; the next rule is asked" },
 	{ "redirect", POLICY_REDIRECT, TRAFFIC, "the packet is sent out by another interface; no later rule is asked" },
+	{ "answer",   POLICY_ANSWER,   POLICY_ABOUT(POLICY_PACKET), "the SYN is answered with a SYN cookie where the driver hands it over; where that can't be, the next rule is asked" },
 };
 
 static const struct policy_operation_row operations[] = {
@@ -98,6 +99,13 @@ static const char *const forms[] = {
 	[FORM_CLASS] = "a class such as 1:10",
 	[FORM_HOOK] = "a hook: prerouting, input, forward, output or postrouting",
 	[FORM_PRIORITY] = "a priority such as -10",
+};
+
+/* The reflectors that TA14-017A and later attacks name, by the port that they answer from. */
+static const struct policy_shipped shipped[] = {
+	{ "reflectors",
+	  "UDP source ports of services that floods are reflected by: chargen, qotd, DNS, TFTP, portmap, NTP, NetBIOS, SNMP, CLDAP, RIP, MSSQL, SSDP, ARMS, WS-Discovery, mDNS, CoAP, Ubiquiti, memcached, Steam, Plex",
+	  "17, 19, 53, 69, 111, 123, 137, 161, 389, 520, 1434, 1900, 3283, 3702, 5353, 5683, 10001, 11211, 27015, 32414" },
 };
 
 #define FIND(table, text)                             \
@@ -172,6 +180,17 @@ unsigned policy_domains_open(enum policy_domain domain)
 	return open;
 }
 
+const struct policy_shipped *policy_shipped_find(const char *name)
+{
+	FIND(shipped, name);
+}
+
+const struct policy_shipped *policy_shipped(size_t *ret_count)
+{
+	*ret_count = ARRAY_LEN(shipped);
+	return shipped;
+}
+
 const struct policy_word_row *policy_word_row(enum policy_word word)
 {
 	return &words[word]; /* held by the unit test */
@@ -217,7 +236,11 @@ const char *policy_operation_name(enum policy_domain domain, unsigned operation)
 const char *policy_per_name(enum policy_per per)
 {
 	static const char *const names[] = {
-		[PER_ALL] = "", [PER_SOURCE] = "source", [PER_NETWORK] = "network"
+		[PER_ALL] = "",
+		[PER_SOURCE] = "source",
+		[PER_NETWORK] = "network",
+		[PER_DESTINATION] = "destination",
+		[PER_PORT] = "port",
 	};
 
 	return names[per];

@@ -33,6 +33,12 @@ MUST_USE const struct policy_domain_row *policy_domain_row(enum policy_domain do
 MUST_USE unsigned policy_domains_open(enum policy_domain domain);
 /* "files", "files and packets". */
 void policy_domains_name(unsigned domains, struct strbuf *out);
+/* A set that every policy has, unless it defines one of that name. */
+struct policy_shipped {
+	const char *name;
+	const char *help;
+	const char *values; /* with ", " between */
+};
 MUST_USE const struct policy_verdict_row *policy_verdicts(size_t *ret_count);
 MUST_USE const struct policy_operation_row *policy_operations(size_t *ret_count);
 
@@ -44,6 +50,8 @@ MUST_USE const struct policy_operation_row *policy_operation_find(const char *na
 /* Of several the one that rules of the domain may have. */
 MUST_USE const struct policy_word_row *policy_word_find(enum policy_domain domain,
 							const char *name);
+MUST_USE const struct policy_shipped *policy_shipped_find(const char *name);
+MUST_USE const struct policy_shipped *policy_shipped(size_t *ret_count);
 MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
 
 /* Of the domain. */

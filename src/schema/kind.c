@@ -91,6 +91,7 @@ static const struct kind kinds[] = {
 	    "IPv4 or IPv6 address"),
 	OTHER("mac", 17, mac, BYTES, "hardware address, \"02:00:5e:10:00:01\""),
 	OTHER("blob", 16, blob, BYTES, "bytes, in hexadecimal"),
+	TEXT("frame", 16, frame, "first bytes of a network frame, in hexadecimal; `-o pcap` writes them as they are"),
 	OTHER("list", 16, list, ARRAYS, "numbers, \"1,2,3\"; JSON: an array"),
 	STACK("stack", "stack, innermost first, \"read_page+0x1c [xfs];vfs_read\"; JSON: an array of strings"),
 	STACK("kstack", "kernel stack, innermost first; JSON: an array of strings"),

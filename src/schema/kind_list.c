@@ -66,6 +66,28 @@ void blob_json(struct json *out, const struct field *f, struct value v)
 	strbuf_putc(out->out, '"');
 }
 
+void frame_text(struct strbuf *out, const struct field *f, struct value v)
+{
+	if (v.type != VALUE_TEXT) {
+		plain_text(out, f, v);
+		return;
+	}
+	for (uint32_t i = 0; i < v.text.len; i++)
+		strbuf_hex(out, (unsigned char)v.text.s[i], 2);
+}
+
+void frame_json(struct json *out, const struct field *f, struct value v)
+{
+	if (v.type != VALUE_TEXT) {
+		plain_json(out, f, v);
+		return;
+	}
+	json_sep(out);
+	strbuf_putc(out->out, '"');
+	frame_text(out->out, f, v);
+	strbuf_putc(out->out, '"');
+}
+
 /* The nth address; false at the end of the stack, which is the first 0. */
 static bool stack_frame(const struct field *f, struct value v, uint32_t nth, uint64_t *ret_address)
 {

@@ -67,8 +67,8 @@ kind_json_fn mac_json;
 kind_parse_fn ip_kind_parse;
 
 /* kind_list.c */
-kind_text_fn list_text, blob_text, stack_text;
-kind_json_fn list_json, blob_json, stack_json;
+kind_text_fn list_text, blob_text, frame_text, stack_text;
+kind_json_fn list_json, blob_json, frame_json, stack_json;
 
 /* The value as u64 and s64, whichever it holds. */
 static inline uint64_t value_number(struct value v)

@@ -228,7 +228,7 @@ TEST(sinks_are_found_by_name)
 	size_t count;
 	const struct sink_ops *const *all = sink_list(&count);
 
-	CHECK_INT(count, 5);
+	CHECK_INT(count, 6);
 	for (size_t i = 0; i < count; i++)
 		CHECK(sink_find(all[i]->name) == all[i] && all[i]->help[0]);
 	CHECK(!sink_find("xml"));

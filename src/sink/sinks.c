@@ -4,8 +4,8 @@
 
 #include "base/str.h"
 
-static const struct sink_ops *const sinks[] = { &sink_text, &sink_json, &sink_csv, &sink_folded,
-						&sink_null };
+static const struct sink_ops *const sinks[] = { &sink_text,   &sink_json, &sink_csv,
+						&sink_folded, &sink_pcap, &sink_null };
 
 const struct sink_ops *const *sink_list(size_t *ret_count)
 {

@@ -3,4 +3,4 @@
 /* The sinks, for their list (sinks.c) and for each other's files. */
 #include "sink/sink.h"
 
-extern const struct sink_ops sink_text, sink_json, sink_csv, sink_folded, sink_null;
+extern const struct sink_ops sink_text, sink_json, sink_csv, sink_folded, sink_pcap, sink_null;

@@ -100,7 +100,7 @@ with Sonda("trace", "guard.packet") as s:
     more.join()
 first = next(r for r in s.rows if r["rule"] == "told")
 check_equal({k: first[k] for k in ("outcome", "form", "protocol", "from", "from_port", "to", "to_port", "length_bytes", "since")},
-            {"outcome": "refused", "form": "whole", "protocol": UDP, "from": "10.99.1.2", "from_port": 12345,
+            {"outcome": "refused", "form": "whole", "protocol": "udp", "from": "10.99.1.2", "from_port": 12345,
              "to": "10.99.1.1", "to_port": 1111, "length_bytes": size, "since": 1}, "what is told of the first")
 check_equal([r["form"] for r in s.rows if r["rule"] == "odd"], ["bad_flags"], "what is wrong with it is told")
 told = [r["since"] for r in s.rows if r["rule"] == "told"]

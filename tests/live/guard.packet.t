@@ -114,6 +114,8 @@ BAD_ADDRESSES = {
     "to loopback": v6(udp(), UDP, to="::1"),
     "from nowhere": ethernet(ipv4(udp(), source="0.0.0.0", protocol=UDP)),
     "from a group of IPv6": v6(udp(), UDP, source="ff02::1"),
+    "with no hops left": ethernet(ipv4(udp(), hops=0, protocol=UDP)),
+    "with no hops left, IPv6": v6(udp(), UDP, hops=0),
     "from an IPv4 address in IPv6": v6(udp(), UDP, source="::ffff:10.0.0.1"),
 }
 WELL_FORMED = {

@@ -191,7 +191,7 @@ def applied(text):
     with tempfile.NamedTemporaryFile("w", suffix=".policy", dir="/run") as f:
         f.write(text)
         f.flush()
-        process = subprocess.Popen([SONDA, "policy", "apply", f.name, "--confirm", "3s"], stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([SONDA, "policy", "apply", f.name, "--confirm", "6s"], stderr=subprocess.PIPE, text=True)
         said = process.communicate()[1]
         process.kill()
         check_equal(process.returncode, 0, said)

@@ -3,7 +3,7 @@
 
 VM_ARGS ?=
 # Each probe's and guard's own live tests, policies, the hooks, and stacks; vm-all runs every live test there is.
-VM_TESTS ?= $(subst $(space),$(comma),$(basename $(notdir $(wildcard $(PROBE_TESTS) tests/live/guard.*.t tests/live/policy*.t tests/live/hooks.t tests/live/stacks.t))))
+VM_TESTS ?= $(subst $(space),$(comma),$(basename $(notdir $(wildcard $(PROBE_TESTS) tests/live/guard.*.t tests/live/policy.t tests/live/hooks.t tests/live/stacks.t))))
 PROBE_TESTS = $(patsubst $(BUILD)/probes/%.bpf.o,tests/live/%.t,$(PROBE_OBJ))
 comma := ,
 empty :=

@@ -47,6 +47,7 @@ struct file_place {
 enum file_object_flag {
 	FILE_IS_SUBJECT = 1 << 0, /* `subject` holds */
 	FILE_IS_SONDA = 1 << 1, /* may always be read and run, and run by root is refused nothing */
+	FILE_IS_TARGET = 1 << 2, /* `self` is of processes that run it */
 };
 
 /* Values of both. */
@@ -59,11 +60,23 @@ struct file_object {
 	__u32 pad;
 };
 
-/* What else is asked about the subject; "subjects" has those that are mentioned. */
-enum subject_kind { SUBJECT_EXE, SUBJECT_USER, SUBJECT_CGROUP, SUBJECT_KINDS };
+/* What is asked about the subject, and about the process or the like that something is to be done to;
+ * "subjects" has those that are mentioned. */
+enum subject_kind {
+	SUBJECT_EXE, /* as a file_object: `subject` */
+	SUBJECT_USER,
+	SUBJECT_CGROUP,
+	SUBJECT_TERMINAL, /* 1: it has a controlling terminal */
+	TARGET_EXE,       /* as a file_object: `self` */
+	TARGET_USER,
+	TARGET_CGROUP,
+	TARGET_TO, /* the user id it changes to */
+	TARGET_CAPABILITY,
+	SUBJECT_KINDS,
+};
 
 struct subject_key {
-	__u64 value; /* user id; cgroup v2 id, also of what is below it */
+	__u64 value; /* user id; cgroup v2 id, also of what is below it; capability */
 	__u32 kind;
 	__u32 gen;
 };

@@ -18,7 +18,11 @@ struct vm_area_struct {
 struct iattr {
 	unsigned int ia_valid;
 };
+struct signal_struct___tty {
+	struct tty_struct *tty;
+};
 struct task_struct___subject {
+	struct signal_struct___tty *signal;
 	unsigned int personality;
 	unsigned int in_execve : 1;
 };

@@ -147,7 +147,7 @@ __noinline int request_judge(u32 tid)
 	operation_keep(request, all);
 	if (set_empty(&request->found.rules))
 		return 0;
-	subject_keep(&request->found.rules, gen, &all->subjects);
+	subject_keep(&request->found.rules, gen, &all->subjects, current_task(), NULL);
 	if (set_empty(&request->found.rules))
 		return 0;
 	refused = rules_apply(&request->verdict, &request->found.rules, gen, &all->subjects);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * Who asks: which rules' conditions the current task fulfils, by the program that it runs, its user and
- * its cgroup. Shared by all guards of operations; src/enforce/subjects.c fills the maps.
+ * Who asks: which rules' conditions a task fulfils, by the program that it runs, its user, its
+ * cgroup; and which rules are about a task that something is done to. Shared by all guards of operations; src/enforce/subjects.c fills the maps.
  */
 #pragma once
 
@@ -65,8 +65,8 @@ static __noinline struct file_object *object_at(const struct file_object *dir,
 	return bpf_map_lookup_elem(&file_names, &place);
 }
 
-/* What the program `file` is by its inode, or by its place. */
-static __noinline struct file_object *program_object(struct file *file, u32 gen)
+/* What the program `file` is by its inode, if that has one of the flags, or by its place. */
+static __noinline struct file_object *program_object(struct file *file, u32 gen, u32 flags)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
 	struct file_object *object, *dir;
@@ -75,7 +75,7 @@ static __noinline struct file_object *program_object(struct file *file, u32 gen)
 
 	id_read(&id, BPF_CORE_READ(file, f_inode));
 	object = object_of(&id, gen);
-	if (object && object->flags & (FILE_IS_SUBJECT | FILE_IS_SONDA))
+	if (object && object->flags & flags)
 		return object;
 	dentry_link(dentry, &link);
 	dentry = link.parent;
@@ -84,9 +84,9 @@ static __noinline struct file_object *program_object(struct file *file, u32 gen)
 	return dir ? object_at(dir, &id, gen, &link) : NULL;
 }
 
-static __noinline struct rule_set *cgroup_rules(struct task_struct *task, u32 gen)
+static __noinline struct rule_set *cgroup_rules(struct task_struct *task, u32 kind, u32 gen)
 {
-	struct subject_key key = { .kind = SUBJECT_CGROUP, .gen = gen };
+	struct subject_key key = { .kind = kind, .gen = gen };
 	struct cgroup *cgroup = task_cgroup(task);
 	struct rule_set *rules;
 
@@ -102,9 +102,9 @@ static __noinline struct rule_set *cgroup_rules(struct task_struct *task, u32 ge
 	return NULL;
 }
 
-static __always_inline struct rule_set *user_rules(u32 uid, u32 gen)
+static __always_inline struct rule_set *value_rules(u32 kind, u64 value, u32 gen)
 {
-	struct subject_key key = { .value = uid, .kind = SUBJECT_USER, .gen = gen };
+	struct subject_key key = { .value = value, .kind = kind, .gen = gen };
 
 	return bpf_map_lookup_elem(&subjects, &key);
 }
@@ -115,22 +115,29 @@ static __always_inline void set_keep_or(struct rule_set *set, const struct rule_
 	set_keep(set, rules ? rules : &all->others[kind]);
 }
 
-/* Keeps the rules whose conditions the current task fulfils. Kernel threads, process 1 and sonda run by
- * root fulfil none. */
-static __noinline int subject_keep(struct rule_set *rules, u32 gen, const struct subject_rules *all)
+static __always_inline void set_keep_value(struct rule_set *set, u32 gen,
+					   const struct subject_rules *all, u32 kind, u64 value)
 {
-	struct task_struct *task = current_task();
+	if (all->asks & 1 << kind)
+		set_keep_or(set, value_rules(kind, value, gen), all, kind);
+}
+
+/* Keeps the rules whose conditions the task fulfils. `exe`: the program that it counts as; NULL: its own.
+ * Kernel threads, process 1 and sonda run by root fulfil none. */
+static __noinline int subject_keep(struct rule_set *rules, u32 gen, const struct subject_rules *all,
+				   struct task_struct *task, struct file *exe)
+{
 	struct file_object *program = NULL;
-	struct file *exe;
 	u32 flags, uid;
 
 	if (!rules || !all)
 		return 0;
 	flags = BPF_CORE_READ(task, flags);
-	exe = BPF_CORE_READ(task, mm, exe_file);
+	if (!exe)
+		exe = BPF_CORE_READ(task, mm, exe_file);
 	uid = subject_uid(task);
 	if (exe)
-		program = program_object(exe, gen);
+		program = program_object(exe, gen, FILE_IS_SUBJECT | FILE_IS_SONDA);
 	if ((!exe && flags & PF_KTHREAD && !(flags & PF_IO_WORKER)) ||
 	    BPF_CORE_READ(task, tgid) == 1 || (!uid && program && program->flags & FILE_IS_SONDA)) {
 		__builtin_memset(rules, 0, sizeof(*rules));
@@ -138,9 +145,8 @@ static __noinline int subject_keep(struct rule_set *rules, u32 gen, const struct
 	}
 	set_keep_or(rules, program && program->flags & FILE_IS_SUBJECT ? &program->subject : NULL,
 		    all, SUBJECT_EXE);
-	if (all->asks & 1 << SUBJECT_USER)
-		set_keep_or(rules, user_rules(uid, gen), all, SUBJECT_USER);
+	set_keep_value(rules, gen, all, SUBJECT_USER, uid);
 	if (all->asks & 1 << SUBJECT_CGROUP)
-		set_keep_or(rules, cgroup_rules(task, gen), all, SUBJECT_CGROUP);
+		set_keep_or(rules, cgroup_rules(task, SUBJECT_CGROUP, gen), all, SUBJECT_CGROUP);
 	return 0;
 }

@@ -80,7 +80,8 @@ static int generate_words(struct strbuf *out, struct err *e)
 	objects = policy_objects(&count);
 	strbuf_puts(out, "\n| object | about | values | means |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < count; i++) {
-		strbuf_appendf(out, "| `of %s%s` | ", objects[i].name,
+		strbuf_appendf(out, "| `%s%s%s%s` | ", objects[i].before,
+			       *objects[i].name ? " " : "", objects[i].name,
 			       objects[i].under ? " [under]" : "");
 		policy_domains_name(objects[i].domains, out);
 		strbuf_appendf(out, " | %s | %s |\n", policy_form_name(objects[i].form),
@@ -90,7 +91,7 @@ static int generate_words(struct strbuf *out, struct err *e)
 	strbuf_puts(out, "\n| word | about | values | means |\n|---|---|---|---|\n");
 	for (size_t i = 0; i < count; i++) {
 		strbuf_appendf(out, "| `%s%s%s` | ", words[i].conditional ? "when, unless " : "",
-			       words[i].name, words[i].conditional ? " in" : "");
+			       words[i].name, words[i].conditional && words[i].form ? " in" : "");
 		policy_domains_name(words[i].domains, out);
 		strbuf_appendf(out, " | %s | %s |\n",
 			       words[i].form ? policy_form_name(words[i].form) : "", words[i].help);

@@ -59,6 +59,42 @@ static int why_each(const struct enforce *f, const struct policy_question *q, st
 	return 0;
 }
 
+static int asked_file(struct policy_question *q, char **words, size_t count,
+		      char path[static PATH_MAX], struct err *e)
+{
+	if (count != 2 || *words[1] != '/')
+		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected an absolute path",
+			       words[0]);
+	q->path = realpath(words[1], path) ?: words[1];
+	return 0;
+}
+
+/* "kill /usr/sbin/sshd", "setuid root", "mount": what the operation is first said of. */
+static int asked_kernel(struct policy_question *q, char **words, size_t count,
+			char path[static PATH_MAX], struct err *e)
+{
+	size_t rows;
+	const struct policy_object_row *row = policy_objects(&rows), *end = row + rows;
+
+	while (row < end &&
+	       !(row->domains & POLICY_ABOUT(q->domain) && row->operations & q->operations))
+		row++;
+	if (row == end)
+		return count == 1 ? 0
+				  : fail_as(e, EXIT_USAGE, EINVAL,
+					    "why %s: expected nothing behind it", words[0]);
+	if (count != 2)
+		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected %s", words[0],
+			       policy_form_name(row->form));
+	if (policy_form_check(row->form, words[1], e) < 0) {
+		e->exit_class = EXIT_USAGE;
+		return -e->code;
+	}
+	q->object = row->object;
+	q->path = row->form == FORM_PATH ? realpath(words[1], path) ?: words[1] : words[1];
+	return 0;
+}
+
 int policy_why_file(const struct enforce *f, char **words, size_t count,
 		    const struct policy_who *who, struct err *e)
 {
@@ -72,11 +108,10 @@ int policy_why_file(const struct enforce *f, char **words, size_t count,
 
 	if (!operation)
 		return name_unknown("operation", words[0], policy_operation_nth, NULL, e);
-	if (count != 2 || *words[1] != '/')
-		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected an absolute path",
-			       words[0]);
+	q.domain = operation->domain;
 	q.operations = operation->bits;
-	q.path = realpath(words[1], path) ?: words[1];
+	if ((q.domain == POLICY_FILE ? asked_file : asked_kernel)(&q, words, count, path, e) < 0)
+		return -e->code;
 	q.exe = who->exe ? realpath(who->exe, exe) ?: who->exe : NULL;
 	if (why_each(f, &q, &out, e) < 0)
 		return -e->code;

@@ -14,12 +14,6 @@
 #include <fts.h>
 #include <sys/stat.h>
 
-static const enum policy_word words[SUBJECT_KINDS] = {
-	[SUBJECT_EXE] = WORD_EXE,
-	[SUBJECT_USER] = WORD_USER,
-	[SUBJECT_CGROUP] = WORD_CGROUP,
-};
-
 void subjects_done(struct subjects *s)
 {
 	for (int kind = 0; kind < SUBJECT_KINDS; kind++) {
@@ -68,17 +62,6 @@ int subject_cgroup(const char *text, char **ret_path, uint64_t *ret_id, struct e
 	return 0;
 }
 
-static int user_read(const char *text, struct subject *s, struct err *e)
-{
-	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
-	uint32_t uid;
-
-	if (!user_id(accounts, text, &uid))
-		return fail(e, ENOENT, "there is no user '%s'", text);
-	s->value = uid;
-	return 0;
-}
-
 struct reading {
 	struct subjects *subjects;
 	struct file_paths *paths;
@@ -88,19 +71,70 @@ struct reading {
 	vec(size_t) clause; /* those that the clause at hand mentions */
 };
 
-static int value_read(const struct reading *r, const char *text, struct subject *s, struct err *e)
+static int read_exe(const struct reading *r, const char *text, struct subject *s, struct err *e)
 {
 	size_t index;
 
-	if (r->kind == SUBJECT_USER)
-		return user_read(text, s, e);
-	if (r->kind == SUBJECT_CGROUP)
-		return subject_cgroup(text, &s->cgroup, &s->value, e);
 	if (file_paths_add(r->paths, text, &index, e) < 0)
 		return -e->code;
 	s->value = index;
 	return 0;
 }
+
+static int read_cgroup(const struct reading *r, const char *text, struct subject *s, struct err *e)
+{
+	(void)r;
+	return subject_cgroup(text, &s->cgroup, &s->value, e);
+}
+
+static int read_user(const struct reading *r, const char *text, struct subject *s, struct err *e)
+{
+	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	uint32_t uid;
+
+	(void)r;
+	if (!user_id(accounts, text, &uid))
+		return fail(e, ENOENT, "there is no user '%s'", text);
+	s->value = uid;
+	return 0;
+}
+
+static int read_capability(const struct reading *r, const char *text, struct subject *s,
+			   struct err *e)
+{
+	uint32_t number;
+
+	(void)r;
+	if (policy_capability_parse(text, &number, e) < 0)
+		return -e->code;
+	s->value = number;
+	return 0;
+}
+
+static int read_terminal(const struct reading *r, const char *text, struct subject *s,
+			 struct err *e)
+{
+	(void)r, (void)text, (void)e;
+	s->value = 1;
+	return 0;
+}
+
+/* Where each kind is said: by a word of a clause, or as what the operations are of. */
+static const struct {
+	enum policy_object object; /* OBJECT_NONE: by the word */
+	enum policy_word word;
+	int (*read)(const struct reading *r, const char *text, struct subject *s, struct err *e);
+} kinds[SUBJECT_KINDS] = {
+	[SUBJECT_EXE] = { OBJECT_NONE, WORD_EXE, read_exe },
+	[SUBJECT_USER] = { OBJECT_NONE, WORD_USER, read_user },
+	[SUBJECT_CGROUP] = { OBJECT_NONE, WORD_CGROUP, read_cgroup },
+	[SUBJECT_TERMINAL] = { OBJECT_NONE, WORD_TERMINAL, read_terminal },
+	[TARGET_EXE] = { .object = OBJECT_EXE, .read = read_exe },
+	[TARGET_USER] = { .object = OBJECT_USER, .read = read_user },
+	[TARGET_CGROUP] = { .object = OBJECT_CGROUP, .read = read_cgroup },
+	[TARGET_TO] = { .object = OBJECT_TO, .read = read_user },
+	[TARGET_CAPABILITY] = { .object = OBJECT_CAPABILITY, .read = read_capability },
+};
 
 static int on_value(const char *text, struct policy_at at, void *ctx, struct err *e)
 {
@@ -108,7 +142,7 @@ static int on_value(const char *text, struct policy_at at, void *ctx, struct err
 	struct subject s = { 0 };
 	size_t i = 0;
 
-	if (value_read(r, text, &s, e) < 0) {
+	if (kinds[r->kind].read(r, text, &s, e) < 0) {
 		free(s.cgroup);
 		e->exit_class = EXIT_POLICY;
 		return policy_wrap(r->policy, at, e);
@@ -154,35 +188,47 @@ static bool is_meant(const struct reading *r, size_t nth)
 	return false;
 }
 
-static int clause_apply(struct reading *r, size_t rule, const struct policy_clause *clause,
-			struct err *e)
+/* Without values the word says it all. */
+static int clause_apply(struct reading *r, size_t rule, const policy_values *values, bool unless,
+			struct policy_at at, struct err *e)
 {
 	struct subjects *s = r->subjects;
 
 	vec_clear(&r->clause);
-	if (policy_each(r->policy, &clause->values, on_value, r, e) < 0)
+	if ((values->len ? policy_each(r->policy, values, on_value, r, e)
+			 : on_value("", at, r, e)) < 0)
 		return -e->code;
 	for (size_t i = 0; i < s->of[r->kind].len; i++)
-		if (is_meant(r, i) == clause->unless)
+		if (is_meant(r, i) == unless)
 			rule_unset(&s->of[r->kind].at[i].fulfils, rule);
-	if (!clause->unless)
+	if (!unless)
 		rule_unset(&s->others[r->kind], rule);
 	s->asks |= 1u << r->kind;
 	return 0;
 }
 
-/* Calls clause_apply() for all clauses of the kind. */
+static int rule_apply(struct reading *r, size_t n, struct err *e)
+{
+	const struct policy_rule *rule = &r->policy->rules.at[n];
+	enum policy_object object = kinds[r->kind].object;
+
+	if (object)
+		return rule->object && rule->object->object == object
+			       ? clause_apply(r, n, &rule->objects, false, rule->object_at, e)
+			       : 0;
+	vec_for_each(c, &rule->clauses)
+		if (c->word->word == kinds[r->kind].word &&
+		    clause_apply(r, n, &c->values, c->unless, c->at, e) < 0)
+			return -e->code;
+	return 0;
+}
+
+/* What the domain's rules say of the kind. */
 static int clauses_apply(struct reading *r, struct err *e)
 {
-	for (size_t n = 0; n < r->policy->rules.len; n++) {
-		const struct policy_rule *rule = &r->policy->rules.at[n];
-
-		if (rule->domain != r->domain)
-			continue;
-		vec_for_each(c, &rule->clauses)
-			if (c->word->word == words[r->kind] && clause_apply(r, n, c, e) < 0)
-				return -e->code;
-	}
+	for (size_t n = 0; n < r->policy->rules.len; n++)
+		if (r->policy->rules.at[n].domain == r->domain && rule_apply(r, n, e) < 0)
+			return -e->code;
 	return 0;
 }
 
@@ -225,6 +271,10 @@ int subjects_read(struct subjects *s, const struct policy *p, enum policy_domain
 	vec_for_each(one, &s->of[SUBJECT_EXE]) {
 		paths->all.at[one->value].object.flags |= FILE_IS_SUBJECT;
 		paths->all.at[one->value].object.subject = one->fulfils;
+	}
+	vec_for_each(one, &s->of[TARGET_EXE]) {
+		paths->all.at[one->value].object.flags |= FILE_IS_TARGET;
+		paths->all.at[one->value].object.self = one->fulfils;
 	}
 	return 0;
 }
@@ -321,11 +371,12 @@ int subjects_write(const struct subjects *s, const struct file_paths *paths, con
 	generation_clear(object_map_fd(o, "file_names"), sizeof(struct file_place),
 			 offsetof(struct file_place, gen), gen);
 	generation_clear(map, sizeof(struct subject_key), offsetof(struct subject_key, gen), gen);
-	for (unsigned kind = SUBJECT_USER; kind < SUBJECT_KINDS; kind++)
+	for (unsigned kind = 0; kind < SUBJECT_KINDS; kind++)
 		vec_for_each(one, &s->of[kind]) {
 			struct subject_key key = { one->value, kind, gen };
 
-			if (map_set(map, "the subjects", &key, &one->fulfils, e) < 0)
+			if (kinds[kind].read != read_exe &&
+			    map_set(map, "the subjects", &key, &one->fulfils, e) < 0)
 				return -e->code;
 		}
 	return paths_write(o, paths, gen, e);

@@ -281,9 +281,24 @@ static int check_rate(const struct policy *p, const struct policy_rule *r, struc
 	return policy_wrap(p, r->verdict_at, e);
 }
 
+/* All its operations must be able to have it. */
+static int check_object(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	const struct policy_object_row *o = r->object;
+	unsigned strange = r->operations & ~o->operations;
+
+	if (!strange)
+		return 0;
+	strange &= -strange;
+	fail_as(e, EXIT_POLICY, EINVAL, "'%s%s%s' is not said of '%s'", o->before,
+		*o->name ? " " : "", o->name, policy_operation_name(r->domain, strange));
+	return policy_wrap(p, r->object_at, e);
+}
+
 static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 {
-	if (r->object && check_values(p, r->object->form, &r->objects, e) < 0)
+	if (r->object &&
+	    (check_object(p, r, e) < 0 || check_values(p, r->object->form, &r->objects, e) < 0))
 		return -e->code;
 	vec_for_each(c, &r->clauses)
 		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)

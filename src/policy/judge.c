@@ -65,6 +65,19 @@ static int on_cgroup(const char *text, struct policy_at at, void *ctx, struct er
 	return 0;
 }
 
+static int on_capability(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	uint32_t a, b;
+
+	(void)at;
+	if (policy_capability_parse(text, &a, e) < 0 ||
+	    policy_capability_parse(asked->what, &b, e) < 0)
+		return -e->code;
+	asked->found |= a == b;
+	return 0;
+}
+
 /* Does the condition hold? */
 static int holds(const struct policy *p, const struct policy_clause *c,
 		 const struct policy_question *q, enum policy_answer *ret, struct err *e)
@@ -113,15 +126,44 @@ static int conditions_hold(const struct policy *p, const struct policy_rule *r,
 	return 0;
 }
 
+/* Is the rule about the object? */
+static int is_about(const struct policy *p, const struct policy_rule *r,
+		    const struct policy_question *q, enum policy_answer *ret, struct err *e)
+{
+	static policy_value_fn *const fns[] = {
+		[OBJECT_FILE] = on_path, [OBJECT_EXE] = on_path,
+		[OBJECT_USER] = on_user, [OBJECT_CGROUP] = on_cgroup,
+		[OBJECT_TO] = on_user,   [OBJECT_CAPABILITY] = on_capability,
+	};
+	struct asked asked = { .what = q->path, .under = r->under, .accounts = q->accounts };
+
+	*ret = ANSWER_YES;
+	if (!r->object)
+		return 0;
+	*ret = ANSWER_UNKNOWN;
+	if (r->domain != POLICY_FILE && r->object->object != q->object)
+		return 0;
+	if (policy_each(p, &r->objects, fns[r->object->object], &asked, e) < 0)
+		return -e->code;
+	*ret = asked.found ? ANSWER_YES : ANSWER_NO;
+	return 0;
+}
+
 int policy_judge(const struct policy *p, const struct policy_rule *r,
 		 const struct policy_question *q, enum policy_answer *ret_answer, struct err *e)
 {
-	struct asked asked = { .what = q->path, .under = r->under };
+	enum policy_answer about;
 
 	*ret_answer = ANSWER_NO;
-	if (r->domain != POLICY_FILE || !(r->operations & q->operations))
+	if (r->domain != q->domain || !(r->operations & q->operations))
 		return 0;
-	if (policy_each(p, &r->objects, on_path, &asked, e) < 0)
+	if (is_about(p, r, q, &about, e) < 0)
 		return -e->code;
-	return asked.found ? conditions_hold(p, r, q, ret_answer, e) : 0;
+	if (about == ANSWER_NO)
+		return 0;
+	if (conditions_hold(p, r, q, ret_answer, e) < 0)
+		return -e->code;
+	if (*ret_answer == ANSWER_YES)
+		*ret_answer = about;
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * What a policy says of one operation on a file, worked out here from paths as text: for what has been
+ * What a policy says of one operation, worked out here from paths as text: for what has been
  * recorded, for what has not happened yet. In force, it is the guard that decides, by inode. One thread.
  */
 #include <stdbool.h>
@@ -13,10 +13,13 @@ struct accounts;
 struct err;
 
 struct policy_question {
-	unsigned operations;       /* bits of enum policy_operation: any of them */
-	const char *path;          /* absolute, without symbolic links */
-	const char *exe;           /* the program that asks, likewise; NULL: not known */
-	const char *user;          /* it runs as, a name or a number; NULL: not known */
+	enum policy_domain domain;
+	unsigned operations; /* bits, of the domain: any of them */
+	enum policy_object
+		object;   /* what `path` is, of operations on the kernel; OBJECT_NONE: not known */
+	const char *path; /* absolute, without symbolic links; a user, a capability */
+	const char *exe;  /* the program that asks, likewise; NULL: not known */
+	const char *user; /* it runs as, a name or a number; NULL: not known */
 	struct accounts *accounts; /* borrowed, for names of users */
 	const char *cgroup;        /* "/system.slice/x.service"; NULL: not known */
 };

@@ -54,6 +54,41 @@ static const struct {
 };
 /* clang-format on */
 
+/* Of the kernel's surface. The guard itself spares process 1, kernel threads, and sonda run by root. */
+/* clang-format off */
+static const struct {
+	const char *subject; /* the program that must be able to ... */
+	const char *user;    /* as whom */
+	unsigned operations;
+	enum policy_object object;
+	const char *what;
+	const char *words;
+	const char *why;
+} kernel_needs[] = {
+	{ "/bin/bash",          "0",    POLICY_KILL,                   OBJECT_EXE,        "/bin/bash", "send a signal to a shell",       "jobs can be ended" },
+	{ "/bin/bash",          "0",    POLICY_KILL,                   OBJECT_EXE,        "/bin/sleep", "send a signal to a program",     "jobs can be ended" },
+	{ "/sbin/init",         "0",    POLICY_MOUNT | POLICY_UMOUNT,  OBJECT_NONE,       NULL,        "mount",                          "services start" },
+	{ "/sbin/init",         "0",    POLICY_SETUID,                 OBJECT_TO,         "65534",     "become another user",            "services start" },
+	{ "/usr/sbin/sshd",     "0",    POLICY_SETUID,                 OBJECT_TO,         "65534",     "become another user",            "somebody can log in" },
+	{ "/bin/login",         "0",    POLICY_SETUID,                 OBJECT_TO,         "65534",     "become another user",            "somebody can log in" },
+	{ "/usr/sbin/cron",     "0",    POLICY_SETUID,                 OBJECT_TO,         "65534",     "become another user",            "jobs of users run" },
+	{ "/usr/bin/su",        "1000", POLICY_SETUID,                 OBJECT_TO,         "0",         "become root",                    "somebody can become root" },
+	{ "/usr/bin/sudo",      "1000", POLICY_SETUID,                 OBJECT_TO,         "0",         "become root",                    "somebody can become root" },
+	{ "/usr/bin/passwd",    "1000", POLICY_SETUID,                 OBJECT_TO,         "0",         "become root",                    "passwords can be changed" },
+	{ "/sbin/init",         "0",    POLICY_USE,                    OBJECT_CAPABILITY, "setuid",    "use CAP_SETUID",                 "services start" },
+	{ "/sbin/init",         "0",    POLICY_USE,                    OBJECT_CAPABILITY, "sys_admin", "use CAP_SYS_ADMIN",              "services start" },
+	{ "/usr/sbin/sshd",     "0",    POLICY_USE,                    OBJECT_CAPABILITY, "setuid",    "use CAP_SETUID",                 "somebody can log in" },
+	{ "/usr/sbin/sshd",     "0",    POLICY_USE,                    OBJECT_CAPABILITY, "setgid",    "use CAP_SETGID",                 "somebody can log in" },
+	{ "/usr/sbin/sshd",     "0",    POLICY_USE,                    OBJECT_CAPABILITY, "sys_chroot", "use CAP_SYS_CHROOT",            "somebody can log in" },
+	{ "/bin/login",         "0",    POLICY_USE,                    OBJECT_CAPABILITY, "setuid",    "use CAP_SETUID",                 "somebody can log in" },
+	{ "/usr/bin/sudo",      "1000", POLICY_USE,                    OBJECT_CAPABILITY, "setuid",    "use CAP_SETUID",                 "somebody can become root" },
+	{ "/usr/bin/su",        "1000", POLICY_USE,                    OBJECT_CAPABILITY, "setgid",    "use CAP_SETGID",                 "somebody can become root" },
+	{ "/usr/bin/dpkg",      "0",    POLICY_USE,                    OBJECT_CAPABILITY, "chown",     "use CAP_CHOWN",                  "packages can be installed" },
+	{ "/usr/bin/dpkg",      "0",    POLICY_USE,                    OBJECT_CAPABILITY, "dac_override", "use CAP_DAC_OVERRIDE",        "packages can be installed" },
+	{ "/usr/bin/rpm",       "0",    POLICY_USE,                    OBJECT_CAPABILITY, "chown",     "use CAP_CHOWN",                  "packages can be installed" },
+};
+/* clang-format on */
+
 /* What decides: absolute, without symbolic links. false: it isn't there. */
 static bool resolve(const char *path, char out[static PATH_MAX])
 {
@@ -72,43 +107,73 @@ static bool only_some_cgroups(const struct policy_rule *r)
 	return false;
 }
 
-/* Root, in a cgroup that is not known: a condition about that spares nobody and saves nobody. */
-static int denies(const struct policy *p, const struct policy_rule *r, unsigned operations,
-		  const char *subject, const char *object, bool *ret_denies, struct err *e)
+/* In a cgroup that is not known: a condition about that spares nobody and saves nobody. */
+static int denies(const struct policy *p, const struct policy_rule *r, struct policy_question q,
+		  bool *ret_denies, struct err *e)
 {
 	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
-	const struct policy_question q = { .operations = operations,
-					   .path = object,
-					   .exe = subject,
-					   .user = "0",
-					   .accounts = accounts };
 	enum policy_answer answer;
 
+	q.accounts = accounts;
 	if (policy_judge(p, r, &q, &answer, e) < 0)
 		return -e->code;
 	*ret_denies = answer == ANSWER_YES || (answer == ANSWER_UNKNOWN && !only_some_cgroups(r));
 	return 0;
 }
 
+static int locks_out(const struct policy *p, const struct policy_rule *r, const char *subject,
+		     const char *must, const char *what, const char *why, struct err *e)
+{
+	fail_as(e, EXIT_POLICY, EPERM, "rule '%s' would lock you out: %s must %s%s, so that %s",
+		r->name, subject, must, what, why);
+	hint(e, "`unless exe in %s` spares it; `mode audit` tells what a rule would refuse",
+	     subject);
+	return policy_wrap(p, r->at, e);
+}
+
+static int lint_kernel_rule(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	char subject[PATH_MAX], object[PATH_MAX];
+	bool denied;
+
+	for (size_t i = 0; i < ARRAY_LEN(kernel_needs); i++) {
+		struct policy_question q = { .domain = POLICY_KERNEL,
+					     .operations = kernel_needs[i].operations,
+					     .object = kernel_needs[i].object,
+					     .path = kernel_needs[i].what,
+					     .exe = subject,
+					     .user = kernel_needs[i].user };
+
+		if (!(q.operations & r->operations) ||
+		    (r->object && r->object->object != q.object) ||
+		    !resolve(kernel_needs[i].subject, subject))
+			continue;
+		if (q.object == OBJECT_EXE)
+			q.path = realpath(q.path, object) ?: q.path;
+		if (denies(p, r, q, &denied, e) < 0)
+			return -e->code;
+		if (denied)
+			return locks_out(p, r, subject, kernel_needs[i].words, "",
+					 kernel_needs[i].why, e);
+	}
+	return 0;
+}
+
 static int lint_rule(const struct policy *p, const struct policy_rule *r, struct err *e)
 {
 	char subject[PATH_MAX], object[PATH_MAX];
+	struct policy_question q = { .path = object, .exe = subject, .user = "0" };
 	bool denied;
 
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
 		if (!(needs[i].operations & r->operations) || !resolve(needs[i].subject, subject) ||
 		    !resolve(needs[i].object, object))
 			continue;
-		if (denies(p, r, needs[i].operations, subject, object, &denied, e) < 0)
+		q.operations = needs[i].operations;
+		if (denies(p, r, q, &denied, e) < 0)
 			return -e->code;
-		if (!denied)
-			continue;
-		fail_as(e, EXIT_POLICY, EPERM,
-			"rule '%s' would lock you out: %s must get at %s, so that %s", r->name,
-			subject, object, needs[i].why);
-		hint(e, "`unless exe in %s` spares it; `mode audit` tells what a rule would refuse",
-		     subject);
-		return policy_wrap(p, r->at, e);
+		if (denied)
+			return locks_out(p, r, subject, "get at ", object, needs[i].why, e);
 	}
 	return 0;
 }
@@ -116,7 +181,8 @@ static int lint_rule(const struct policy *p, const struct policy_rule *r, struct
 int policy_lint(const struct policy *p, struct err *e)
 {
 	vec_for_each(r, &p->rules)
-		if (r->verdict == POLICY_DENY && !policy_rule_audits(r) && lint_rule(p, r, e) < 0)
+		if (r->verdict == POLICY_DENY && !policy_rule_audits(r) &&
+		    (r->domain == POLICY_KERNEL ? lint_kernel_rule : lint_rule)(p, r, e) < 0)
 			return -e->code;
 	return 0;
 }

@@ -190,40 +190,69 @@ static int take_operation(struct parser *p, struct policy_rule *r, struct err *e
 	return advance(p, e);
 }
 
-static int object_missing(struct parser *p, const struct policy_domain_row *domain, struct err *e)
+/* What operations that can't be without an object lack; NULL: nothing. */
+static const struct policy_object_row *object_needed(const struct policy_rule *r)
+{
+	size_t count;
+	const struct policy_object_row *rows = policy_objects(&count);
+
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].domains & POLICY_ABOUT(r->domain) && rows[i].needed & r->operations)
+			return &rows[i];
+	return NULL;
+}
+
+static int object_missing(struct parser *p, const struct policy_object_row *row, struct err *e)
 {
 	char expected[128];
 
-	(void)str_format(expected, sizeof(expected), "',' and another operation, or %s",
-			 domain->object);
+	(void)str_format(expected, sizeof(expected), "',' and another operation, or '%s %s'",
+			 row->before, row->name);
 	return unexpected(p, expected, e);
 }
 
-/* "of file [under] PATHS" */
-static int parse_objects(struct parser *p, struct policy_rule *r, struct err *e)
+/* "file", behind "of" */
+static int take_object(struct parser *p, struct policy_rule *r, const char *before, struct err *e)
 {
 	auto_done(strbuf) expected = { 0 };
-	const char *name;
+	const struct policy_object_row *row;
 
+	if (p->token.type == LEX_WORD)
+		r->object = policy_object_find(r->domain, before, p->token.text);
+	if (r->object)
+		return advance(p, e);
+	for (size_t i = 0; (row = policy_object_nth(r->domain, before, i)); i++)
+		strbuf_appendf(&expected, "%s'%s'", i ? " or " : "", row->name);
+	return unexpected(p, strbuf_str(&expected), e);
+}
+
+/* "of file [under] PATHS", "to USERS" */
+static int parse_objects(struct parser *p, struct policy_rule *r, struct err *e)
+{
+	char before[8];
+
+	str_copy(before, sizeof(before), p->token.text);
+	r->object_at = p->token.at;
 	if (advance(p, e) < 0)
 		return -e->code;
-	if (p->token.type == LEX_WORD)
-		r->object = policy_object_find(r->domain, p->token.text);
-	if (!r->object) {
-		for (size_t i = 0; (name = policy_object_nth(&r->domain, i)); i++)
-			strbuf_appendf(&expected, "%s'%s'", i ? " or " : "", name);
-		return unexpected(p, strbuf_str(&expected), e);
-	}
-	if (advance(p, e) < 0 || (r->object->under && accept_word(p, "under", &r->under, e) < 0))
+	r->object = policy_object_find(r->domain, before, "");
+	if ((!r->object && take_object(p, r, before, e) < 0) ||
+	    (r->object->under && accept_word(p, "under", &r->under, e) < 0))
 		return -e->code;
 	p->form = r->object->form;
 	return take_values(p, &r->objects, policy_form_name(p->form), e);
 }
 
+static bool at_object(const struct parser *p, const struct policy_rule *r)
+{
+	return (at_word(p, "of") || at_word(p, "to")) &&
+	       policy_object_nth(r->domain, p->token.text, 0);
+}
+
 /* "read, write of file /etc/shadow" */
 static int parse_operations(struct parser *p, struct policy_rule *r, struct err *e)
 {
-	const struct policy_domain_row *domain;
+	const struct policy_object_row *needed;
 
 	for (;;) {
 		if (take_operation(p, r, e) < 0)
@@ -233,10 +262,10 @@ static int parse_operations(struct parser *p, struct policy_rule *r, struct err 
 		if (advance(p, e) < 0)
 			return -e->code;
 	}
-	domain = policy_domain_row(r->domain);
-	if (at_word(p, "of") && policy_object_nth(&r->domain, 0))
+	if (at_object(p, r))
 		return parse_objects(p, r, e);
-	return domain->object ? object_missing(p, domain, e) : 0;
+	needed = object_needed(r);
+	return needed ? object_missing(p, needed, e) : 0;
 }
 
 /* "1000/s": a number, a slash, a letter; which no network is. */
@@ -349,7 +378,8 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 		return unexpected(p, "'when' or 'unless' before it", e);
 	if ((when || c->unless) && c->word->single)
 		return unexpected(p, "a condition", e);
-	if (advance(p, e) < 0 || (c->word->conditional && expect_word(p, "in", e) < 0))
+	if (advance(p, e) < 0 ||
+	    (c->word->conditional && c->word->form && expect_word(p, "in", e) < 0))
 		return -e->code;
 	if (policy_word_second(c->word->word) &&
 	    expect_word(p, policy_word_second(c->word->word), e) < 0)
@@ -377,9 +407,12 @@ static bool is_target(const struct parser *p, const struct policy_rule *r)
 /* "to" is followed by a rate, by networks, or by an interface. */
 static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 {
+	const struct policy_word_row *word = policy_word_row(WORD_TO);
 	struct policy_at at = p->token.at;
 	struct policy_clause *c;
 
+	if (!(word->domains & POLICY_ABOUT(r->domain)))
+		return word_refused(p, r, word, e);
 	if (advance(p, e) < 0)
 		return -e->code;
 	if (is_rate(&p->token)) {

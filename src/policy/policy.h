@@ -32,6 +32,7 @@ enum policy_domain {
 	POLICY_PACKET,  /* that come in, at XDP */
 	POLICY_TRAFFIC, /* packets that leave; and what does more than let pass or drop: at TC */
 	POLICY_FILTER,  /* packets at a hook of netfilter */
+	POLICY_KERNEL,  /* its own surface: signals, tracing, mounts ... */
 	POLICY_DOMAINS
 };
 #define POLICY_ABOUT(domain) (1u << (domain)) /* in sets of domains */
@@ -62,6 +63,21 @@ enum policy_operation {
 	POLICY_CHANGE = 1 << 8, /* mode, owner, times, extended attributes */
 };
 
+/* On the kernel's own surface. */
+enum policy_kernel_operation {
+	POLICY_KILL = 1 << 0,
+	POLICY_PTRACE = 1 << 1,
+	POLICY_INSPECT = 1 << 2, /* what /proc tells only to who might trace */
+	POLICY_MOUNT = 1 << 3,
+	POLICY_UMOUNT = 1 << 4,
+	POLICY_LOAD_MODULE = 1 << 5,
+	POLICY_REQUEST_MODULE = 1 << 6, /* the kernel loads one for who needs it */
+	POLICY_BPF = 1 << 7,
+	POLICY_SETUID = 1 << 8,
+	POLICY_USER_NAMESPACE = 1 << 9,
+	POLICY_USE = 1 << 10, /* of a capability */
+};
+
 /* The forms a value can have. */
 enum policy_form {
 	FORM_NONE,    /* the word stands alone */
@@ -72,21 +88,23 @@ enum policy_form {
 	FORM_PORT,    /* 1 to 65535, or a range "8000-8080" */
 	FORM_INTERFACE, /* a network interface */
 	FORM_DATE, /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
-	FORM_RATE,     /* "100/min" */
-	FORM_PER,      /* exe, user */
-	FORM_MODE,     /* audit, enforce */
-	FORM_DSCP,     /* "ef", or 0 to 63 */
-	FORM_NUMBER,   /* of 32 bits, decimal or 0x... */
-	FORM_CLASS,    /* of a queue: "1:10", hexadecimal as tc(8) writes it */
-	FORM_HOOK,     /* "prerouting" ... */
-	FORM_PRIORITY, /* of netfilter: "-150" */
+	FORM_RATE,       /* "100/min" */
+	FORM_PER,        /* exe, user */
+	FORM_MODE,       /* audit, enforce */
+	FORM_DSCP,       /* "ef", or 0 to 63 */
+	FORM_NUMBER,     /* of 32 bits, decimal or 0x... */
+	FORM_CLASS,      /* of a queue: "1:10", hexadecimal as tc(8) writes it */
+	FORM_HOOK,       /* "prerouting" ... */
+	FORM_PRIORITY,   /* of netfilter: "-150" */
+	FORM_CAPABILITY, /* net_raw, CAP_NET_RAW */
 };
 
 enum policy_word {
-	/* the subject: of rules about files */
+	/* the subject: of rules about operations */
 	WORD_EXE,
 	WORD_USER,
 	WORD_CGROUP,
+	WORD_TERMINAL, /* it has a controlling terminal */
 	/* packets */
 	WORD_FROM,
 	WORD_TO,
@@ -128,10 +146,25 @@ struct policy_word_row {
 	const char *help;
 };
 
-/* A row of what operations may be "of": "of file /etc/shadow". */
+/* What an object is, seen from the kernel. */
+enum policy_object {
+	OBJECT_NONE,
+	OBJECT_FILE,
+	OBJECT_EXE, /* a process, by its program, its user, its cgroup */
+	OBJECT_USER,
+	OBJECT_CGROUP,
+	OBJECT_TO, /* the user that it becomes */
+	OBJECT_CAPABILITY,
+};
+
+/* A row of what operations may be "of" or go "to": "of file /etc/shadow". */
 struct policy_object_row {
-	const char *name;
-	unsigned domains; /* POLICY_ABOUT() */
+	enum policy_object object;
+	const char *before;  /* "of", "to" */
+	const char *name;    /* "": values follow at once */
+	unsigned domains;    /* POLICY_ABOUT() */
+	unsigned operations; /* that may have it */
+	unsigned needed;     /* that must */
 	enum policy_form form;
 	bool under; /* may be "under" it */
 	const char *help;
@@ -195,7 +228,7 @@ struct policy_rule {
 	struct policy_limit limit;
 	bool cookies; /* "with cookies", of answer */
 	vec(struct policy_clause) clauses;
-	struct policy_at at, verdict_at;
+	struct policy_at at, verdict_at, object_at;
 };
 
 struct policy_comment {
@@ -253,6 +286,8 @@ struct policy_network {
 /* Errors: EINVAL (what was expected). Bits set behind the prefix are refused: 10.0.0.1/8 is a slip. */
 MUST_USE int policy_network_parse(const char *text, struct policy_network *ret_network,
 				  struct err *e);
+/* "net_raw", "CAP_NET_RAW": its number. */
+MUST_USE int policy_capability_parse(const char *text, uint32_t *ret_number, struct err *e);
 /* "80", "8000-8080". */
 MUST_USE int policy_ports_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last,
 				struct err *e);

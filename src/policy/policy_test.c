@@ -87,6 +87,36 @@ TEST(printed_as_written)
 	CHECK_STR(strbuf_str(&out), whole);
 }
 
+static const char kernel[] = "rule a\n"
+			     "    deny kill, ptrace of exe /bin/a, /bin/b\n"
+			     "    unless exe in /bin/c\n"
+			     "    unless terminal\n"
+			     "\n"
+			     "rule b\n"
+			     "    deny setuid to root, 1000\n"
+			     "    when user in www-data\n"
+			     "\n"
+			     "rule c\n"
+			     "    alert use of capability net_raw, CAP_SYS_TIME\n"
+			     "\n"
+			     "rule d\n"
+			     "    deny mount, umount, load-module, bpf, user-namespace\n"
+			     "    mode audit\n";
+
+TEST(the_kernel_printed_as_written)
+{
+	auto_ptr(policy) p = parsed(kernel);
+	auto_done(strbuf) out = { 0 };
+
+	REQUIRE(p);
+	CHECK(p->rules.at[0].domain == POLICY_KERNEL);
+	CHECK(p->rules.at[0].operations == (POLICY_KILL | POLICY_PTRACE));
+	CHECK(p->rules.at[1].object->object == OBJECT_TO && p->rules.at[1].objects.len == 2);
+	CHECK(!p->rules.at[3].object && p->rules.at[3].domain == POLICY_KERNEL);
+	policy_print(p, &out);
+	CHECK_STR(strbuf_str(&out), kernel);
+}
+
 TEST(printed_in_order)
 {
 	auto_ptr(policy) p =
@@ -190,6 +220,15 @@ TEST(lock_out)
 	CHECK(!linted("rule a deny exec of file under / when user in nobody"));
 	CHECK(!linted("rule a deny exec of file under / when exe in /bin/true"));
 	CHECK(!linted("rule a drop packet tcp"));
+	CHECK(linted("rule a deny kill") < 0);
+	CHECK(linted("rule a deny kill of exe /bin/bash") < 0);
+	CHECK(linted("rule a deny setuid") < 0);
+	CHECK(linted("rule a deny setuid to root unless exe in /bin/true") < 0);
+	CHECK(!linted("rule a deny setuid to root when user in nobody"));
+	CHECK(!linted("rule a deny setuid mode audit"));
+	CHECK(!linted("rule a alert kill"));
+	CHECK(!linted("rule a deny kill of exe /bin/false"));
+	CHECK(!linted("rule a deny bpf, load-module"));
 }
 
 TEST(networks)

@@ -78,7 +78,7 @@ static void print_clause(struct printer *p, const struct policy_clause *c)
 	if (c->unless || c->word->conditional)
 		strbuf_puts(p->out, c->unless ? "unless " : "when ");
 	strbuf_puts(p->out, c->word->name);
-	if (c->word->conditional)
+	if (c->word->conditional && c->word->form)
 		strbuf_puts(p->out, " in");
 	if (policy_word_second(c->word->word))
 		strbuf_appendf(p->out, " %s", policy_word_second(c->word->word));
@@ -145,7 +145,8 @@ static void print_objects(struct printer *p, const struct policy_rule *r)
 {
 	if (!r->object)
 		return;
-	strbuf_appendf(p->out, " of %s%s", r->object->name, r->under ? " under" : "");
+	strbuf_appendf(p->out, " %s%s%s%s", r->object->before, *r->object->name ? " " : "",
+		       r->object->name, r->under ? " under" : "");
 	print_values(p, &r->objects);
 }
 

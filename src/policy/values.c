@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "schema/kind.h"
+#include "schema/schema.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -122,6 +124,26 @@ int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, struct er
 	return 0;
 }
 
+int policy_capability_parse(const char *text, uint32_t *ret_number, struct err *e)
+{
+	const struct field f = { .name = "capability",
+				 .kind = kind_find("capability"),
+				 .size = sizeof(uint32_t) };
+	struct value v;
+
+	if (value_parse(&f, text, &v, e) < 0)
+		return -e->code;
+	*ret_number = (uint32_t)v.u64;
+	return 0;
+}
+
+static int check_capability(const char *text, struct err *e)
+{
+	uint32_t number;
+
+	return policy_capability_parse(text, &number, e);
+}
+
 static int check_network(const char *text, struct err *e)
 {
 	struct policy_network n;
@@ -222,14 +244,14 @@ static int check_priority(const char *text, struct err *e)
 int policy_form_check(enum policy_form form, const char *text, struct err *e)
 {
 	static int (*const checks[])(const char *, struct err *) = {
-		[FORM_PATH] = check_path,     [FORM_USER] = check_name,
-		[FORM_CGROUP] = check_cgroup, [FORM_NETWORK] = check_network,
-		[FORM_PORT] = check_port,     [FORM_INTERFACE] = check_interface,
-		[FORM_DATE] = check_date,     [FORM_RATE] = check_rate,
-		[FORM_MODE] = check_mode,     [FORM_PER] = check_per,
-		[FORM_DSCP] = check_dscp,     [FORM_NUMBER] = check_number,
-		[FORM_CLASS] = check_class,   [FORM_HOOK] = check_hook,
-		[FORM_PRIORITY] = check_priority,
+		[FORM_PATH] = check_path,         [FORM_USER] = check_name,
+		[FORM_CGROUP] = check_cgroup,     [FORM_NETWORK] = check_network,
+		[FORM_PORT] = check_port,         [FORM_INTERFACE] = check_interface,
+		[FORM_DATE] = check_date,         [FORM_RATE] = check_rate,
+		[FORM_MODE] = check_mode,         [FORM_PER] = check_per,
+		[FORM_DSCP] = check_dscp,         [FORM_NUMBER] = check_number,
+		[FORM_CLASS] = check_class,       [FORM_HOOK] = check_hook,
+		[FORM_PRIORITY] = check_priority, [FORM_CAPABILITY] = check_capability,
 	};
 	int err = checks[form](text, e);
 

@@ -9,15 +9,17 @@
 #define TRAFFIC  POLICY_ABOUT(POLICY_TRAFFIC)
 #define FILTER   POLICY_ABOUT(POLICY_FILTER)
 #define PACKETS  (POLICY_ABOUT(POLICY_PACKET) | TRAFFIC | FILTER)
-#define SUBJECTS FILES /* whose rules have conditions about who asks */
+#define KERNEL   POLICY_ABOUT(POLICY_KERNEL)
+#define SUBJECTS (FILES | KERNEL) /* whose rules have conditions about who asks */
 #define ALL      (POLICY_ABOUT(POLICY_DOMAINS) - 1)
 
 /* clang-format off */
 static const struct policy_domain_row domains[POLICY_DOMAINS] = {
-	[POLICY_FILE] =   { "files",   NULL,     "'of file'", "a word such as 'mode' or 'unless exe in'" },
-	[POLICY_PACKET] = { "packets", "packet", NULL,        "a word such as 'from' or 'port'" },
-	[POLICY_TRAFFIC] = { "packets that leave or are changed", "packet", NULL, "a word such as 'to' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
-	[POLICY_FILTER] = { "packets at a hook of netfilter", "packet", NULL, "a word such as 'from' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
+	[POLICY_FILE] =   { "files",   NULL,     "a word such as 'mode' or 'unless exe in'" },
+	[POLICY_PACKET] = { "packets", "packet",        "a word such as 'from' or 'port'" },
+	[POLICY_TRAFFIC] = { "packets that leave or are changed", "packet", "a word such as 'to' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
+	[POLICY_FILTER] = { "packets at a hook of netfilter", "packet", "a word such as 'from' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
+	[POLICY_KERNEL] = { "the kernel", NULL,     "a word such as 'mode' or 'unless exe in'" },
 };
 
 static const struct policy_verdict_row verdicts[] = {
@@ -45,16 +47,34 @@ static const struct policy_operation_row operations[] = {
 	{ "change",   POLICY_FILE, POLICY_CHANGE,   "its mode, owner, times, extended attributes" },
 	{ "any",      POLICY_FILE, POLICY_READ | POLICY_WRITE | POLICY_EXEC | POLICY_CREATE | POLICY_UNLINK | POLICY_RENAME |
 		                   POLICY_LINK | POLICY_TRUNCATE | POLICY_CHANGE, "all of these" },
+	{ "kill",           POLICY_KERNEL, POLICY_KILL,           "send a process a signal" },
+	{ "ptrace",         POLICY_KERNEL, POLICY_PTRACE,         "trace a process, read or write its memory, take its descriptors" },
+	{ "inspect",        POLICY_KERNEL, POLICY_INSPECT,        "see its environment, memory map and descriptors in /proc" },
+	{ "mount",          POLICY_KERNEL, POLICY_MOUNT,          "mount, mount again or elsewhere, change the root" },
+	{ "umount",         POLICY_KERNEL, POLICY_UMOUNT,         "take a mount away" },
+	{ "load-module",    POLICY_KERNEL, POLICY_LOAD_MODULE,    "load a kernel module" },
+	{ "request-module", POLICY_KERNEL, POLICY_REQUEST_MODULE, "use what the kernel loads a module for: a protocol, a file system" },
+	{ "bpf",            POLICY_KERNEL, POLICY_BPF,            "any bpf(2)" },
+	{ "setuid",         POLICY_KERNEL, POLICY_SETUID,         "become another user, also by running a setuid program" },
+	{ "user-namespace", POLICY_KERNEL, POLICY_USER_NAMESPACE, "make a user namespace, and so get all capabilities in it" },
+	{ "use",            POLICY_KERNEL, POLICY_USE,            "make use of a capability" },
 };
 
+#define PROCESS (POLICY_KILL | POLICY_PTRACE | POLICY_INSPECT)
 static const struct policy_object_row objects[] = {
-	{ "file", FILES, FORM_PATH, true, "what the path leads to when the policy is applied, and whatever comes to that place" },
+	{ OBJECT_FILE,       "of", "file",       FILES,  ~0u,           ~0u,        FORM_PATH,       true,  "what the path leads to when the policy is applied, and whatever comes to that place" },
+	{ OBJECT_EXE,        "of", "exe",        KERNEL, PROCESS,       0,          FORM_PATH,       false, "processes that run the program" },
+	{ OBJECT_USER,       "of", "user",       KERNEL, PROCESS,       0,          FORM_USER,       false, "processes of the user (real)" },
+	{ OBJECT_CGROUP,     "of", "cgroup",     KERNEL, PROCESS,       0,          FORM_CGROUP,     false, "processes of the cgroup v2 or one below it" },
+	{ OBJECT_CAPABILITY, "of", "capability", KERNEL, POLICY_USE,    POLICY_USE, FORM_CAPABILITY, false, "the capability, in whatever user namespace" },
+	{ OBJECT_TO,         "to", "",           KERNEL, POLICY_SETUID, 0,          FORM_USER,       false, "the user that it becomes" },
 };
 
 static const struct policy_word_row words[] = {
 	{ WORD_EXE,         "exe",         SUBJECTS, FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
 	{ WORD_USER,        "user",        SUBJECTS | TRAFFIC, FORM_USER,      true,  false, "the user it runs as (real)" },
 	{ WORD_CGROUP,      "cgroup",      SUBJECTS | TRAFFIC, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
+	{ WORD_TERMINAL,    "terminal",    KERNEL,   FORM_NONE,      true,  false, "its process has a controlling terminal" },
 	{ WORD_FROM,        "from",        PACKETS,  FORM_NETWORK,   false, false, "source address" },
 	{ WORD_TO,          "to",          PACKETS,  FORM_NETWORK,   false, false, "destination address" },
 	{ WORD_PORT,        "port",        PACKETS,  FORM_PORT,      false, false, "destination port" },
@@ -99,6 +119,7 @@ static const char *const forms[] = {
 	[FORM_CLASS] = "a class such as 1:10",
 	[FORM_HOOK] = "a hook: prerouting, input, forward, output or postrouting",
 	[FORM_PRIORITY] = "a priority such as -10",
+	[FORM_CAPABILITY] = "a capability such as net_raw",
 };
 
 /* The reflectors that TA14-017A and later attacks name, by the port that they answer from. */
@@ -134,11 +155,24 @@ const struct policy_word_row *policy_word_find(enum policy_domain domain, const 
 	FIND(words, name);
 }
 
-const struct policy_object_row *policy_object_find(enum policy_domain domain, const char *name)
+const struct policy_object_row *policy_object_nth(enum policy_domain domain, const char *before,
+						  size_t i)
 {
-	for (size_t i = 0; i < ARRAY_LEN(objects); i++)
-		if (objects[i].domains & POLICY_ABOUT(domain) && str_eq(objects[i].name, name))
-			return &objects[i];
+	for (size_t o = 0; o < ARRAY_LEN(objects); o++)
+		if (objects[o].domains & POLICY_ABOUT(domain) &&
+		    str_eq(objects[o].before, before) && i-- == 0)
+			return &objects[o];
+	return NULL;
+}
+
+const struct policy_object_row *policy_object_find(enum policy_domain domain, const char *before,
+						   const char *name)
+{
+	const struct policy_object_row *row;
+
+	for (size_t i = 0; (row = policy_object_nth(domain, before, i)); i++)
+		if (str_eq(row->name, name))
+			return row;
 	return NULL;
 }
 
@@ -266,16 +300,6 @@ const char *policy_operation_nth(const void *ctx, size_t i)
 {
 	(void)ctx;
 	return i < ARRAY_LEN(operations) ? operations[i].name : NULL;
-}
-
-const char *policy_object_nth(const void *ctx, size_t i)
-{
-	enum policy_domain domain = *(const enum policy_domain *)ctx;
-
-	for (size_t o = 0; o < ARRAY_LEN(objects); o++)
-		if (objects[o].domains & POLICY_ABOUT(domain) && i-- == 0)
-			return objects[o].name;
-	return NULL;
 }
 
 const char *policy_word_nth(const void *ctx, size_t i)

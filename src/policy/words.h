@@ -12,7 +12,6 @@ struct strbuf;
 struct policy_domain_row {
 	const char *name;    /* "files", for messages */
 	const char *subject; /* stands behind the verdict: "packet"; NULL: operations do */
-	const char *object;  /* what must stand behind the operations: "'of file'"; NULL: nothing */
 	const char *expected; /* what a clause may be, for messages */
 	unsigned within;      /* a part of that domain, whose words it has too; 0: of none */
 };
@@ -54,9 +53,9 @@ MUST_USE const struct policy_shipped *policy_shipped_find(const char *name);
 MUST_USE const struct policy_shipped *policy_shipped(size_t *ret_count);
 MUST_USE const struct policy_word_row *policy_word_row(enum policy_word word);
 
-/* Of the domain. */
+/* Of the domain, behind `before`. */
 MUST_USE const struct policy_object_row *policy_object_find(enum policy_domain domain,
-							    const char *name);
+							    const char *before, const char *name);
 
 /* What follows the word before its value: "at" in "trip at 100/min"; NULL: nothing. */
 MUST_USE const char *policy_word_second(enum policy_word word);
@@ -67,8 +66,9 @@ MUST_USE const char *policy_per_name(enum policy_per per);
 /* For suggestions: the i-th name, NULL at the end. */
 MUST_USE const char *policy_verdict_nth(const void *ctx, size_t i);
 MUST_USE const char *policy_operation_nth(const void *ctx, size_t i);
-/* Of the objects of a domain (`ctx`: enum policy_domain *). */
-MUST_USE const char *policy_object_nth(const void *ctx, size_t i);
+/* The i-th of a domain behind `before`; NULL at the end. */
+MUST_USE const struct policy_object_row *policy_object_nth(enum policy_domain domain,
+							   const char *before, size_t i);
 /* Of the words that rules of a domain (`ctx`: enum policy_domain *) may have. */
 MUST_USE const char *policy_word_nth(const void *ctx, size_t i);
 

@@ -30,6 +30,7 @@ struct file_system_type___named {
 };
 struct super_block___flags {
 	unsigned long s_flags;
+	struct file_system_type___named *s_type;
 };
 struct task_struct___traced {
 	unsigned int ptrace;
@@ -81,7 +82,7 @@ static __always_inline int judge_process(u32 strength, bool beside, u32 operatio
 		return 0;
 	r.target = target;
 	r.number = number;
-	target_keep(&r.rules, r.gen, &all->subjects, target, NULL);
+	target_keep(&r.verdict.other, r.gen, &all->subjects, target, NULL);
 	return request_judge(&r, all, NULL);
 }
 
@@ -122,8 +123,8 @@ GUARD(file_send_sigiotask, sends_sigio, struct task_struct *task, struct fown_st
 	r.subject = NULL;
 	r.target = task;
 	r.number = signal;
-	target_keep(&r.rules, r.gen, &all->subjects, task, NULL);
-	stranger_keep(&r.rules, r.gen, &all->subjects, BPF_CORE_READ(owner, uid.val));
+	target_keep(&r.verdict.other, r.gen, &all->subjects, task, NULL);
+	stranger_keep(&r.verdict.other, r.gen, &all->subjects, BPF_CORE_READ(owner, uid.val));
 	return request_end(&r, all);
 }
 
@@ -165,7 +166,7 @@ static __always_inline int judge_traced(u32 strength, bool beside, struct task_s
 	r.target = current_task();
 	if (exe)
 		request_path(&r, &exe->f_path);
-	target_keep(&r.rules, r.gen, &all->subjects, r.target, exe);
+	target_keep(&r.verdict.other, r.gen, &all->subjects, r.target, exe);
 	return request_judge(&r, all, NULL);
 }
 
@@ -214,22 +215,31 @@ GUARD(sb_pivotroot, pivots, struct path *old, struct path *made)
 	return judge_mount(strength, beside, KERNEL_OPERATION_MOUNT, made, NULL);
 }
 
+/* Functions of their own, for the stack that they need not share. */
+static __noinline u64 sb_flags(struct super_block *sb)
+{
+	return BPF_CORE_READ((struct super_block___flags *)sb, s_flags);
+}
+
+static __noinline const char *sb_type(struct super_block *sb)
+{
+	return BPF_CORE_READ((struct super_block___flags *)sb, s_type, name);
+}
+
 /* fsconfig(2), before there is anything to be mounted: what is refused there can't be used without a place
  * either. What is only counted is counted when it gets one: mount(2) comes by here as well. */
 GUARD(sb_set_mnt_opts, configures, struct super_block *sb)
 {
-	struct file_system_type___named *type;
 	struct kernel_request r;
 	const struct kernel_rules *all;
 
-	if (BPF_CORE_READ((struct super_block___flags *)sb, s_flags) & (SB_KERNMOUNT | SB_SUBMOUNT))
+	if (sb_flags(sb) & (SB_KERNMOUNT | SB_SUBMOUNT))
 		return 0;
 	all = request_begin(&r, KERNEL_OPERATION_MOUNT, strength, beside);
 	if (!all)
 		return 0;
-	set_keep(&r.rules, &all->subjects.refusing);
-	type = (void *)BPF_CORE_READ(sb, s_type);
-	r.name = BPF_CORE_READ(type, name);
+	set_keep(&r.verdict.other, &all->subjects.refusing);
+	r.name = sb_type(sb);
 	return request_judge(&r, all, NULL);
 }
 
@@ -314,7 +324,7 @@ GUARD(task_fix_setuid, sets_uid, struct cred *made, struct cred *old)
 	struct kernel_request r;
 	const struct kernel_rules *all =
 		request_begin(&r, KERNEL_OPERATION_SETUID, strength, beside);
-	struct rule_set *about = &r.verdict.other; /* empty */
+	struct rule_set *about = &r.verdict.refusing; /* empty */
 
 	if (!all)
 		return 0;
@@ -322,18 +332,28 @@ GUARD(task_fix_setuid, sets_uid, struct cred *made, struct cred *old)
 	to_add(&r, all, about, ID(made, suid), ID(old, suid));
 	to_add(&r, all, about, BPF_CORE_READ(made, euid.val), BPF_CORE_READ(old, euid.val));
 	to_add(&r, all, about, BPF_CORE_READ(made, uid.val), BPF_CORE_READ(old, uid.val));
-	set_keep(&r.rules, about);
+	set_keep(&r.verdict.other, about);
 	return request_judge(&r, all, NULL);
+}
+
+static __noinline u32 program_euid(struct linux_binprm *program)
+{
+	return BPF_CORE_READ(program, cred, euid.val);
+}
+
+static __noinline u32 current_euid(void)
+{
+	return BPF_CORE_READ(current_task(), cred, euid.val);
 }
 
 /* A program with the setuid bit: it counts as the one that asks, for the user who runs it. */
 GUARD(bprm_creds_from_file, runs_setuid, struct linux_binprm *program, struct file *file)
 {
-	u32 now = BPF_CORE_READ(program, cred, euid.val);
+	u32 now = program_euid(program);
 	struct kernel_request r;
 	const struct kernel_rules *all;
 
-	if (now == BPF_CORE_READ(current_task(), cred, euid.val))
+	if (now == current_euid())
 		return 0;
 	all = request_begin(&r, KERNEL_OPERATION_SETUID, strength, beside);
 	if (!all)
@@ -341,7 +361,7 @@ GUARD(bprm_creds_from_file, runs_setuid, struct linux_binprm *program, struct fi
 	r.number = now;
 	if (file)
 		request_path(&r, &file->f_path);
-	value_keep(&r.rules, r.gen, &all->subjects, TARGET_TO, now);
+	value_keep(&r.verdict.other, r.gen, &all->subjects, TARGET_TO, now);
 	return request_judge(&r, all, file);
 }
 
@@ -361,6 +381,6 @@ GUARD(capable, uses_capability, struct cred *cred, void *ns, int capability)
 	if (!all || cred != BPF_CORE_READ(current_task(), cred))
 		return 0;
 	r.number = capability;
-	value_keep(&r.rules, r.gen, &all->subjects, TARGET_CAPABILITY, capability);
+	value_keep(&r.verdict.other, r.gen, &all->subjects, TARGET_CAPABILITY, capability);
 	return request_judge(&r, all, NULL);
 }

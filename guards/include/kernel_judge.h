@@ -64,11 +64,10 @@ struct {
 const volatile u32 trial_pid = 0;
 
 struct kernel_request {
-	struct rule_set rules;
-	struct verdict verdict;
-	u32 gen;
-	u32 operation;
-	u32 strength;
+	struct verdict verdict; /* the rules that are left are its `other` */
+	u8 gen;
+	u8 strength;
+	u16 operation;
 	u32 number;
 	struct task_struct *subject; /* NULL: not known, as in an interrupt */
 	struct task_struct *target;  /* NULL: none */
@@ -92,7 +91,7 @@ request_begin(struct kernel_request *r, u32 operation, u32 strength, bool beside
 	if (!all || !(all->operations & operation))
 		return NULL;
 	__builtin_memset(r, 0, sizeof(*r));
-	r->rules = all->by_operation[bit];
+	r->verdict.other = all->by_operation[bit];
 	r->verdict.beside = beside;
 	r->gen = gen;
 	r->operation = operation;
@@ -160,10 +159,13 @@ static __noinline int value_add(struct rule_set *rules, u32 gen, const struct su
 	return 0;
 }
 
-static __always_inline void request_path(struct kernel_request *r, const struct path *path)
+static __noinline int request_path(struct kernel_request *r, const struct path *path)
 {
+	if (!r)
+		return 0;
 	r->dentry = BPF_CORE_READ(path, dentry);
 	r->mnt = BPF_CORE_READ(path, mnt);
+	return 0;
 }
 
 static __noinline int tell(struct kernel_request *r)
@@ -215,9 +217,9 @@ static __noinline int request_end(struct kernel_request *r, const struct kernel_
 {
 	bool refused;
 
-	if (!r || !all || set_empty(&r->rules))
+	if (!r || !all || set_empty(&r->verdict.other))
 		return 0;
-	refused = rules_apply(&r->verdict, &r->rules, r->gen, &all->subjects);
+	refused = rules_apply(&r->verdict, &r->verdict.other, r->gen, &all->subjects);
 	if (r->verdict.outcome)
 		tell(r);
 	return refused ? -EPERM : 0;
@@ -234,11 +236,11 @@ static __always_inline int request_judge(struct kernel_request *r, const struct 
 {
 	struct task_struct *subject = r->subject;
 
-	if (set_empty(&r->rules))
+	if (set_empty(&r->verdict.other))
 		return 0;
-	subject_keep(&r->rules, r->gen, &all->subjects, r->subject, exe);
+	subject_keep(&r->verdict.other, r->gen, &all->subjects, r->subject, exe);
 	if (all->subjects.asks & 1 << SUBJECT_TERMINAL)
-		value_keep(&r->rules, r->gen, &all->subjects, SUBJECT_TERMINAL,
+		value_keep(&r->verdict.other, r->gen, &all->subjects, SUBJECT_TERMINAL,
 			   has_terminal(subject));
 	return request_end(r, all);
 }

@@ -107,13 +107,14 @@ def started(name, uid):
     return p
 
 
+INIT = os.path.realpath("/sbin/init")  # which must mount, so that services start
 POLICY = f"""
 rule kill deny kill of exe {FOLDER}/victim unless exe in {FOLDER}/kill
 rule unattended deny kill of exe {FOLDER}/attended unless terminal
 rule of-user deny kill, ptrace of user 65531
 rule ptrace deny ptrace of exe {FOLDER}/victim
 rule inspect deny inspect of exe {FOLDER}/victim
-rule mount deny mount, umount unless exe in {FOLDER}/mount, {FOLDER}/umount
+rule mount deny mount, umount unless exe in {FOLDER}/mount, {FOLDER}/umount, {INIT}
 rule modules deny load-module, request-module
 rule bpf deny bpf unless exe in {FOLDER}/bpftool
 rule become deny setuid to 65533

@@ -90,4 +90,4 @@ struct policy_text {
 };
 
 /* "policy_strength": an array of 2 * POLICY_RULES: how each rule is enforced, in words. */
-#define POLICY_STRENGTH 80 /* bytes, with a NUL */
+#define POLICY_STRENGTH 160 /* bytes, with a NUL */

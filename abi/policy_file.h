@@ -13,6 +13,30 @@ struct file_rules {
 	struct rule_set by_operation[FILE_OPERATIONS];
 	struct rule_set under; /* about directories and what is below them */
 	struct subject_rules subjects;
+	struct rule_set detecting; /* of those that alert: they deny, but may only be told */
+};
+
+/*
+ * "file_trial": an array of one u32. Not 0: while no generation is in force, that one less 1 decides, for
+ * the trial of what the kernel obeys.
+ */
+
+enum file_rung {
+	FILE_RUNG_NONE,
+	FILE_RUNG_LSM,
+	FILE_RUNG_FMOD_RET,
+	FILE_RUNG_AFTER, /* nothing is refused: seen when it has been done */
+};
+
+enum { FILE_PROOF_NO_CALLER = 1 }; /* a program that is run is judged as its own subject */
+
+/* "file_proof": an array of one: what was found out when the programs were loaded. */
+struct file_proof {
+	__u64 slots;  /* that were asked for; the user side's bits */
+	__u32 rung;   /* enum file_rung */
+	__u32 denied; /* bits of enum policy_operation that were refused, or killed for */
+	__u32 flags;
+	__u32 pad;
 };
 
 /*

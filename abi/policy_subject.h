@@ -48,6 +48,7 @@ enum file_object_flag {
 	FILE_IS_SUBJECT = 1 << 0, /* `subject` holds */
 	FILE_IS_SONDA = 1 << 1, /* may always be read and run, and run by root is refused nothing */
 	FILE_IS_TARGET = 1 << 2, /* `self` is of processes that run it */
+	FILE_IS_TRIAL = 1 << 3, /* sonda's own: refused, no rule being about it */
 };
 
 /* Values of both. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * The guard of files: refuses, or only tells, what rules say about opening, running, making, removing,
- * renaming, linking, cutting and changing them. file_rules.h finds the rules, file_judge.h decides.
+ * renaming, linking, cutting and changing them. file_rules.h finds the rules, file_judge.h decides;
+ * file_after.h is for kernels that refuse nothing. Which of all these programs are loaded, the rules say.
  *
  * Each hook is there twice: as a security module's, and, where "bpf" is not among the active ones, by
  * changing the result of the function that asks them.
@@ -51,11 +52,21 @@ PROBE(file, "guard", "Rules about files", INTERNAL SLOTS(64));
 		void *ctx, u32 strength, ##args)
 /* clang-format on */
 
+/* While nothing is in force. POLICY_NOBODY: there is no trial either. */
+static __noinline u32 trial_generation(void)
+{
+	u32 zero = 0, *trial = bpf_map_lookup_elem(&file_trial, &zero);
+
+	return trial && *trial ? *trial - 1 : POLICY_NOBODY;
+}
+
 /* The filter of a generation; NULL: it has no rules about files. */
 static __always_inline const struct file_filter *filter_of(u32 gen)
 {
 	struct file_filter *filter;
 
+	if (gen == POLICY_NOBODY)
+		gen = trial_generation();
 	if (gen == POLICY_NOBODY)
 		return NULL;
 	filter = bpf_map_lookup_elem(&file_filter, &gen);
@@ -120,7 +131,7 @@ static __always_inline int judge_by(u32 gen, u32 strength, u32 operations, struc
 		return 0;
 	rules_find(&found, filter, inode, dentry, mnt);
 	if (set_empty(&found.rules))
-		return 0;
+		return found.flags & FILE_IS_TRIAL ? -EACCES : 0;
 	tid = bpf_get_current_pid_tgid();
 	request = request_begin(tid);
 	if (!request)
@@ -399,3 +410,5 @@ CHANGES(removes_attribute, 2, 4, PRE_512, "inode_removexattr", removes_old, stru
 CHANGES(sets_acl, 1, 2, NEED("lsm inode_set_acl") ACL, "inode_set_acl", sets_acl, void *idmap, struct dentry *dentry)
 CHANGES(removes_acl, 1, 2, NEED("lsm inode_remove_acl") ACL, "inode_remove_acl", removes_acl, void *idmap, struct dentry *dentry)
 /* clang-format on */
+
+#include "file_after.h"

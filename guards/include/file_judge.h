@@ -25,20 +25,23 @@ enum file_verdict {
 	FILE_VERDICT_TRIPPED = OUTCOME_TRIPPED,
 	FILE_VERDICT_ALERTED = OUTCOME_WATCHED,
 	FILE_VERDICT_WOULD_DENY = OUTCOME_WOULD_REFUSE,
+	FILE_VERDICT_KILLED,
+	FILE_VERDICT_DETECTED,
 };
 
 enum file_strength {
 	FILE_STRENGTH_LSM = 1,
 	FILE_STRENGTH_FMOD_RET = 2,
+	FILE_STRENGTH_AFTER = 3,
 };
 
 EVENT(file_access, "An operation on a file that a rule is about")
 {
 	struct task task;
 	char rule[POLICY_NAME] KIND("str") DOC("the rule");
-	enum file_verdict verdict DOC("denied; audited (it would have been); tripped (likewise: the rule refused too much); alerted; would_deny (the rule is of the policy beside the one in force)");
+	enum file_verdict verdict DOC("denied; audited (it would have been); tripped (likewise: the rule refused too much); alerted; would_deny (the rule is of the policy beside the one in force); killed: it was done, and the process killed for it; detected: it was done, though it is denied");
 	enum file_operation operation FLAGS DOC("what was to be done with the file");
-	enum file_strength strength HIDE DOC("how the kernel is made to obey: a security module's hook, or its result changed");
+	enum file_strength strength HIDE DOC("how the kernel is made to obey: a security module's hook, or its result changed; after: it is not, the operation was seen when it had been done");
 	u32 device KIND("device") HIDE DOC("the file's device");
 	u64 suppressed HIDE DOC("alerts of the rule, and program or user if it counts by them, that were not told since the last that was");
 	u64 inode KIND("inode") HIDE DOC("the file's inode number; 0: it was to be made");
@@ -91,7 +94,22 @@ static __noinline int operation_keep(struct file_request *request, const struct 
 
 /* ---- what comes of it ---- */
 
-static __noinline int tell(struct file_request *request)
+/* What is told of an outcome: what comes too late to be refused has words of its own. */
+static __always_inline u32 verdict_of(const struct file_request *request,
+				      const struct file_rules *all)
+{
+	u32 outcome = request->verdict.outcome;
+
+	if (request->strength != FILE_STRENGTH_AFTER)
+		return outcome;
+	if (outcome == OUTCOME_REFUSED)
+		return FILE_VERDICT_KILLED;
+	return outcome == OUTCOME_WATCHED && set_has_rule(&all->detecting, request->verdict.rule)
+		       ? FILE_VERDICT_DETECTED
+		       : outcome;
+}
+
+static __noinline int tell(struct file_request *request, const struct file_rules *all)
 {
 	const struct policy_rule_row *row;
 	struct dentry *dentry;
@@ -99,7 +117,7 @@ static __noinline int tell(struct file_request *request)
 	struct file_access *e;
 	struct file *exe;
 
-	if (!request)
+	if (!request || !all)
 		return 0;
 	row = rule_row(request->found.gen, request->verdict.rule);
 	if (!row)
@@ -111,7 +129,7 @@ static __noinline int tell(struct file_request *request)
 	}
 	task_now(&e->task);
 	__builtin_memcpy(e->rule, row->name, sizeof(e->rule));
-	e->verdict = request->verdict.outcome;
+	e->verdict = verdict_of(request, all);
 	e->operation = request->operations;
 	e->strength = request->strength;
 	e->suppressed = request->verdict.suppressed;
@@ -152,6 +170,6 @@ __noinline int request_judge(u32 tid)
 		return 0;
 	refused = rules_apply(&request->verdict, &request->found.rules, gen, &all->subjects);
 	if (request->verdict.outcome)
-		tell(request);
+		tell(request, all);
 	return refused ? -EACCES : 0;
 }

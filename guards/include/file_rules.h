@@ -29,6 +29,21 @@ struct {
 	__type(value, struct file_filter);
 } file_filter SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} file_trial SEC(".maps");
+
+/* Not read here: it lies where the guard lies. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct file_proof);
+} file_proof SEC(".maps");
+
 /* What was found of one file. */
 struct file_found {
 	struct rule_set rules;

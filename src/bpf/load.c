@@ -141,10 +141,24 @@ static bool program_wanted(const struct program_part *p, enum load_part part)
 /* Is any of its programs of the part that is wanted? */
 static bool slot_wanted(const struct object *o, unsigned slot, enum load_part part)
 {
+	if (o->slots.at[slot].left)
+		return false;
 	vec_for_each(p, &o->programs)
 		if (p->slot == slot && program_wanted(p, part))
 			return true;
 	return false;
+}
+
+int object_slot_leave(struct object *o, const char *slot, bool leave, struct err *e)
+{
+	if (o->loaded)
+		return fail(e, EBUSY, "the probe is already loaded");
+	vec_for_each(s, &o->slots)
+		if (str_eq(s->name, slot)) {
+			s->left = leave;
+			return 0;
+		}
+	return fail(e, ENOENT, "'%s' has no slot '%s'", o->name, slot);
 }
 
 static int choose(struct object *o, const struct load_options *options, struct err *e)

@@ -129,6 +129,9 @@ struct object_slot {
 MUST_USE size_t object_slot_count(const struct object *o);
 void object_slot(const struct object *o, size_t nth, struct object_slot *ret_slot);
 
+/* Leaves a slot out when the object is loaded, or takes it in again. Errors: ENOENT, EBUSY. */
+MUST_USE int object_slot_leave(struct object *o, const char *slot, bool leave, struct err *e);
+
 /* ---- loading ---- */
 
 /* Snapshots are iterators that aren't run by EVERY: those with ROWS, and those that gather for them. Of a

@@ -40,6 +40,7 @@ struct slot_part {
 	const char *name;
 	unsigned rank; /* chosen; 0: none */
 	bool optional; /* each of its programs is */
+	bool left;     /* left out: object_slot_leave() */
 };
 
 struct object {

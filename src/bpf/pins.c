@@ -148,9 +148,31 @@ static int pin_below(int fd, const char *dir, const char *name, struct err *e)
 	return path_join(below, dir, name, e) < 0 ? -e->code : pin_fd(fd, below, e);
 }
 
+int object_maps_share(struct object *o, const struct object *from, struct err *e)
+{
+	vec_for_each(m, &o->maps) {
+		int fd = m->told.internal ? -1 : object_map_fd(from, m->told.name);
+
+		if (fd >= 0 && object_map_share(o, m->told.name, fd, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
+
+/* The first number that no pinned link has. */
+static unsigned link_number(const char *dir)
+{
+	char below[PATH_MAX];
+	unsigned number = 0;
+
+	while (str_format(below, sizeof(below), "%s/link%u", dir, number) && pins_have(below))
+		number++;
+	return number;
+}
+
 int object_pin(const struct object *o, const char *dir, struct err *e)
 {
-	unsigned link = 0;
+	unsigned link = o->links_adopted, number = link_number(dir);
 
 	vec_for_each(m, &o->maps) {
 		int fd = m->shared_fd >= 0 ? -1 : object_map_fd(o, m->told.name);
@@ -159,16 +181,13 @@ int object_pin(const struct object *o, const char *dir, struct err *e)
 		    pin_below(fd, dir, m->told.name, e) < 0)
 			return -e->code;
 	}
-	for (int fd; (fd = links_fd(&o->links, link)) != -ENOENT; link++) {
+	for (int fd; (fd = links_fd(&o->links, link)) != -ENOENT; link++, number++) {
 		char name[32];
-
-		if (link < o->links_adopted)
-			continue;
 
 		if (fd < 0)
 			return fail(e, ENOTSUP, "'%s': one of its attachments can't be pinned",
 				    o->name);
-		(void)str_format(name, sizeof(name), "link%u", link);
+		(void)str_format(name, sizeof(name), "link%u", number);
 		if (pin_below(fd, dir, name, e) < 0)
 			return -e->code;
 	}

@@ -42,6 +42,8 @@ MUST_USE int pin_open(const char *path, int *ret_fd, struct err *e);
  * left out.
  * Errors: ENOTSUP (an attachment that can't be pinned); what was pinned stays, for pins_remove(). */
 MUST_USE int object_pin(const struct object *o, const char *dir, struct err *e);
+/* Has `o`, which is not loaded, use the maps that `from` has, which is loaded or was adopted. */
+MUST_USE int object_maps_share(struct object *o, const struct object *from, struct err *e);
 /* Takes the maps and links that lie in `dir` for those of an object that is not loaded: it reads and
  * writes them as if it had been. Errors: ENOENT, EINVAL (of another sonda: other sizes). */
 MUST_USE int object_adopt(struct object *o, const char *dir, struct err *e);

@@ -20,7 +20,7 @@
 
 #define LOCKED           "/sys/fs/bpf"
 #define LOCK_PATIENCE_NS 5000000000ull
-#define GUARDS_MAX       8
+#define PARTS_MAX        16
 
 /* A guard that takes part. */
 struct part {
@@ -28,13 +28,14 @@ struct part {
 	void *handle; /* of the source */
 	struct object *object;
 	bool fresh; /* loaded now: to be pinned */
+	bool adds;  /* to an earlier part, in whose maps it works */
 };
 
 struct enforce {
 	const struct enforce_source *source;
 	int lock;
 	struct shared shared;
-	struct part parts[GUARDS_MAX];
+	struct part parts[PARTS_MAX];
 	unsigned part_count;
 	struct enforce_state state;
 	unsigned generation; /* in force; POLICY_NOBODY: none */
@@ -191,17 +192,43 @@ static int part_open(struct enforce *f, const struct guard *g, struct part **ret
 	return 0;
 }
 
-static int part_load(struct enforce *f, struct part *part, const struct policy *p, struct err *e)
+static int part_load(struct enforce *f, struct part *part, const struct object *before,
+		     const struct policy *p, struct err *e)
 {
+	/* of a guard that is loaded now nothing is filled, so nothing decides by its maps */
+	unsigned gen = f->generation == POLICY_NOBODY ? 1 : f->generation;
 	const struct load_options options = { .part = LOAD_WITHOUT_PERIODIC };
 	const struct guard *g = part->guard;
 
-	part->fresh = true;
+	part->fresh = !before;
+	part->adds = before;
 	if (shared_give(&f->shared, part->object, e) < 0 ||
-	    (g->prepare && g->prepare(part->object, p, e) < 0) ||
-	    object_load(part->object, &options, e) < 0)
+	    (g->prepare && g->prepare(part->object, before, p, e) < 0))
 		return -e->code;
-	return 0;
+	if (object_load(part->object, &options, e) < 0)
+		return wrap(e, "guard.%s", g->name);
+	return g->prove ? g->prove(part->object, before, p, gen, e) : 0;
+}
+
+/* What the guard in force lacks for `p`. */
+static int part_extend(struct enforce *f, const struct part *in_force, const struct policy *p,
+		       struct err *e)
+{
+	struct part *more;
+
+	if (part_open(f, in_force->guard, &more, e) < 0 ||
+	    object_maps_share(more->object, in_force->object, e) < 0)
+		return -e->code;
+	return part_load(f, more, in_force->object, p, e);
+}
+
+static int part_adopt(struct enforce *f, struct part *part, const struct policy *p, struct err *e)
+{
+	const struct guard *g = part->guard;
+
+	if (object_adopt(part->object, g->name, e) < 0)
+		return wrap(e, "guard.%s", g->name);
+	return g->lacks && g->lacks(part->object, p) ? part_extend(f, part, p, e) : 0;
 }
 
 /* Guards that are pinned, or that the policy needs. */
@@ -215,9 +242,8 @@ static int parts_ready(struct enforce *f, const struct policy *p, struct err *e)
 			continue;
 		if (part_open(f, *g, &part, e) < 0)
 			return -e->code;
-		if ((pinned ? object_adopt(part->object, (*g)->name, e)
-			    : part_load(f, part, p, e)) < 0)
-			return wrap(e, "guard.%s", (*g)->name);
+		if ((pinned ? part_adopt(f, part, p, e) : part_load(f, part, NULL, p, e)) < 0)
+			return -e->code;
 	}
 	return 0;
 }
@@ -243,7 +269,7 @@ static int parts_beside(struct enforce *f, const struct policy *p, struct err *e
 static int parts_fill(struct enforce *f, const struct policy *p, unsigned gen, struct err *e)
 {
 	for (unsigned i = 0; i < f->part_count; i++)
-		if (f->parts[i].guard->fill(f->parts[i].object, p, gen, e) < 0)
+		if (!f->parts[i].adds && f->parts[i].guard->fill(f->parts[i].object, p, gen, e) < 0)
 			return -e->code;
 	return 0;
 }
@@ -253,7 +279,7 @@ static int parts_attach(struct enforce *f, const struct policy *p, struct err *e
 	for (unsigned i = 0; i < f->part_count; i++) {
 		const struct guard *g = f->parts[i].guard;
 
-		if (g->attach && g->attach(f->parts[i].object, p, e) < 0)
+		if (!f->parts[i].adds && g->attach && g->attach(f->parts[i].object, p, e) < 0)
 			return wrap(e, "guard.%s", g->name);
 	}
 	return 0;
@@ -286,7 +312,8 @@ static void parts_unpin(struct enforce *f)
 static void strength(const struct enforce *f, const struct policy_rule *r, struct strbuf *out)
 {
 	for (unsigned i = 0; i < f->part_count; i++)
-		if (f->parts[i].guard->domain == r->domain && f->parts[i].guard->strength)
+		if (f->parts[i].guard->domain == r->domain && !f->parts[i].adds &&
+		    f->parts[i].guard->strength)
 			f->parts[i].guard->strength(f->parts[i].object, r, out);
 }
 

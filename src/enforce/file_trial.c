@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The trial: sonda denies itself a directory of its own, and sees whether it is obeyed. */
+/* The trial: sonda denies itself two files of its own, and sees whether it is obeyed. */
 #include "enforce/file_trial.h"
 
-#include "abi/policy.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "bpf/elements.h"
 #include "bpf/object.h"
 #include "bpf/weight.h"
 #include "enforce/enforce.h"
+#include "enforce/file_hooks.h"
 #include "enforce/guard.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { COST_RUNS = 500 };
@@ -24,6 +29,8 @@ struct place {
 	char dir[64], file[80], other[80];
 	int fd; /* of `file`, opened while it may be */
 };
+
+/* ---- what is tried ---- */
 
 static int try_read(const struct place *p)
 {
@@ -35,7 +42,7 @@ static int try_write(const struct place *p)
 	return open(p->file, O_WRONLY | O_CLOEXEC);
 }
 
-static int try_exec(const struct place *p)
+static int try_map(const struct place *p)
 {
 	void *at = mmap(NULL, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, p->fd, 0);
 
@@ -75,44 +82,118 @@ static int try_change(const struct place *p)
 	return chmod(p->file, 0600);
 }
 
-/* Those that leave the file where it is come first, should nothing be denied. */
+/* Ends the process that it is called in, unless it is refused. */
+static int try_run(const struct place *p)
+{
+	const struct rlimit none = { 0 };
+	char *const argv[] = { (char *)(uintptr_t)p->file, NULL };
+
+	setrlimit(RLIMIT_CORE, &none);
+	return execv(p->file, argv);
+}
+
+static int try_make(const struct place *p)
+{
+	return open(p->other, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+}
+
+enum { UPPER = 1, AFTER = 2 }; /* rungs, as bits */
+
+/*
+ * Those that leave the file where it is come first, should nothing be denied. Of an operation all must be
+ * denied.
+ */
+/* clang-format off */
 static const struct {
 	enum policy_operation operation;
 	int (*try)(const struct place *p);
+	unsigned rungs;
 } tries[] = {
-	{ POLICY_READ, try_read },     { POLICY_WRITE, try_write },
-	{ POLICY_EXEC, try_exec },     { POLICY_TRUNCATE, try_truncate },
-	{ POLICY_CHANGE, try_change }, { POLICY_CREATE, try_create },
-	{ POLICY_LINK, try_link },     { POLICY_RENAME, try_rename },
-	{ POLICY_UNLINK, try_unlink },
+	{ POLICY_READ,     try_read,     UPPER | AFTER },
+	{ POLICY_WRITE,    try_write,    UPPER | AFTER },
+	{ POLICY_EXEC,     try_map,      UPPER | AFTER },
+	{ POLICY_EXEC,     try_run,      UPPER | AFTER },
+	{ POLICY_TRUNCATE, try_truncate, UPPER },
+	{ POLICY_CHANGE,   try_change,   UPPER },
+	{ POLICY_CREATE,   try_make,     UPPER },
+	{ POLICY_CREATE,   try_create,   UPPER },
+	{ POLICY_LINK,     try_link,     UPPER },
+	{ POLICY_RENAME,   try_rename,   UPPER },
+	{ POLICY_UNLINK,   try_unlink,   UPPER },
 };
+/* clang-format on */
 
-static unsigned try_all(const struct place *p)
+/* In a process of its own, which may be killed for it. */
+static bool is_denied(const struct place *p, int (*try)(const struct place *p))
 {
-	unsigned denied = 0;
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(try(p) < 0 ? errno : 0);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGKILL;
+	return pid > 0 && WEXITSTATUS(status) == EACCES;
+}
+
+/* What isn't attached isn't obeyed. */
+static unsigned try_all(const struct place *p, enum file_rung rung)
+{
+	unsigned denied = 0, passed = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
-		int got = tries[i].try(p);
-
-		if (got < 0 && errno == EACCES)
+		if (!(tries[i].rungs & (rung == FILE_RUNG_AFTER ? AFTER : UPPER)))
+			continue;
+		if (is_denied(p, tries[i].try))
 			denied |= tries[i].operation;
-		if (got > 0)
-			close(got);
+		else
+			passed |= tries[i].operation;
 	}
-	return denied;
+	return denied & ~passed;
+}
+
+/* ---- where ---- */
+
+/* A program as short as can be, for this machine: it is never to run its first instruction. */
+static int program_write(int fd)
+{
+	struct {
+		ElfW(Ehdr) head;
+		ElfW(Phdr) part;
+	} program = { 0 };
+	auto_close int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	if (own < 0 || read(own, &program.head, sizeof(program.head)) != sizeof(program.head))
+		return -1;
+	program.head.e_type = ET_EXEC;
+	program.head.e_entry = 0x400000 + sizeof(program);
+	program.head.e_phoff = sizeof(program.head);
+	program.head.e_phnum = 1;
+	program.head.e_shnum = 0;
+	program.part = (ElfW(Phdr)){ .p_type = PT_LOAD,
+				     .p_flags = PF_R | PF_X,
+				     .p_vaddr = 0x400000,
+				     .p_filesz = sizeof(program),
+				     .p_memsz = 4096,
+				     .p_align = 4096 };
+	return write(fd, &program, sizeof(program)) == sizeof(program) ? 0 : -1;
 }
 
 static int place_make(struct place *p, struct err *e)
 {
-	p->fd = -1;
+	auto_close int made = -1;
+
 	str_copy(p->dir, sizeof(p->dir), "/run/sonda-trial.XXXXXX");
 	if (!mkdtemp(p->dir))
 		return fail(e, errno, "make '%s': %s", p->dir, strerror(errno));
 	(void)!str_format(p->file, sizeof(p->file), "%s/file", p->dir);
 	(void)!str_format(p->other, sizeof(p->other), "%s/other", p->dir);
-	p->fd = open(p->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
-	if (p->fd < 0 || write(p->fd, "", 1) != 1)
+	made = open(p->file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0700);
+	if (made < 0 || program_write(made))
 		return fail(e, errno, "make '%s': %s", p->file, strerror(errno));
+	p->fd = open(p->file, O_RDONLY | O_CLOEXEC);
 	return 0;
 }
 
@@ -125,35 +206,66 @@ static void place_remove(struct place *p)
 	rmdir(p->dir);
 }
 
-/* One rule, in force at once, in maps that nobody else has. */
-static int trial_arm(const struct object *o, const struct place *p, struct err *e)
+/* Generation `gen` decides about the two files until it is disarmed. */
+static int trial_arm(const struct object *o, const struct place *p, unsigned gen, struct err *e)
 {
-	struct policy_rule_row row = { .name = "trial", .mode = POLICY_ENFORCE };
-	uint64_t word = POLICY_HOLDS(0);
-	auto_ptr(policy) policy = NULL;
-	auto_free char *text =
-		xasprintf("rule trial deny read, write, exec, create, unlink, rename, link, "
-			  "truncate, change of file under %s\n",
-			  p->dir);
-	uint32_t zero = 0;
+	const char *const paths[] = { p->file, p->other };
+	uint32_t zero = 0, value = gen + 1;
 
-	if (policy_parse("trial", text, &policy, e) < 0 ||
-	    file_guard_fill(o, policy, 0, true, e) < 0 ||
-	    map_set(object_map_fd(o, "policy_rules"), "the rules", &zero, &row, e) < 0)
+	if (file_guard_fill_trial(o, paths, ARRAY_LEN(paths), gen, e) < 0)
 		return -e->code;
-	return map_set(object_map_fd(o, "policy_state"), "the state", &zero, &word, e);
+	return map_set(object_map_fd(o, "file_trial"), "the trial", &zero, &value, e);
 }
 
-static const char *method_of(const struct object *o)
+static int trial_disarm(const struct object *o, unsigned gen, struct err *e)
 {
-	struct object_slot slot;
+	uint32_t zero = 0, value = 0;
 
-	for (size_t i = 0; i < object_slot_count(o); i++) {
-		object_slot(o, i, &slot);
-		if (str_eq(slot.name, "opens"))
-			return slot.rank == 1 ? "lsm" : "fmod_ret";
-	}
-	return "";
+	if (map_set(object_map_fd(o, "file_trial"), "the trial", &zero, &value, e) < 0)
+		return -e->code;
+	return file_guard_fill(o, NULL, gen, e);
+}
+
+/* Calls `fn` while it is armed. */
+static int trial_hold(const struct object *o, unsigned gen,
+		      int (*fn)(const struct object *o, const struct place *p, void *ctx,
+				struct err *e),
+		      void *ctx, struct err *e)
+{
+	struct place place = { .fd = -1 };
+	struct err ignored;
+	int err = place_make(&place, e);
+
+	if (!err)
+		err = trial_arm(o, &place, gen, e);
+	if (!err)
+		err = fn(o, &place, ctx, e);
+	place_remove(&place);
+	if (trial_disarm(o, gen, err ? &ignored : e) < 0 && !err)
+		err = -e->code;
+	return err;
+}
+
+/* ---- what it is worth ---- */
+
+static int prove(const struct object *o, const struct place *p, void *ctx, struct err *e)
+{
+	struct file_proof *proof = ctx;
+
+	(void)e;
+	file_hooks_tell(o, proof);
+	proof->denied = try_all(p, (enum file_rung)proof->rung);
+	return 0;
+}
+
+int file_trial(const struct object *o, unsigned gen, struct file_proof *ret_proof, struct err *e)
+{
+	struct file_proof proof = { 0 };
+	int err = trial_hold(o, gen, prove, &proof, e);
+
+	if (!err)
+		*ret_proof = proof;
+	return err;
 }
 
 static void open_often(void *ctx)
@@ -167,48 +279,20 @@ static void open_often(void *ctx)
 	}
 }
 
+static int measure(const struct object *o, const struct place *p, void *ctx, struct err *e)
+{
+	const char *slot = file_hooks_at_open(o);
+
+	(void)p;
+	return slot ? object_run_ns(o, slot, open_often, NULL, ctx, e) : 0;
+}
+
 int file_cost(struct object *o, struct guard_cost *ret_cost, struct err *e)
 {
-	struct file_trial trial;
+	uint64_t ns = 0;
 
-	(void)o;
-	if (file_trial(&trial, e) < 0)
+	if (trial_hold(o, 1, measure, &ns, e) < 0)
 		return -e->code;
-	if (!trial.open_ns)
-		return fail(e, ENOTSUP, "this kernel doesn't count what programs take");
-	*ret_cost = (struct guard_cost){ trial.open_ns, "an open that no rule is about" };
-	return 0;
-}
-
-static int trial_run(struct object *o, struct place *p, struct file_trial *ret, struct err *e)
-{
-	struct err ignored = { 0 };
-
-	if (place_make(p, e) < 0 || object_load(o, NULL, e) < 0 || trial_arm(o, p, e) < 0)
-		return -e->code;
-	ret->denied = try_all(p);
-	ret->method = method_of(o);
-	(void)!object_run_ns(o, "opens", open_often, NULL, &ret->open_ns, &ignored);
-	return 0;
-}
-
-int file_trial(struct file_trial *ret, struct err *e)
-{
-	static struct file_trial known;
-	struct place place = { .fd = -1 };
-	struct object *o;
-	void *handle;
-	int err;
-
-	if (!known.method) {
-		if (guard_source->open("guard.file", &handle, &o, e) < 0)
-			return -e->code;
-		err = trial_run(o, &place, &known, e);
-		guard_source->close(handle);
-		place_remove(&place);
-		if (err < 0)
-			return err;
-	}
-	*ret = known;
+	*ret_cost = (struct guard_cost){ ns, "an open that no rule is about" };
 	return 0;
 }

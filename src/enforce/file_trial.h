@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /* Is a denial really one on this kernel? Found out by being denied. Inside src/enforce only. One thread. */
-#include <stdbool.h>
+#include <stddef.h>
 
+#include "abi/policy_file.h"
 #include "base/attr.h"
 #include "enforce/guard.h"
 #include "policy/policy.h"
@@ -10,20 +11,17 @@
 struct err;
 struct object;
 
-struct file_trial {
-	unsigned denied;    /* bits of enum policy_operation that were refused */
-	const char *method; /* "lsm", "fmod_ret" */
-	uint64_t
-		open_ns; /* what an open that no rule is about takes in the guard; 0: not measured */
-};
+/* Tries all operations on files of sonda's own with a guard that is loaded. Generation `gen` of its maps is
+ * used and emptied; it is the one in force, or none is. Errors: of making the files. */
+MUST_USE int file_trial(const struct object *o, unsigned gen, struct file_proof *ret_proof,
+			struct err *e);
 
-/* Loads the guard once more, with a directory of its own as its only object, and tries each operation.
- * Once in a process; later calls give the same. Errors: those of loading. */
-MUST_USE int file_trial(struct file_trial *ret, struct err *e);
-
-/* struct guard's cost: what an open takes in the guard that no rule is about. Found by the trial. */
+/* struct guard's cost: what an open takes in the guard that no rule is about. */
 MUST_USE int file_cost(struct object *o, struct guard_cost *ret_cost, struct err *e);
 
-/* Fills a generation of a loaded guard.file; `for_trial`: also sonda is refused. */
+/* Fills a generation of a loaded guard.file; `p` NULL: with nothing. */
 MUST_USE int file_guard_fill(const struct object *o, const struct policy *p, unsigned gen,
-			     bool for_trial, struct err *e);
+			     struct err *e);
+/* The same with `count` paths that nobody may do anything to. */
+MUST_USE int file_guard_fill_trial(const struct object *o, const char *const *paths, size_t count,
+				   unsigned gen, struct err *e);

@@ -38,8 +38,17 @@ typedef void guard_flood_fn(const struct guard_flood *flood, void *ctx);
 struct guard {
 	const char *name;          /* "packet": guards/packet.bpf.c, its pins are below that name */
 	enum policy_domain domain; /* whose rules it takes */
-	/* Before it is loaded for `p`: sizes of maps, variables. May be NULL. */
-	int (*prepare)(struct object *o, const struct policy *p, struct err *e);
+	/* Before it is loaded for `p`: sizes of maps, variables, slots to be left out. `before`: the guard as it
+	 * is in force, to which `o` only adds; NULL: it isn't. May be NULL. */
+	int (*prepare)(struct object *o, const struct object *before, const struct policy *p,
+		       struct err *e);
+	/* Does the guard as it is in force lack programs that `p` needs? Then it is loaded once more, with the
+	 * same maps, for these. May be NULL: all are loaded at once. */
+	bool (*lacks)(const struct object *in_force, const struct policy *p);
+	/* When it is loaded, before it is filled: finds out what the kernel obeys. Generation `gen` of its maps
+	 * is empty, unless there is `before`, and may be used. May be NULL. */
+	int (*prove)(struct object *o, const struct object *before, const struct policy *p,
+		     unsigned gen, struct err *e);
 	/* Empties generation `gen` of its maps and fills it with the rules of `p` (none: p NULL).
 	 * Rule `n` is p->rules.at[n]. Errors name the place in the policy (policy_wrap()). */
 	int (*fill)(const struct object *o, const struct policy *p, unsigned gen, struct err *e);

@@ -77,9 +77,13 @@ static int guard_look(const struct guard *g, struct object *o, const struct poli
 	auto_done(strbuf) words = { 0 };
 
 	told->name = xasprintf("guard.%s", g->name);
-	if ((g->prepare && g->prepare(o, p, e) < 0) || object_load(o, &options, e) < 0 ||
-	    g->fill(o, p, 0, e) < 0 || rows_write(o, p, e) < 0)
+	if (g->prepare && g->prepare(o, NULL, p, e) < 0)
+		return -e->code;
+	if (object_load(o, &options, e) < 0)
 		return wrap(e, "%s", told->name);
+	if ((g->prove && g->prove(o, NULL, p, 1, e) < 0) || g->fill(o, p, 0, e) < 0 ||
+	    rows_write(o, p, e) < 0)
+		return -e->code;
 	hooks_list(o, &words);
 	told->hooks = xstrdup(strbuf_str(&words));
 	object_weigh(o, &told->weight);

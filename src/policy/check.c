@@ -197,6 +197,30 @@ static int check_alert(const struct policy *p, const struct policy_rule *r, stru
 	return 0;
 }
 
+/* These are read without looking into sets. */
+static int check_plain(const struct policy *p, const struct policy_clause *c, struct err *e)
+{
+	if (c->word->form != FORM_MODE && c->word->form != FORM_ACCEPT && c->word->form != FORM_PER)
+		return 0;
+	vec_for_each(v, &c->values)
+		if (v->is_set) {
+			fail_as(e, EXIT_POLICY, EINVAL, "expected %s, there stands the set '@%s'",
+				policy_form_name(c->word->form), v->text);
+			return policy_wrap(p, v->at, e);
+		}
+	return 0;
+}
+
+static int check_accept(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	const struct policy_clause *c = policy_clause_find(r, WORD_ACCEPT, 0);
+
+	if (!c || r->verdict == POLICY_DENY)
+		return 0;
+	fail_as(e, EXIT_POLICY, EINVAL, "'accept' is about what is denied; this rule only tells");
+	return policy_wrap(p, c->at, e);
+}
+
 /* ---- words that want another ---- */
 
 static const struct {
@@ -301,9 +325,11 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 	    (check_object(p, r, e) < 0 || check_values(p, r->object->form, &r->objects, e) < 0))
 		return -e->code;
 	vec_for_each(c, &r->clauses)
-		if (c->word->form && check_values(p, c->word->form, &c->values, e) < 0)
+		if (check_plain(p, c, e) < 0 ||
+		    (c->word->form && check_values(p, c->word->form, &c->values, e) < 0))
 			return -e->code;
-	if (check_alert(p, r, e) < 0 || check_repeats(p, r, e) < 0 || check_rate(p, r, e) < 0 ||
+	if (check_alert(p, r, e) < 0 || check_accept(p, r, e) < 0 || check_repeats(p, r, e) < 0 ||
+	    check_rate(p, r, e) < 0 ||
 	    check_contradictions(p, r, e) < 0 || check_companions(p, r, e) < 0)
 		return -e->code;
 	return check_changes(p, r, e);

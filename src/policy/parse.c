@@ -376,7 +376,7 @@ static int parse_clause(struct parser *p, struct policy_rule *r, struct err *e)
 		return word_refused(p, r, c->word, e);
 	if (c->word->conditional && !when && !c->unless)
 		return unexpected(p, "'when' or 'unless' before it", e);
-	if ((when || c->unless) && c->word->single)
+	if ((when || c->unless) && (c->word->single || c->word->word == WORD_ACCEPT))
 		return unexpected(p, "a condition", e);
 	if (advance(p, e) < 0 ||
 	    (c->word->conditional && c->word->form && expect_word(p, "in", e) < 0))

@@ -101,6 +101,17 @@ bool policy_rule_audits(const struct policy_rule *r)
 	return mode && str_eq(mode->values.at[0].text, "audit");
 }
 
+unsigned policy_rule_accepts(const struct policy_rule *r)
+{
+	const struct policy_clause *c = policy_clause_find(r, WORD_ACCEPT, 0);
+	unsigned accepts = 0;
+
+	if (c)
+		vec_for_each(v, &c->values)
+			accepts |= str_eq(v->text, "kill") ? ACCEPT_KILL : ACCEPT_DETECT;
+	return accepts;
+}
+
 /* ---- values, sets resolved ---- */
 
 struct each {

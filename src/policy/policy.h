@@ -97,6 +97,7 @@ enum policy_form {
 	FORM_HOOK,       /* "prerouting" ... */
 	FORM_PRIORITY,   /* of netfilter: "-150" */
 	FORM_CAPABILITY, /* net_raw, CAP_NET_RAW */
+	FORM_ACCEPT,     /* kill, detect */
 };
 
 enum policy_word {
@@ -133,6 +134,8 @@ enum policy_word {
 	/* of alerts */
 	WORD_AT_MOST, /* "at most RATE": so many are told */
 	WORD_PER,     /* of each program or user */
+	/* of what is denied */
+	WORD_ACCEPT, /* what may take its place on a kernel that can't */
 };
 
 /* A row of the clauses' table. */
@@ -261,6 +264,11 @@ MUST_USE const struct policy_set *policy_set_find(const struct policy *p, const 
 
 /* The rule's own mode, and that of a policy without one: enforce. */
 MUST_USE bool policy_rule_audits(const struct policy_rule *r);
+
+/* What `accept` says, as bits: what may take the place of a verdict that this kernel can't have obeyed.
+ * 0: nothing may. */
+enum policy_accept { ACCEPT_KILL = 1 << 0, ACCEPT_DETECT = 1 << 1 };
+MUST_USE unsigned policy_rule_accepts(const struct policy_rule *r);
 
 /* Would it lock out whoever applies it: init, logging in, installing packages, sonda itself? Looks at the
  * files of this machine. Errors: EPERM with EXIT_POLICY: which rule, who must get at what. */

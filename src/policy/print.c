@@ -153,7 +153,7 @@ static void print_objects(struct printer *p, const struct policy_rule *r)
 /* What a packet must be stands in the line of the verdict, the rest below. */
 static bool is_match(const struct policy_clause *c)
 {
-	return !c->unless && !c->word->conditional &&
+	return !c->unless && !c->word->conditional && c->word->word != WORD_ACCEPT &&
 	       c->word->domains != POLICY_ABOUT(POLICY_DOMAINS) - 1;
 }
 

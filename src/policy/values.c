@@ -196,6 +196,11 @@ static int check_per(const char *text, struct err *e)
 	return str_eq(text, "exe") || str_eq(text, "user") ? 0 : unfit(FORM_PER, text, e);
 }
 
+static int check_accept(const char *text, struct err *e)
+{
+	return str_eq(text, "kill") || str_eq(text, "detect") ? 0 : unfit(FORM_ACCEPT, text, e);
+}
+
 static int check_name(const char *text, struct err *e)
 {
 	return *text ? 0 : unfit(FORM_USER, text, e);
@@ -252,6 +257,7 @@ int policy_form_check(enum policy_form form, const char *text, struct err *e)
 		[FORM_DSCP] = check_dscp,         [FORM_NUMBER] = check_number,
 		[FORM_CLASS] = check_class,       [FORM_HOOK] = check_hook,
 		[FORM_PRIORITY] = check_priority, [FORM_CAPABILITY] = check_capability,
+		[FORM_ACCEPT] = check_accept,
 	};
 	int err = checks[form](text, e);
 

@@ -98,6 +98,7 @@ static const struct policy_word_row words[] = {
 	{ WORD_TRIP,        "trip",        ALL,      FORM_RATE,      false, true,  "more refusals than that turn the rule to audit" },
 	{ WORD_AT_MOST,     "at",          SUBJECTS, FORM_RATE,      false, true,  "`at most RATE`, of an alert: so many are told in a second, minute or hour, the others counted" },
 	{ WORD_PER,         "per",         SUBJECTS, FORM_PER,       false, true,  "of an alert `at most` so often: counted for each exe or user by itself" },
+	{ WORD_ACCEPT,      "accept",      FILES,    FORM_ACCEPT,    false, false, "what may take the place of deny on a kernel that can't: kill, detect" },
 };
 /* clang-format on */
 
@@ -120,6 +121,7 @@ static const char *const forms[] = {
 	[FORM_HOOK] = "a hook: prerouting, input, forward, output or postrouting",
 	[FORM_PRIORITY] = "a priority such as -10",
 	[FORM_CAPABILITY] = "a capability such as net_raw",
+	[FORM_ACCEPT] = "kill or detect",
 };
 
 /* The reflectors that TA14-017A and later attacks name, by the port that they answer from. */

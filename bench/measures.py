@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from guards import guard_costs
 from hot import hot_probes
 from tools import *
 
@@ -341,4 +342,4 @@ def packets():
             yield f"{what}, dropped", 1e3 / found[name][0], "M/s", None
 
 
-MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, printing, memory, own_costs, storm, overview, packets]
+MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, guard_costs, printing, memory, own_costs, storm, overview, packets]

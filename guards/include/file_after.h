@@ -104,10 +104,12 @@ static __always_inline bool maps_to_run(const struct pt_regs *regs, long nr, boo
 }
 
 /* A kernel that has no file read by plain loads would need all of file_rules.h a second time. */
-#define AFTER NEED("kfunc bpf_rdonly_cast")
+#define AFTER        NEED("kfunc bpf_rdonly_cast")
+#define AFTER_OPENED AFTER OPTIONAL("files opened (of use only where nothing can be refused)")
+#define AFTER_RUN    AFTER OPTIONAL("programs run (of use only where nothing can be refused)")
 
 /* clang-format off */
-ALT(opens_after, 1) AFTER SEC("?tp_btf/sys_exit")
+ALT(opens_after, 1) AFTER_OPENED SEC("?tp_btf/sys_exit")
 int BPF_PROG(call_returns, struct pt_regs *regs, long ret)
 /* clang-format on */
 {
@@ -155,7 +157,7 @@ static __always_inline struct file *program_file(struct linux_binprm *bprm)
 
 /* Before the old program is given up, so that it is still the subject. */
 /* clang-format off */
-ALT(runs_after, 1) AFTER SEC("?tp_btf/sched_prepare_exec")
+ALT(runs_after, 1) AFTER_RUN SEC("?tp_btf/sched_prepare_exec")
 int BPF_PROG(exec_prepares, struct task_struct *task, struct linux_binprm *bprm)
 {
 	judge_done(ctx, FILE_OPERATION_EXEC, program_file(bprm));
@@ -163,7 +165,7 @@ int BPF_PROG(exec_prepares, struct task_struct *task, struct linux_binprm *bprm)
 }
 
 /* Before 6.10: the new program is the subject, so that conditions about it can't be kept. */
-ALT(runs_after, 2) AFTER SEC("?tp_btf/sched_process_exec")
+ALT(runs_after, 2) AFTER_RUN SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(exec_done, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	judge_done(ctx, FILE_OPERATION_EXEC, program_file(bprm));

@@ -91,7 +91,8 @@ def handle_open(path, folder):
     return lambda: call(NR_OPEN_BY_HANDLE, root, ctypes.addressof(handle), os.O_RDONLY)
 
 
-def uring_open(path):
+def uring(op, *names, len_=0, off=0, flags=0):
+    """One request about names; `off` stands for the second where there is one."""
     def act():
         params = ctypes.create_string_buffer(120)
         ring = LIBC.syscall(NR_URING_SETUP, 4, params)
@@ -102,14 +103,22 @@ def uring_open(path):
         sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
         cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
         sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
-        name = ctypes.create_string_buffer(os.fsencode(path))
-        sqes[0:64] = struct.pack("BBHiQQIIQ16x", 18, 0, 0, AT_FDCWD, 0, ctypes.addressof(name), 0, os.O_RDONLY,
-                                 0).ljust(64, b"\0")
+        texts = [ctypes.create_string_buffer(os.fsencode(n)) for n in names]
+        second = ctypes.addressof(texts[1]) if len(texts) > 1 else off
+        sqes[0:64] = struct.pack("BBHiQQIIQ16x", op, 0, 0, AT_FDCWD, second, ctypes.addressof(texts[0]), len_ & 0xffffffff,
+                                 flags, 0).ljust(64, b"\0")
         struct.pack_into("I", sq, sq_off[6], 0)
         struct.pack_into("I", sq, sq_off[1], 1)
         LIBC.syscall(NR_URING_ENTER, ring, 1, 1, 1, None, 0)
         return struct.unpack_from("i", cq, cq_off[5] + 8)[0]
     return act
+
+
+URING_OPENAT, URING_RENAMEAT, URING_UNLINKAT, URING_SYMLINKAT, URING_LINKAT = 18, 35, 36, 38, 39
+
+
+def uring_open(path):
+    return uring(URING_OPENAT, path, flags=os.O_RDONLY)
 
 
 def syscall32(nr, *args):

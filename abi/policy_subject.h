@@ -51,13 +51,17 @@ enum file_object_flag {
 	FILE_IS_TRIAL = 1 << 3, /* sonda's own: refused, no rule being about it */
 };
 
+/* By its first eight bytes (a shorter one's rest is 0) and its length. */
+#define FILE_NAME_BIT(first, len) \
+	(1ull << ((((__u64)(first) + (__u64)(len)) * 0x9e3779b97f4a7c15ull) >> 58))
+
 /* Values of both. */
 struct file_object {
 	struct rule_set self;    /* rules about it */
 	struct rule_set under;   /* rules about it and all that is below it */
 	struct rule_set subject; /* as a program: rules whose conditions `exe` it fulfils */
-	__u64 name_lengths; /* as a directory: bit (length % 64) of the names that have a place in it */
-	__u32 flags;        /* enum file_object_flag */
+	__u64 name_bits; /* as a directory: FILE_NAME_BIT of the names that have a place in it */
+	__u32 flags;     /* enum file_object_flag */
 	__u32 pad;
 };
 

@@ -144,7 +144,8 @@ static __noinline int tell(struct file_request *request, const struct file_rules
 	exe = BPF_CORE_READ(current_task(), mm, exe_file);
 	if (exe)
 		text_path(e, program, &exe->f_path);
-	event_send(NULL, e);
+	if (event_send_loses(NULL, e))
+		rule_untold(row);
 	return 0;
 }
 

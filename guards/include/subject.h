@@ -41,19 +41,34 @@ static __always_inline struct file_object *object_of(const struct file_id *id, u
 	return bpf_map_lookup_elem(&file_objects, &key);
 }
 
+/* FILE_NAME_BIT of it. A name lies in at least eight bytes. */
+static __always_inline u64 name_bit(const struct dentry_link *link, u64 len)
+{
+	u64 first = 0;
+
+	if (DIRECT)
+		first = kernel_word(link->name);
+	else
+		bpf_probe_read_kernel(&first, sizeof(first), link->name);
+	if (len < sizeof(first))
+		first &= (1ull << len * 8) - 1;
+	return FILE_NAME_BIT(first, len);
+}
+
 /* The rules of the name `link` in the directory `dir`, if it has a place there. */
 static __noinline struct file_object *object_at(const struct file_object *dir,
 						const struct file_id *id, u32 gen,
 						const struct dentry_link *link)
 {
-	struct file_place place = {};
+	struct file_place place;
 	u64 len;
 
 	if (!dir || !id || !link)
 		return NULL;
 	len = link->hash_len >> 32;
-	if (!(dir->name_lengths & 1ull << (len & 63)))
+	if (!(dir->name_bits & name_bit(link, len)))
 		return NULL;
+	__builtin_memset(&place, 0, sizeof(place));
 	place.dir = *id;
 	place.gen = gen;
 	place.len = len;

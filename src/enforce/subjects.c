@@ -315,7 +315,7 @@ static int object_put(int map, uint32_t gen, const struct file_id *id,
 	set_add(&object.self, &more->self);
 	set_add(&object.under, &more->under);
 	set_add(&object.subject, &more->subject);
-	object.name_lengths |= more->name_lengths;
+	object.name_bits |= more->name_bits;
 	object.flags |= more->flags;
 	return map_set(map, "the files", &key, &object, e);
 }
@@ -325,8 +325,11 @@ static int place_put(int objects, int names, uint32_t gen, const struct file_pat
 {
 	size_t len = strlen(file->name);
 	struct file_place place = { .dir = file->dir, .gen = gen, .len = (uint32_t)len };
-	struct file_object dir = { .name_lengths = 1ull << len % 64 };
+	struct file_object dir = { 0 };
+	uint64_t first = 0;
 
+	memcpy(&first, file->name, min(len, sizeof(first)));
+	dir.name_bits = FILE_NAME_BIT(first, len);
 	memcpy(place.name, file->name, min(len, sizeof(place.name)));
 	if (map_set(names, "the names of files", &place, &file->object, e) < 0)
 		return -e->code;

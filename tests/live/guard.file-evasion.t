@@ -101,7 +101,7 @@ def names():
     for what, name in ODD.items():
         refused(f"a name: {what}", lambda: opened(at("odd/" + name)))
     refused("a path of more than 256 bytes", read(at("odd/" + "y" * 200 + "/" + "z" * 200)))
-    refused("a path with much in it that leads nowhere", read(FOLDER + "/d/." * 300 + "//../d/./secret"))
+    refused("a path with much in it that leads nowhere else", read(FOLDER + "/d" + "/." * 300 + "//../d/./secret"))
 
     def relative():
         os.chdir(at("odd"))

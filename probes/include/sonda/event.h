@@ -143,6 +143,7 @@ static __noinline long slot_output(void *ctx, struct event_slot *slot, u32 size)
 	return bpf_ringbuf_output(&sonda_ring, &slot->record, size, flags);
 }
 
+/* 0, or why it is lost. */
 static __noinline int slot_send(void *ctx, struct event_slot *slot)
 {
 	struct stats *stats = stats_here();
@@ -162,7 +163,7 @@ static __noinline int slot_send(void *ctx, struct event_slot *slot)
 		count_one(&stats->sent);
 	else
 		count_one(&stats->lost[err == -E2BIG ? LOSS_ROOM : LOSS_RING]);
-	return 0;
+	return err;
 }
 
 static __noinline int slot_release(struct event_slot *slot)
@@ -295,6 +296,14 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 			slot_send(ctx, sent_slot);                                \
 		else                                                              \
 			slot_refuse(sent_slot);                                   \
+	})
+
+/* The same; is it lost? */
+#define event_send_loses(ctx, e)                                                           \
+	({                                                                                 \
+		struct event_slot *sent_slot = event_slot_of(e);                           \
+		bool wants = where_wants(sent_slot, bpf_core_type_id_local(typeof(*(e)))); \
+		wants ? slot_send(ctx, sent_slot) : (slot_refuse(sent_slot), 0);           \
 	})
 
 /* Gives the event up: counted as filtered. */

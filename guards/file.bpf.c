@@ -66,8 +66,6 @@ static __always_inline const struct file_filter *filter_of(u32 gen)
 	struct file_filter *filter;
 
 	if (gen == POLICY_NOBODY)
-		gen = trial_generation();
-	if (gen == POLICY_NOBODY)
 		return NULL;
 	filter = bpf_map_lookup_elem(&file_filter, &gen);
 	return filter && filter->any ? filter : NULL;
@@ -148,8 +146,11 @@ static __always_inline int judge(void *ctx, u32 strength, u32 operations, struct
 				 struct dentry *dentry, struct vfsmount *mnt)
 {
 	u32 beside, gen = policy_generations(&beside);
-	int verdict = judge_by(gen, strength, operations, inode, dentry, mnt);
+	int verdict;
 
+	if (gen == POLICY_NOBODY)
+		gen = trial_generation();
+	verdict = judge_by(gen, strength, operations, inode, dentry, mnt);
 	if (beside != POLICY_NOBODY)
 		judge_beside(strength, operations, inode, dentry, mnt);
 	return verdict;

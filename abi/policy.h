@@ -17,7 +17,7 @@
 
 /* Of what pinned maps hold, and how guards read it; raised whenever that changes. A sonda of another number
  * loads its guards beside those in force and takes over when they are. */
-#define POLICY_ABI 2
+#define POLICY_ABI 3
 
 /*
  * "policy_state": an array of two u64, the second is POLICY_ABI. The first:

@@ -29,8 +29,11 @@ static const char *effect(const struct policy_rule *r, const struct enforce_rule
 		return "tells it";
 	if (now->tripped)
 		return "would deny it, but has refused too much and only counts";
-	return now->mode == POLICY_AUDIT ? "would deny it, but only counts (mode audit)"
-					 : "denies it";
+	if (now->mode == POLICY_AUDIT)
+		return "would deny it, but only counts (mode audit)";
+	if (str_startswith(now->strength, "kill"))
+		return "kills who does it, when it is done";
+	return str_startswith(now->strength, "detect") ? "tells it, when it is done" : "denies it";
 }
 
 static int why_each(const struct enforce *f, const struct policy_question *q, struct strbuf *out,

@@ -210,7 +210,16 @@ static int part_load(struct enforce *f, struct part *part, const struct object *
 	return g->prove ? g->prove(part->object, before, p, gen, e) : 0;
 }
 
-/* What the guard in force lacks for `p`. */
+/* What is new: the whole guard, or what one that was there was attached to now. */
+static int part_pin(struct part *part, struct err *e)
+{
+	const char *name = part->guard->name;
+
+	return pins_make(name, e) < 0 ? -e->code : object_pin(part->object, name, e);
+}
+
+/* What the guard in force lacks for `p`. Pinned at once: from now on it knows that it has it, also if applying
+ * fails. */
 static int part_extend(struct enforce *f, const struct part *in_force, const struct policy *p,
 		       struct err *e)
 {
@@ -219,7 +228,7 @@ static int part_extend(struct enforce *f, const struct part *in_force, const str
 	if (part_open(f, in_force->guard, &more, e) < 0 ||
 	    object_maps_share(more->object, in_force->object, e) < 0)
 		return -e->code;
-	return part_load(f, more, in_force->object, p, e);
+	return part_load(f, more, in_force->object, p, e) < 0 ? -e->code : part_pin(more, e);
 }
 
 static int part_adopt(struct enforce *f, struct part *part, const struct policy *p, struct err *e)
@@ -285,18 +294,10 @@ static int parts_attach(struct enforce *f, const struct policy *p, struct err *e
 	return 0;
 }
 
-/* What is new: the whole guard, or what one that was there was attached to now. */
-static int part_pin(struct part *part, struct err *e)
-{
-	const char *name = part->guard->name;
-
-	return pins_make(name, e) < 0 ? -e->code : object_pin(part->object, name, e);
-}
-
 static int parts_pin(struct enforce *f, struct err *e)
 {
 	for (unsigned i = 0; i < f->part_count; i++)
-		if (part_pin(&f->parts[i], e) < 0)
+		if (!f->parts[i].adds && part_pin(&f->parts[i], e) < 0)
 			return -e->code;
 	return 0;
 }

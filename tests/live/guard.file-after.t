@@ -157,12 +157,16 @@ def callers():
     """Which program runs it: the one before, not the one that it becomes."""
     applied = apply(f"rule alone alert read of file {FOLDER}/d/free\n")
     check_equal(applied.code, 0, f"a rule that needs less: {applied.stderr}")
+    check_equal(apply(f"rule a alert exec of file {FOLDER}/nowhere/x\n").code, 5, "a policy that fails when more is loaded")
     applied = apply(f"rule a deny exec of file {FOLDER}/noexec/true unless exe in {at('runner')} accept kill\n")
     if applied.code == 4:
         check("not which one runs it" in applied.stderr, f"before 6.10: {applied.stderr}")
         return
     check_equal(applied.code, 0, f"a condition about who runs it, added to what is in force: {applied.stderr}")
     kills("run by another", lambda: os.execv(at("noexec/true"), ["true"]))
+    check_equal(run_sonda("policy", "status").rows[1]["refused"], 1, "judged once")
+    why = run_sonda("policy", "why", "exec", at("noexec/true"), json_output=False)
+    check("kills who does it" in why.stdout, f"why says so: {why.stdout}")
 
 
 def main():

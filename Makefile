@@ -93,9 +93,10 @@ $(BUILD)/obj/%.o: %.c
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS_ALL) $(RELEASE) -MMD -MP -c -o $@ $<
 
 # The probes' objects and a table of them, as src/pipeline/embedded.h declares it.
+EMBED_BASE := $(BUILD)/probes/fs.file.bpf.o
 $(BUILD)/gen/embedded.S: tools/embed $(PROBE_OBJ)
 	@mkdir -p $(@D)
-	@tools/embed $(@D) $(PROBE_OBJ) > $@
+	@tools/embed $(@D) $(EMBED_BASE) $(PROBE_OBJ) > $@
 
 $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
 	@mkdir -p $(@D)

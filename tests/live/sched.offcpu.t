@@ -35,10 +35,10 @@ def stopped(worker):
 
 with Workers(2) as ws:
     napper, other = ws
+    began = time.monotonic_ns()  # a wait may begin as soon as the first watches
     with Sonda("trace", "sched.offcpu", "--pid", pids(ws), "--min", "0") as s, \
             Sonda("top", "sched.offcpu", "--by", "pid,call,reason", "--pid", pids(ws), "--interval", "1h") as table, \
             Sonda("trace", "sched.offcpu", "--pid", napper.pid) as slow:
-        began = time.monotonic_ns()
         for _ in range(NAPS):
             together([napper], "nap", NAP_S)
         least = stopped(other)

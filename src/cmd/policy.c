@@ -300,7 +300,7 @@ static const struct verb verbs[] = {
 	{ "promote", { NULL }, false, run_promote },
 	{ "confirm", { NULL }, false, run_confirm },
 	{ "rollback", { NULL }, false, run_rollback },
-	{ "why", { "an operation, or packet", "what it is done to" }, true, run_why },
+	{ "why", { "an operation, or packet" }, true, run_why },
 	{ "status", { NULL }, false, run_status },
 	{ "top", { NULL }, false, run_top },
 	{ "off", { NULL }, false, run_off },
@@ -365,7 +365,8 @@ const struct command command_policy = {
 		"  rollback     back to what was in force before; with a policy beside it: takes that away\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
 		"  top          what each rule matches and refuses by the second\n"
-		"  why OPERATION PATH, why packet [in|out|at HOOK [priority N]] tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
+		"  why OPERATION PATH, why connect|send|bind|listen tcp|udp|icmp ADDRESS:PORT,\n"
+		"  why packet [in|out|at HOOK [priority N]] tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
 		"               which rule in force decides about it\n"
 		"  off          ends it and leaves nothing behind",
 	.examples =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `sonda policy why`. Files are judged by the policy's text, packets by the guard itself. */
+/* `sonda policy why`. Operations are judged by the policy's text, packets by the guard itself. */
 #include "cmd/policy_why.h"
 
 #include "base/err.h"
@@ -18,7 +18,49 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- files ---- */
+/* ---- addresses ---- */
+
+static int address_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port, struct err *e)
+{
+	bool six = *text == '[' || (strchr(text, ':') != strrchr(text, ':'));
+	const char *begin = text + (*text == '['),
+		   *end = six ? strchrnul(begin, ']') : strchrnul(begin, ':');
+	const char *port = *end ? end + (*end == ']') : end;
+	struct policy_network n;
+	char address[64];
+	uint16_t last;
+
+	if (six && *text != '[')
+		end = port = begin + strlen(begin);
+	if (!str_format(address, sizeof(address), "%.*s", (int)(end - begin), begin) ||
+	    policy_network_parse(address, &n, e) < 0 || strchr(address, '/'))
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "'%s': expected an address such as 192.0.2.1:22 or [2001:db8::1]:22",
+			       text);
+	if (*port && (policy_ports_parse(port + 1, ret_port, &last, e) < 0 || last != *ret_port))
+		return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected a port behind the address",
+			       text);
+	*ret_ip = (struct ip){ .family = n.family };
+	memcpy(ret_ip->bytes, n.bytes, sizeof(ret_ip->bytes));
+	return 0;
+}
+
+static int protocol_parse(const char *text, uint8_t *ret, struct err *e)
+{
+	static const struct {
+		const char *name;
+		uint8_t protocol;
+	} all[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "icmp", IPPROTO_ICMP } };
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		if (str_eq(all[i].name, text)) {
+			*ret = all[i].protocol;
+			return 0;
+		}
+	return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected tcp, udp or icmp", text);
+}
+
+/* ---- files, sockets, the kernel ---- */
 
 /* What a rule that is about it does. */
 static const char *effect(const struct policy_rule *r, const struct enforce_rule *now)
@@ -62,6 +104,39 @@ static int why_each(const struct enforce *f, const struct policy_question *q, st
 	return 0;
 }
 
+static int why_tell(const struct enforce *f, const struct policy_question *q, struct err *e)
+{
+	auto_done(strbuf) out = { 0 };
+
+	if (why_each(f, q, &out, e) < 0)
+		return -e->code;
+	return out_write(&out, STDOUT_FILENO, -1, e);
+}
+
+/* "connect tcp 10.0.0.1:22", "raw-socket" */
+static int why_socket(const struct enforce *f, char **words, size_t count,
+		      struct policy_question *q, struct err *e)
+{
+	static const uint8_t none[16];
+	struct ip ip;
+
+	if (!(q->operations & POLICY_ADDRESSED))
+		return count == 1 ? why_tell(f, q, e)
+				  : fail_as(e, EXIT_USAGE, EINVAL, "why %s: '%s' is too much",
+					    words[0], words[1]);
+	if (count != 3)
+		return fail_as(e, EXIT_USAGE, EINVAL,
+			       "why %s: expected tcp, udp or icmp and an address", words[0]);
+	if (protocol_parse(words[1], &q->protocol, e) < 0 ||
+	    address_parse(words[2], &ip, &q->port, e) < 0)
+		return -e->code;
+	memcpy(q->address.bytes, ip.bytes, sizeof(q->address.bytes));
+	q->address.bits = ip.family == AF_INET ? 32 : 128;
+	if (memcmp(ip.bytes, none, sizeof(none)))
+		q->address.family = (uint8_t)ip.family;
+	return why_tell(f, q, e);
+}
+
 static int asked_file(struct policy_question *q, char **words, size_t count,
 		      char path[static PATH_MAX], struct err *e)
 {
@@ -103,7 +178,6 @@ int policy_why_file(const struct enforce *f, char **words, size_t count,
 {
 	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
 	const struct policy_operation_row *operation = policy_operation_find(words[0]);
-	auto_done(strbuf) out = { 0 };
 	char path[PATH_MAX], exe[PATH_MAX];
 	struct policy_question q = { .accounts = accounts,
 				     .user = who->user,
@@ -113,55 +187,15 @@ int policy_why_file(const struct enforce *f, char **words, size_t count,
 		return name_unknown("operation", words[0], policy_operation_nth, NULL, e);
 	q.domain = operation->domain;
 	q.operations = operation->bits;
+	q.exe = who->exe ? realpath(who->exe, exe) ?: who->exe : NULL;
+	if (q.domain == POLICY_SOCKET)
+		return why_socket(f, words, count, &q, e);
 	if ((q.domain == POLICY_FILE ? asked_file : asked_kernel)(&q, words, count, path, e) < 0)
 		return -e->code;
-	q.exe = who->exe ? realpath(who->exe, exe) ?: who->exe : NULL;
-	if (why_each(f, &q, &out, e) < 0)
-		return -e->code;
-	return out_write(&out, STDOUT_FILENO, -1, e);
+	return why_tell(f, &q, e);
 }
 
 /* ---- packets ---- */
-
-static int address_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port, struct err *e)
-{
-	bool six = *text == '[' || (strchr(text, ':') != strrchr(text, ':'));
-	const char *begin = text + (*text == '['),
-		   *end = six ? strchrnul(begin, ']') : strchrnul(begin, ':');
-	const char *port = *end ? end + (*end == ']') : end;
-	struct policy_network n;
-	char address[64];
-	uint16_t last;
-
-	if (six && *text != '[')
-		end = port = begin + strlen(begin);
-	if (!str_format(address, sizeof(address), "%.*s", (int)(end - begin), begin) ||
-	    policy_network_parse(address, &n, e) < 0 || strchr(address, '/'))
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "'%s': expected an address such as 192.0.2.1:22 or [2001:db8::1]:22",
-			       text);
-	if (*port && (policy_ports_parse(port + 1, ret_port, &last, e) < 0 || last != *ret_port))
-		return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected a port behind the address",
-			       text);
-	*ret_ip = (struct ip){ .family = n.family };
-	memcpy(ret_ip->bytes, n.bytes, sizeof(ret_ip->bytes));
-	return 0;
-}
-
-static int protocol_parse(const char *text, uint8_t *ret, struct err *e)
-{
-	static const struct {
-		const char *name;
-		uint8_t protocol;
-	} all[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "icmp", IPPROTO_ICMP } };
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (str_eq(all[i].name, text)) {
-			*ret = all[i].protocol;
-			return 0;
-		}
-	return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected tcp, udp or icmp", text);
-}
 
 /* "syn", "on eth0" behind the addresses. */
 static int rest_parse(char **words, size_t count, struct packet_asked *asked, struct err *e)

@@ -93,4 +93,5 @@ extern const struct enforce_source *guard_source;
 
 /* All guards; NULL ends the list. */
 extern const struct guard *const guards[];
-extern const struct guard guard_packet, guard_traffic, guard_filter, guard_file, guard_kernel;
+extern const struct guard guard_packet, guard_traffic, guard_filter, guard_file, guard_kernel,
+	guard_socket;

@@ -28,6 +28,7 @@ struct packet_tables {
 /* Whose rules, and where they stand: a guard that is asked at several places has a number for each. */
 struct packet_scope {
 	enum policy_domain domain;
+	bool unordered; /* all rules count that something meets, not the first: any number may */
 	unsigned posts;                                                    /* 0: there is one */
 	unsigned (*post_of)(const struct policy_rule *r, const void *ctx); /* below `posts` */
 	const void *ctx;

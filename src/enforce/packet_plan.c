@@ -381,7 +381,7 @@ static int rules_fill(struct making *m, struct err *e)
 		if ((r->limit.per_hour && limit_fill(m, r, rule, e) < 0) ||
 		    (rule->verdict == PACKET_CHANGE && change_fill(m, r, rule, e) < 0))
 			return -e->code;
-		ask_on += asks_on(r);
+		ask_on += !m->scope->unordered && asks_on(r);
 		if (ask_on <= PACKET_ASKED)
 			continue;
 		fail_as(e, EXIT_POLICY, E2BIG,

@@ -162,6 +162,22 @@ static int check_contradictions(const struct policy *p, const struct policy_rule
 	return 0;
 }
 
+/* A socket that is made has no address yet. */
+static int check_addressed(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	unsigned makes = r->domain == POLICY_SOCKET ? r->operations & ~POLICY_ADDRESSED : 0;
+
+	vec_for_each(c, &r->clauses) {
+		if (!makes || c->word->conditional || c->word->single)
+			continue;
+		fail_as(e, EXIT_POLICY, EINVAL, "'%s' and '%s': a socket that is made has no address yet",
+			policy_operation_name(POLICY_SOCKET, makes & -makes), c->word->name);
+		hint(e, "write a rule for each");
+		return policy_wrap(p, c->at, e);
+	}
+	return 0;
+}
+
 /* The same word twice is a slip; but a condition and its exception are not, and subjects add up. */
 static int check_repeats(const struct policy *p, const struct policy_rule *r, struct err *e)
 {
@@ -329,7 +345,7 @@ static int check_rule(struct policy *p, struct policy_rule *r, struct err *e)
 		    (c->word->form && check_values(p, c->word->form, &c->values, e) < 0))
 			return -e->code;
 	if (check_alert(p, r, e) < 0 || check_accept(p, r, e) < 0 || check_repeats(p, r, e) < 0 ||
-	    check_rate(p, r, e) < 0 ||
+	    check_rate(p, r, e) < 0 || check_addressed(p, r, e) < 0 ||
 	    check_contradictions(p, r, e) < 0 || check_companions(p, r, e) < 0)
 		return -e->code;
 	return check_changes(p, r, e);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Is a rule about an operation? By paths as text; those of the policy are resolved where they exist. */
+/* Is a rule about an operation? By text; paths of the policy are resolved where they exist. */
 #include "policy/judge.h"
 
 #include "base/err.h"
 #include "base/passwd.h"
 #include "base/str.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 struct asked {
@@ -149,6 +151,87 @@ static int is_about(const struct policy *p, const struct policy_rule *r,
 	return 0;
 }
 
+/* ---- sockets ---- */
+
+struct asked_address {
+	const struct policy_question *q;
+	bool found;
+};
+
+static int on_network(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked_address *asked = ctx;
+	const struct policy_network *is = &asked->q->address;
+	struct policy_network n;
+
+	(void)at;
+	if (policy_network_parse(text, &n, e) < 0)
+		return -e->code;
+	if (n.family != is->family)
+		return 0;
+	for (unsigned bit = 0; bit < n.bits; bit++)
+		if ((n.bytes[bit / 8] ^ is->bytes[bit / 8]) & (0x80 >> bit % 8))
+			return 0;
+	asked->found = true;
+	return 0;
+}
+
+static int on_port(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked_address *asked = ctx;
+	uint16_t first, last;
+
+	(void)at;
+	if (policy_ports_parse(text, &first, &last, e) < 0)
+		return -e->code;
+	asked->found |= first <= asked->q->port && asked->q->port <= last;
+	return 0;
+}
+
+static bool protocol_is(const struct policy_question *q, enum policy_word word)
+{
+	if (word == WORD_TCP)
+		return q->protocol == IPPROTO_TCP;
+	if (word == WORD_UDP)
+		return q->protocol == IPPROTO_UDP;
+	return q->protocol == IPPROTO_ICMP || q->protocol == IPPROTO_ICMPV6;
+}
+
+/* Does a clause about the address hold? All addresses are in every network, and outside of it too. */
+static int address_holds(const struct policy *p, const struct policy_clause *c,
+			 const struct policy_question *q, bool *ret_holds, struct err *e)
+{
+	struct asked_address asked = { .q = q };
+
+	*ret_holds = true;
+	if (c->word->form == FORM_NONE)
+		asked.found = protocol_is(q, c->word->word);
+	else if (c->word->word == WORD_TO ? !q->address.family : !q->port)
+		return 0;
+	else if (policy_each(p, &c->values, c->word->word == WORD_TO ? on_network : on_port, &asked,
+			     e) < 0)
+		return -e->code;
+	*ret_holds = asked.found != c->unless;
+	return 0;
+}
+
+static int socket_is_meant(const struct policy *p, const struct policy_rule *r,
+			   const struct policy_question *q, enum policy_answer *ret, struct err *e)
+{
+	bool holds_all = true;
+
+	vec_for_each(c, &r->clauses) {
+		if (c->word->conditional || c->word->single)
+			continue;
+		if (address_holds(p, c, q, &holds_all, e) < 0)
+			return -e->code;
+		if (!holds_all)
+			break;
+	}
+	*ret = holds_all ? ANSWER_YES : ANSWER_NO;
+	return 0;
+}
+
 int policy_judge(const struct policy *p, const struct policy_rule *r,
 		 const struct policy_question *q, enum policy_answer *ret_answer, struct err *e)
 {
@@ -157,7 +240,7 @@ int policy_judge(const struct policy *p, const struct policy_rule *r,
 	*ret_answer = ANSWER_NO;
 	if (r->domain != q->domain || !(r->operations & q->operations))
 		return 0;
-	if (is_about(p, r, q, &about, e) < 0)
+	if ((q->domain == POLICY_SOCKET ? socket_is_meant : is_about)(p, r, q, &about, e) < 0)
 		return -e->code;
 	if (about == ANSWER_NO)
 		return 0;

@@ -4,14 +4,12 @@
  * start services, to let somebody log in, to install packages and to end the policy is a table here, and
  * each row is asked of each rule that denies. Rows about programs that this machine doesn't have are left out.
  */
-#include "policy/policy.h"
+#include "policy/lint.h"
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/passwd.h"
 #include "base/str.h"
-#include "policy/judge.h"
-
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -90,7 +88,7 @@ static const struct {
 /* clang-format on */
 
 /* What decides: absolute, without symbolic links. false: it isn't there. */
-static bool resolve(const char *path, char out[static PATH_MAX])
+bool lint_resolve(const char *path, char out[static PATH_MAX])
 {
 	struct err ignored;
 
@@ -108,8 +106,8 @@ static bool only_some_cgroups(const struct policy_rule *r)
 }
 
 /* In a cgroup that is not known: a condition about that spares nobody and saves nobody. */
-static int denies(const struct policy *p, const struct policy_rule *r, struct policy_question q,
-		  bool *ret_denies, struct err *e)
+int lint_denies(const struct policy *p, const struct policy_rule *r, struct policy_question q,
+		bool *ret_denies, struct err *e)
 {
 	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
 	enum policy_answer answer;
@@ -146,11 +144,11 @@ static int lint_kernel_rule(const struct policy *p, const struct policy_rule *r,
 
 		if (!(q.operations & r->operations) ||
 		    (r->object && r->object->object != q.object) ||
-		    !resolve(kernel_needs[i].subject, subject))
+		    !lint_resolve(kernel_needs[i].subject, subject))
 			continue;
 		if (q.object == OBJECT_EXE)
 			q.path = realpath(q.path, object) ?: q.path;
-		if (denies(p, r, q, &denied, e) < 0)
+		if (lint_denies(p, r, q, &denied, e) < 0)
 			return -e->code;
 		if (denied)
 			return locks_out(p, r, subject, kernel_needs[i].words, "",
@@ -166,11 +164,11 @@ static int lint_rule(const struct policy *p, const struct policy_rule *r, struct
 	bool denied;
 
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
-		if (!(needs[i].operations & r->operations) || !resolve(needs[i].subject, subject) ||
-		    !resolve(needs[i].object, object))
+		if (!(needs[i].operations & r->operations) || !lint_resolve(needs[i].subject, subject) ||
+		    !lint_resolve(needs[i].object, object))
 			continue;
 		q.operations = needs[i].operations;
-		if (denies(p, r, q, &denied, e) < 0)
+		if (lint_denies(p, r, q, &denied, e) < 0)
 			return -e->code;
 		if (denied)
 			return locks_out(p, r, subject, "get at ", object, needs[i].why, e);
@@ -178,11 +176,19 @@ static int lint_rule(const struct policy *p, const struct policy_rule *r, struct
 	return 0;
 }
 
+static int lint_any(const struct policy *p, const struct policy_rule *r, struct err *e)
+{
+	if (r->verdict != POLICY_DENY || policy_rule_audits(r))
+		return 0;
+	if (r->domain == POLICY_SOCKET)
+		return lint_socket(p, r, e);
+	return r->domain == POLICY_KERNEL ? lint_kernel_rule(p, r, e) : lint_rule(p, r, e);
+}
+
 int policy_lint(const struct policy *p, struct err *e)
 {
 	vec_for_each(r, &p->rules)
-		if (r->verdict == POLICY_DENY && !policy_rule_audits(r) &&
-		    (r->domain == POLICY_KERNEL ? lint_kernel_rule : lint_rule)(p, r, e) < 0)
+		if (lint_any(p, r, e) < 0)
 			return -e->code;
 	return 0;
 }

@@ -404,7 +404,7 @@ static bool is_target(const struct parser *p, const struct policy_rule *r)
 	       policy_form_check(FORM_INTERFACE, p->token.text, &ignored) == 0;
 }
 
-/* "to" is followed by a rate, by networks, or by an interface. */
+/* "to" is followed by a rate, by networks, or by an interface; of sockets also by "port 53". */
 static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 {
 	const struct policy_word_row *word = policy_word_row(WORD_TO);
@@ -415,6 +415,8 @@ static int parse_to(struct parser *p, struct policy_rule *r, struct err *e)
 		return word_refused(p, r, word, e);
 	if (advance(p, e) < 0)
 		return -e->code;
+	if (r->domain == POLICY_SOCKET && at_word(p, policy_word_row(WORD_PORT)->name))
+		return parse_clause(p, r, e);
 	if (is_rate(&p->token)) {
 		if (r->verdict == POLICY_LIMIT)
 			return parse_rate(p, r, false, e);

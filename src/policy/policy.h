@@ -33,6 +33,7 @@ enum policy_domain {
 	POLICY_TRAFFIC, /* packets that leave; and what does more than let pass or drop: at TC */
 	POLICY_FILTER,  /* packets at a hook of netfilter */
 	POLICY_KERNEL,  /* its own surface: signals, tracing, mounts ... */
+	POLICY_SOCKET,
 	POLICY_DOMAINS
 };
 #define POLICY_ABOUT(domain) (1u << (domain)) /* in sets of domains */
@@ -77,6 +78,26 @@ enum policy_kernel_operation {
 	POLICY_USER_NAMESPACE = 1 << 9,
 	POLICY_USE = 1 << 10, /* of a capability */
 };
+
+/* On sockets. */
+enum policy_socket_operation {
+	POLICY_CONNECT = 1 << 0,
+	POLICY_SEND = 1 << 1,
+	POLICY_BIND = 1 << 2,
+	POLICY_LISTEN = 1 << 3,
+	/* to make sockets of these sorts; those before have addresses */
+	POLICY_RAW_SOCKET = 1 << 4,
+	POLICY_PACKET_SOCKET = 1 << 5,
+	POLICY_XDP_SOCKET = 1 << 6,
+	POLICY_ALG_SOCKET = 1 << 7,
+	POLICY_VSOCK_SOCKET = 1 << 8,
+	POLICY_NETLINK_SOCKET = 1 << 9,
+	POLICY_BLUETOOTH_SOCKET = 1 << 10,
+	POLICY_CAN_SOCKET = 1 << 11,
+	POLICY_TIPC_SOCKET = 1 << 12,
+	POLICY_RDS_SOCKET = 1 << 13,
+};
+#define POLICY_ADDRESSED (POLICY_CONNECT | POLICY_SEND | POLICY_BIND | POLICY_LISTEN)
 
 /* The forms a value can have. */
 enum policy_form {

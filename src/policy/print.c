@@ -157,6 +157,14 @@ static bool is_match(const struct policy_clause *c)
 	       c->word->domains != POLICY_ABOUT(POLICY_DOMAINS) - 1;
 }
 
+/* "deny send to port 53": where no network comes before it. */
+static bool wants_to(const struct policy_rule *r, const struct policy_clause *c)
+{
+	const struct policy_clause *to = policy_clause_find(r, WORD_TO, 0);
+
+	return r->domain == POLICY_SOCKET && c->word->word == WORD_PORT && (!to || to->unless);
+}
+
 static void print_verdict(struct printer *p, const struct policy_rule *r)
 {
 	const struct policy_domain_row *domain = policy_domain_row(r->domain);
@@ -170,7 +178,7 @@ static void print_verdict(struct printer *p, const struct policy_rule *r)
 	print_objects(p, r);
 	vec_for_each(c, &r->clauses)
 		if (is_match(c)) {
-			strbuf_putc(p->out, ' ');
+			strbuf_puts(p->out, wants_to(r, c) ? " to " : " ");
 			print_clause(p, c);
 			p->source_line = max(p->source_line, c->at.line);
 		}

@@ -10,7 +10,8 @@
 #define FILTER   POLICY_ABOUT(POLICY_FILTER)
 #define PACKETS  (POLICY_ABOUT(POLICY_PACKET) | TRAFFIC | FILTER)
 #define KERNEL   POLICY_ABOUT(POLICY_KERNEL)
-#define SUBJECTS (FILES | KERNEL) /* whose rules have conditions about who asks */
+#define SOCKETS  POLICY_ABOUT(POLICY_SOCKET)
+#define SUBJECTS (FILES | KERNEL | SOCKETS) /* whose rules have conditions about who asks */
 #define ALL      (POLICY_ABOUT(POLICY_DOMAINS) - 1)
 
 /* clang-format off */
@@ -20,6 +21,7 @@ static const struct policy_domain_row domains[POLICY_DOMAINS] = {
 	[POLICY_TRAFFIC] = { "packets that leave or are changed", "packet", "a word such as 'to' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
 	[POLICY_FILTER] = { "packets at a hook of netfilter", "packet", "a word such as 'from' or 'port'", POLICY_ABOUT(POLICY_PACKET) },
 	[POLICY_KERNEL] = { "the kernel", NULL,     "a word such as 'mode' or 'unless exe in'" },
+	[POLICY_SOCKET] = { "sockets", NULL,        "a word such as 'to', 'port' or 'unless exe in'" },
 };
 
 static const struct policy_verdict_row verdicts[] = {
@@ -58,6 +60,20 @@ static const struct policy_operation_row operations[] = {
 	{ "setuid",         POLICY_KERNEL, POLICY_SETUID,         "become another user, also by running a setuid program" },
 	{ "user-namespace", POLICY_KERNEL, POLICY_USER_NAMESPACE, "make a user namespace, and so get all capabilities in it" },
 	{ "use",            POLICY_KERNEL, POLICY_USE,            "make use of a capability" },
+	{ "connect",  POLICY_SOCKET, POLICY_CONNECT, "open a connection to it; also by fast open, by a connected datagram socket, by packets of raw sockets" },
+	{ "send",     POLICY_SOCKET, POLICY_SEND,    "send to it without a connection: UDP, ICMP, raw" },
+	{ "bind",     POLICY_SOCKET, POLICY_BIND,    "take an own address and port" },
+	{ "listen",   POLICY_SOCKET, POLICY_LISTEN,  "wait for connections" },
+	{ "raw-socket",       POLICY_SOCKET, POLICY_RAW_SOCKET,       "make a raw socket of IP" },
+	{ "packet-socket",    POLICY_SOCKET, POLICY_PACKET_SOCKET,    "make a packet socket: frames, as they come and go" },
+	{ "xdp-socket",       POLICY_SOCKET, POLICY_XDP_SOCKET,       "make an XDP socket" },
+	{ "alg-socket",       POLICY_SOCKET, POLICY_ALG_SOCKET,       "make a socket of the kernel's cryptography" },
+	{ "vsock-socket",     POLICY_SOCKET, POLICY_VSOCK_SOCKET,     "make a socket to other virtual machines" },
+	{ "netlink-socket",   POLICY_SOCKET, POLICY_NETLINK_SOCKET,   "make a netlink socket" },
+	{ "bluetooth-socket", POLICY_SOCKET, POLICY_BLUETOOTH_SOCKET, "make a Bluetooth socket" },
+	{ "can-socket",       POLICY_SOCKET, POLICY_CAN_SOCKET,       "make a CAN socket" },
+	{ "tipc-socket",      POLICY_SOCKET, POLICY_TIPC_SOCKET,      "make a TIPC socket" },
+	{ "rds-socket",       POLICY_SOCKET, POLICY_RDS_SOCKET,       "make an RDS socket" },
 };
 
 #define PROCESS (POLICY_KILL | POLICY_PTRACE | POLICY_INSPECT)
@@ -76,13 +92,13 @@ static const struct policy_word_row words[] = {
 	{ WORD_CGROUP,      "cgroup",      SUBJECTS | TRAFFIC, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
 	{ WORD_TERMINAL,    "terminal",    KERNEL,   FORM_NONE,      true,  false, "its process has a controlling terminal" },
 	{ WORD_FROM,        "from",        PACKETS,  FORM_NETWORK,   false, false, "source address" },
-	{ WORD_TO,          "to",          PACKETS,  FORM_NETWORK,   false, false, "destination address" },
-	{ WORD_PORT,        "port",        PACKETS,  FORM_PORT,      false, false, "destination port" },
+	{ WORD_TO,          "to",          PACKETS | SOCKETS, FORM_NETWORK, false, false, "destination address; for bind and listen the own one" },
+	{ WORD_PORT,        "port",        PACKETS | SOCKETS, FORM_PORT, false, false, "destination port; for bind and listen the own one" },
 	{ WORD_SOURCE_PORT, "source-port", PACKETS,  FORM_PORT,      false, false, "source port" },
 	{ WORD_ON,          "on",          PACKETS,  FORM_INTERFACE, false, false, "interface that it comes in by, or goes out by" },
-	{ WORD_TCP,         "tcp",         PACKETS,  FORM_NONE,      false, false, "TCP" },
-	{ WORD_UDP,         "udp",         PACKETS,  FORM_NONE,      false, false, "UDP" },
-	{ WORD_ICMP,        "icmp",        PACKETS,  FORM_NONE,      false, false, "ICMP, in IPv6 ICMPv6" },
+	{ WORD_TCP,         "tcp",         PACKETS | SOCKETS, FORM_NONE, false, false, "TCP" },
+	{ WORD_UDP,         "udp",         PACKETS | SOCKETS, FORM_NONE, false, false, "UDP" },
+	{ WORD_ICMP,        "icmp",        PACKETS | SOCKETS, FORM_NONE, false, false, "ICMP, in IPv6 ICMPv6" },
 	{ WORD_SYN,         "syn",         PACKETS,  FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
 	{ WORD_FRAGMENT,    "fragment",    PACKETS,  FORM_NONE,      false, false, "part of a packet, the first one too" },
 	{ WORD_MALFORMED,   "malformed",   PACKETS,  FORM_NONE,      false, false, "headers cut off, or that contradict each other" },

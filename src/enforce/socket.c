@@ -146,5 +146,6 @@ const struct guard guard_socket = {
 	.name = "socket",
 	.domain = POLICY_SOCKET,
 	.fill = fill,
+	.beside = guard_beside_anywhere,
 	.strength = strength,
 };

@@ -466,6 +466,23 @@ def by_module():
     check_equal({n: c["refused"] for n, c in counts().items()}, {"ok": 0, "listens": 1, "frames": 1}, "counts")
 
 
+def beside():
+    """A policy beside the one in force: what it would deny passes, and is told once for hook and packet."""
+    apply("rule ports deny bind to port 7077\n")
+    with tempfile.NamedTemporaryFile("w", suffix=".policy") as f:
+        f.write(f"rule later deny send to {FREE} port 86\n")
+        f.flush()
+        policy("apply", "--audit", f.name)
+        with Sonda("trace", "guard.socket") as s:
+            passes("what the policy beside would deny", sends(FREE, 86))
+            check_equal(outcome(binds("127.0.0.1", 7077)), errno.EPERM, "what that in force denies")
+            s.wait_row(lambda r: r["rule"] == "ports")
+        check_equal([(r["rule"], r["verdict"]) for r in s.rows], [("later", "would_deny"), ("ports", "denied")], "both are told")
+        policy("promote")
+        check_equal(outcome(sends(FREE, 86)), errno.EPERM, "promoted")
+        passes("what was in force before", binds("127.0.0.1", 7077))
+
+
 def why():
     def said(*words):
         return policy("why", *words).stdout
@@ -503,6 +520,7 @@ def main():
         why()
         foreign(root)
         by_module()
+        beside()
         policy("off")
         check_equal(attached(root), before, "off: as it was")
         passes("afterwards", sends("10.99.2.77"))

@@ -327,7 +327,7 @@ static __always_inline bool is_stream(struct bpf_sock *sk)
 /* Datagrams that are refused are asked about each time; for others it stays so until they go elsewhere. */
 static __always_inline int packet_judge(struct bpf_sock *sk, const struct socket_asked *a)
 {
-	bool refused = use_judge(a);
+	bool refused = packet_is_refused(a);
 
 	if (sk->type != SOCK_RAW && (!refused || sk->type != SOCK_DGRAM))
 		mark_set(bpf_sk_storage_get(&socket_marks, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE),

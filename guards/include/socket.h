@@ -113,7 +113,7 @@ struct socket_request {
 	struct rule_set rules;
 	struct verdict verdict;
 	u32 gen; /* whose rules they are */
-	u32 pad;
+	u32 met; /* `rules` are known */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -276,6 +276,10 @@ __noinline int request_judge(u32 tid, u32 is_packet)
 	rules = bpf_map_lookup_elem(&socket_rules, &gen);
 	if (!rules)
 		return 1;
+	if (!request->met)
+		rules_meet(&request->asked, rules, gen, &request->rules);
+	if (set_empty(&request->rules))
+		return 0;
 	if (!request->asked.any_subject)
 		subject_keep(&request->rules, gen, &rules->subjects);
 	if (set_empty(&request->rules))
@@ -291,15 +295,14 @@ static __noinline bool use_decide(const struct socket_asked *a, const struct rul
 				  u32 gen)
 {
 	struct socket_request *request;
-	u32 tid, is_packet;
 	bool refused;
 	u64 key;
+	u32 tid;
 
 	if (!a || !met)
 		return true;
-	is_packet = a->strength == SOCKET_STRENGTH_PACKET;
 	tid = BPF_CORE_READ(current_task(), pid);
-	key = (u64)is_packet << 32 | tid;
+	key = tid;
 	if (bpf_map_update_elem(&socket_requests, &key, (void *)&no_request, BPF_ANY))
 		return true;
 	request = bpf_map_lookup_elem(&socket_requests, &key);
@@ -307,9 +310,10 @@ static __noinline bool use_decide(const struct socket_asked *a, const struct rul
 		return true;
 	request->asked = *a;
 	request->rules = *met;
+	request->met = 1;
 	request->gen = gen;
 	request->verdict.beside = gen == a->beside;
-	refused = request_judge(tid, is_packet);
+	refused = request_judge(tid, 0);
 	bpf_map_delete_elem(&socket_requests, &key);
 	return refused;
 }
@@ -335,6 +339,47 @@ static __always_inline bool use_judge(const struct socket_asked *a)
 
 	if (a->beside != POLICY_NOBODY)
 		use_judge_by(a, a->beside);
+	return refused;
+}
+
+/* The same of a packet, whose rules are found out of line too: its program has enough to verify. */
+__noinline int packet_decide(u32 tid)
+{
+	u64 key = 1ull << 32 | tid;
+	struct socket_request *request = bpf_map_lookup_elem(&socket_requests, &key);
+	bool refused = false;
+
+	if (!request)
+		return 1;
+	if (request->asked.gen != POLICY_NOBODY) {
+		request->gen = request->asked.gen;
+		refused = request_judge(tid, 1);
+	}
+	if (request->asked.beside == POLICY_NOBODY)
+		return refused;
+	__builtin_memset(&request->rules, 0, sizeof(request->rules));
+	__builtin_memset(&request->verdict, 0, sizeof(request->verdict));
+	request->gen = request->asked.beside;
+	request->verdict.beside = 1;
+	request_judge(tid, 1);
+	return refused;
+}
+
+static __always_inline bool packet_is_refused(const struct socket_asked *a)
+{
+	u32 tid = BPF_CORE_READ(current_task(), pid);
+	u64 key = 1ull << 32 | tid;
+	struct socket_request *request;
+	bool refused;
+
+	if (bpf_map_update_elem(&socket_requests, &key, (void *)&no_request, BPF_ANY))
+		return true;
+	request = bpf_map_lookup_elem(&socket_requests, &key);
+	if (!request)
+		return true;
+	request->asked = *a;
+	refused = packet_decide(tid);
+	bpf_map_delete_elem(&socket_requests, &key);
 	return refused;
 }
 

@@ -95,18 +95,19 @@ struct socket_asked {
 	u32 beside;     /* likewise that which lies beside it */
 	u32 operations; /* enum socket_doing */
 	u16 port;
-	u8 family;   /* 4, 6; 0: it has no address */
-	u8 protocol; /* of IP */
-	u8 strength; /* enum socket_strength */
+	u8 family;         /* 4, 6; 0: it has no address */
+	u8 protocol;       /* of IP */
+	u8 strength;       /* enum socket_strength */
 	bool any_address;  /* all those of this machine, or not known which */
 	bool any_port;     /* not known which */
 	bool any_protocol; /* likewise */
 	bool any_subject;  /* not known who: no condition saves it */
 };
 
+enum request_place { REQUEST_CALL, REQUEST_PACKET, REQUEST_BIND };
 /*
- * One that rules are about, by thread, and by whether it is a packet. It lies in a map because what
- * judges is a global function, which is verified once; on 5.10 those take only numbers.
+ * One that rules are about, by thread, and by place, for a packet may leave in the midst of another. It lies
+ * in a map because what judges is a global function, which is verified once; on 5.10 those take only numbers.
  */
 struct socket_request {
 	struct socket_asked asked;
@@ -210,14 +211,13 @@ static __always_inline void rules_meet(const struct socket_asked *a,
 	const struct packet_plan *plan = plan_of(gen);
 
 	if (a->operations >> SOCKET_ADDRESSED) {
-		_Pragma("unroll") for (int i = SOCKET_ADDRESSED; i < SOCKET_OPERATIONS; i++)
-			if (a->operations & 1 << i)
-				set_add(met, &rules->by_operation[i]);
+		_Pragma("unroll") for (int i = SOCKET_ADDRESSED; i < SOCKET_OPERATIONS;
+				       i++) if (a->operations & 1 << i)
+			set_add(met, &rules->by_operation[i]);
 		return;
 	}
-	_Pragma("unroll") for (int i = 0; i < SOCKET_ADDRESSED; i++)
-		if (a->operations & 1 << i)
-			set_add(met, &rules->by_operation[i]);
+	_Pragma("unroll") for (int i = 0; i < SOCKET_ADDRESSED; i++) if (a->operations & 1 << i)
+		set_add(met, &rules->by_operation[i]);
 	if (plan && !set_empty(met))
 		plan_keep(plan, gen, a, met);
 }
@@ -262,9 +262,9 @@ static __noinline int use_tell(struct socket_request *request)
 }
 
 /* The request of that thread, some rules being about it: is it refused? */
-__noinline int request_judge(u32 tid, u32 is_packet)
+__noinline int request_judge(u32 tid, u32 place)
 {
-	u64 key = (u64)is_packet << 32 | tid;
+	u64 key = (u64)place << 32 | tid;
 	struct socket_request *request = bpf_map_lookup_elem(&socket_requests, &key);
 	struct socket_rules *rules;
 	bool refused;
@@ -281,7 +281,7 @@ __noinline int request_judge(u32 tid, u32 is_packet)
 	if (set_empty(&request->rules))
 		return 0;
 	if (!request->asked.any_subject)
-		subject_keep(&request->rules, gen, &rules->subjects);
+		subject_keep(&request->rules, gen, &rules->subjects, current_task(), NULL);
 	if (set_empty(&request->rules))
 		return 0;
 	refused = rules_apply(&request->verdict, &request->rules, gen, &rules->subjects);
@@ -291,8 +291,8 @@ __noinline int request_judge(u32 tid, u32 is_packet)
 }
 
 /* No room for the request, which is as good as never: refused, for nobody can tell that it may pass. */
-static __noinline bool use_decide(const struct socket_asked *a, const struct rule_set *met,
-				  u32 gen)
+static __always_inline bool use_decide(const struct socket_asked *a, const struct rule_set *met,
+				       u32 gen)
 {
 	struct socket_request *request;
 	bool refused;
@@ -313,7 +313,7 @@ static __noinline bool use_decide(const struct socket_asked *a, const struct rul
 	request->met = 1;
 	request->gen = gen;
 	request->verdict.beside = gen == a->beside;
-	refused = request_judge(tid, 0);
+	refused = request_judge(tid, REQUEST_CALL);
 	bpf_map_delete_elem(&socket_requests, &key);
 	return refused;
 }
@@ -342,10 +342,11 @@ static __always_inline bool use_judge(const struct socket_asked *a)
 	return refused;
 }
 
-/* The same of a packet, whose rules are found out of line too: its program has enough to verify. */
-__noinline int packet_decide(u32 tid)
+/* The same where the rules are found out of line too: of packets, whose program has enough to verify, and of
+ * bind, whose program would have too much on its stack. */
+__noinline int place_decide(u32 tid, u32 place)
 {
-	u64 key = 1ull << 32 | tid;
+	u64 key = (u64)place << 32 | tid;
 	struct socket_request *request = bpf_map_lookup_elem(&socket_requests, &key);
 	bool refused = false;
 
@@ -353,7 +354,7 @@ __noinline int packet_decide(u32 tid)
 		return 1;
 	if (request->asked.gen != POLICY_NOBODY) {
 		request->gen = request->asked.gen;
-		refused = request_judge(tid, 1);
+		refused = request_judge(tid, place);
 	}
 	if (request->asked.beside == POLICY_NOBODY)
 		return refused;
@@ -361,14 +362,14 @@ __noinline int packet_decide(u32 tid)
 	__builtin_memset(&request->verdict, 0, sizeof(request->verdict));
 	request->gen = request->asked.beside;
 	request->verdict.beside = 1;
-	request_judge(tid, 1);
+	request_judge(tid, place);
 	return refused;
 }
 
-static __always_inline bool packet_is_refused(const struct socket_asked *a)
+static __always_inline bool is_refused_at(const struct socket_asked *a, enum request_place place)
 {
 	u32 tid = BPF_CORE_READ(current_task(), pid);
-	u64 key = 1ull << 32 | tid;
+	u64 key = (u64)place << 32 | tid;
 	struct socket_request *request;
 	bool refused;
 
@@ -378,7 +379,7 @@ static __always_inline bool packet_is_refused(const struct socket_asked *a)
 	if (!request)
 		return true;
 	request->asked = *a;
-	refused = packet_decide(tid);
+	refused = place_decide(tid, place);
 	bpf_map_delete_elem(&socket_requests, &key);
 	return refused;
 }

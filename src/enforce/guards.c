@@ -9,7 +9,8 @@
 #include <errno.h>
 
 const struct guard *const guards[] = {
-	&guard_file, &guard_packet, &guard_traffic, &guard_filter, &guard_kernel, &guard_socket, NULL,
+	&guard_file,   &guard_packet, &guard_traffic, &guard_filter,
+	&guard_kernel, &guard_socket, NULL,
 };
 
 const struct enforce_source *guard_source;

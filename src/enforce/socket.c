@@ -126,8 +126,8 @@ static void strength(const struct object *o, const struct policy_rule *r, struct
 
 	(void)!map_get_value(object_map_fd(o, "socket_hooks"), &zero, &hooks);
 	lacks = r->operations & lacking(&hooks);
-	by_module = r->operations & ~(POLICY_CONNECT | POLICY_SEND | POLICY_BIND |
-				      POLICY_RAW_SOCKET);
+	by_module =
+		r->operations & ~(POLICY_CONNECT | POLICY_SEND | POLICY_BIND | POLICY_RAW_SOCKET);
 	if (lacks) {
 		strbuf_puts(out, "none");
 		for (unsigned bit = 1; bit <= POLICY_RDS_SOCKET; bit <<= 1)

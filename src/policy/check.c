@@ -170,7 +170,8 @@ static int check_addressed(const struct policy *p, const struct policy_rule *r, 
 	vec_for_each(c, &r->clauses) {
 		if (!makes || c->word->conditional || c->word->single)
 			continue;
-		fail_as(e, EXIT_POLICY, EINVAL, "'%s' and '%s': a socket that is made has no address yet",
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"'%s' and '%s': a socket that is made has no address yet",
 			policy_operation_name(POLICY_SOCKET, makes & -makes), c->word->name);
 		hint(e, "write a rule for each");
 		return policy_wrap(p, c->at, e);

@@ -18,11 +18,12 @@ struct policy_question {
 	enum policy_object
 		object;   /* what `path` is, of operations on the kernel; OBJECT_NONE: not known */
 	const char *path; /* absolute, without symbolic links; a user, a capability */
-	struct policy_network address; /* sockets: with all its bits; family 0: it has none, or all */
-	uint16_t port;                 /* 0: not known */
-	uint8_t protocol;              /* IPPROTO_TCP ... */
-	const char *exe;  /* the program that asks, like `path`; NULL: not known */
-	const char *user; /* it runs as, a name or a number; NULL: not known */
+	struct policy_network
+		address;           /* sockets: with all its bits; family 0: it has none, or all */
+	uint16_t port;             /* 0: not known */
+	uint8_t protocol;          /* IPPROTO_TCP ... */
+	const char *exe;           /* the program that asks, like `path`; NULL: not known */
+	const char *user;          /* it runs as, a name or a number; NULL: not known */
 	struct accounts *accounts; /* borrowed, for names of users */
 	const char *cgroup;        /* "/system.slice/x.service"; NULL: not known */
 };

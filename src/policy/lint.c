@@ -164,7 +164,8 @@ static int lint_rule(const struct policy *p, const struct policy_rule *r, struct
 	bool denied;
 
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++) {
-		if (!(needs[i].operations & r->operations) || !lint_resolve(needs[i].subject, subject) ||
+		if (!(needs[i].operations & r->operations) ||
+		    !lint_resolve(needs[i].subject, subject) ||
 		    !lint_resolve(needs[i].object, object))
 			continue;
 		q.operations = needs[i].operations;

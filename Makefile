@@ -18,7 +18,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 CPPFLAGS += -D_GNU_SOURCE -DSONDA_VERSION='"$(VERSION)"' -I. -Isrc -I$(BUILD)/gen -include base/banned.h
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu17 -fno-common $(WARN) $(CFLAGS)
-RELEASE := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
+RELEASE := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-asynchronous-unwind-tables -fPIE -ffunction-sections -fdata-sections
 LDRELEASE := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
 LIBS := -l:libbpf.a -lelf -lz -lzstd -llzma -l:libiberty.a
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

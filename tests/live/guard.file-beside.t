@@ -92,7 +92,9 @@ def case():
     check_equal(by_rule(False), {"old": (2, 2, 0)}, "the one in force counts its own")
     check_equal(by_rule(True), {"old": (1, 0, 1), "file": (2, 0, 2), "place": (1, 0, 1), "tree": (2, 0, 2), "bound": (1, 0, 1),
                                 "watched": (1, 0, 0)}, "what the other would refuse, by inode, name, place, directory and mount")
-    seen = sorted((r["rule"], r["verdict"], os.path.relpath(r["path"].removesuffix(" (deleted)"), FOLDER)) for r in s.rows if r["rule"] not in ("old", "watched"))
+    # where a hook isn't told of mounts, a path begins at the root of its file system
+    below = os.path.basename(FOLDER) + "/"
+    seen = sorted((r["rule"], r["verdict"], r["path"].removesuffix(" (deleted)").split(below)[-1]) for r in s.rows if r["rule"] not in ("old", "watched"))
     check_equal(seen, [("bound", "would_deny", "mounted/x"), ("file", "would_deny", "d/file"), ("file", "would_deny", "link"),
                        ("place", "would_deny", "d/place"), ("tree", "would_deny", "tree/a/b/c"), ("tree", "would_deny", "tree/gone")],
                 "each is told")

@@ -25,7 +25,8 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 NR = {"ptrace": 101, "process_vm_readv": 310, "tgkill": 234, "rt_sigqueueinfo": 129, "pidfd_open": 434, "clone3": 435,
       "pidfd_send_signal": 424, "pidfd_getfd": 438, "prlimit64": 302, "mount": 165, "umount2": 166, "pivot_root": 155,
       "fsopen": 430, "fsconfig": 431, "fsmount": 432, "open_tree": 428, "move_mount": 429, "init_module": 175,
-      "finit_module": 313, "bpf": 321, "setresuid": 117, "setreuid": 113, "setuid": 105, "unshare": 272, "clone": 56}
+      "finit_module": 313, "bpf": 321, "setresuid": 117, "setreuid": 113, "setuid": 105, "unshare": 272, "clone": 56,
+      "capget": 125, "capset": 126}
 TRACEME, ATTACH, SEIZE = 0, 16, 0x4206
 NEWNS, NEWUSER = 0x20000, 0x10000000
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 0x4000, 0x40000
@@ -81,6 +82,17 @@ def passes(what, act):
 
 def as_user(uid, act):
     return lambda: os.setresuid(uid, uid, uid) or act()
+
+
+def unprivileged_reader(act):
+    """Newer kernels let who has CAP_PERFMON or CAP_SYS_ADMIN read maps and environments, whatever a security module said."""
+    def run():
+        head, data = struct.pack("II", 0x20080522, 0), ctypes.create_string_buffer(24)
+        call("capget", head, ctypes.addressof(data))
+        words = [word & ~lost for word, lost in zip(struct.unpack("6I", data.raw), [1 << 21] * 3 + [1 << 6] * 3)]
+        return call("capset", head, struct.pack("6I", *words)) or act()
+
+    return run
 
 
 def in_mounts(act):
@@ -183,10 +195,10 @@ def traces(victim, other):
     refused("of-user", "traceme", as_user(65531, lambda: call("ptrace", TRACEME, 0, 0, 0)))
     passes("another process", lambda: call("ptrace", SEIZE, other["other"].pid, 0, 0))
     for what in ("environ", "maps"):
-        refused("inspect", what, lambda: open(f"/proc/{pid}/{what}").read(1) and 0, either)
+        refused("inspect", what, unprivileged_reader(lambda: open(f"/proc/{pid}/{what}").read(1) and 0), either)
     refused("inspect", "where it is", lambda: os.readlink(f"/proc/{pid}/exe"), either)
     passes("its status", lambda: open(f"/proc/{pid}/status").read() and 0)
-    passes("another's", lambda: open(f"/proc/{other['other'].pid}/environ").read(1) and 0)
+    passes("another's", unprivileged_reader(lambda: open(f"/proc/{other['other'].pid}/environ").read(1) and 0))
 
 
 def mounts():

@@ -47,7 +47,7 @@ def top(*args, port):
     return Sonda("top", "net.udp", *args, "--where", f"port == {port}", "--interval", "100ms")
 
 
-def case_traffic(family, host, connected):
+def case_traffic(family, host, connected, turns=3):
     """Datagrams and bytes each way at both ends, by process, port and peer, and how long answers took."""
     server = bound(family, host)
     port = server.getsockname()[1]
@@ -70,10 +70,13 @@ def case_traffic(family, host, connected):
         check_equal(os.waitpid(pid, 0)[1], 0, "the server's status")
         n = len(sizes)
         want = {"client": (n + 1, n, sum(sizes), 2 * sum(sizes)), "server": (n, n + 1, 2 * sum(sizes), sum(sizes))}
-        for side, counts in want.items():
-            check(t.wait_row(lambda r: r["side"] == side and
-                             (r["sends"], r["reads"], r["sent_bytes"], r["received_bytes"]) == counts),
-                  f"{host}, {'connected' if connected else 'not connected'}: all of the {side}'s")
+        told = {side: t.wait_row(lambda r: r["side"] == side and
+                                 (r["sends"], r["reads"], r["sent_bytes"], r["received_bytes"]) == counts)
+                for side, counts in want.items()}
+    if not all(told.values()) and t.stats.get("missed") and turns > 1:
+        return case_traffic(family, host, connected, turns - 1)  # the kernel skipped a program (7.x), and sonda says so
+    for side in want:
+        check(told[side], f"{host}, {'connected' if connected else 'not connected'}: all of the {side}'s")
     last = {r["side"]: r for r in t.rows}
     comm = open("/proc/self/comm").read().strip()
     check_equal({side: (r["comm"], r["peer"], r["drops"], r["errors"]) for side, r in last.items()},

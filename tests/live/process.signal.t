@@ -18,6 +18,7 @@ TARGET = r"""
 import os, signal, sys, threading
 signal.signal(signal.SIGUSR1, lambda *a: os.write(1, b"handled\n"))
 signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup
 if sys.argv[1:] == ["threads"]:  # the first thread blocks what another one takes
     threading.Thread(target=lambda: [signal.pause() for _ in iter(int, 1)], daemon=True).start()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])

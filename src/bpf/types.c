@@ -183,14 +183,14 @@ uint32_t types_count(const struct types *t)
 static void type_fill(const struct btf_type *b, struct type *type)
 {
 	const struct btf_array *array = (const void *)(b + 1);
-	uint32_t encoding = *(const uint32_t *)(b + 1);
+	const uint32_t *encoding = (const void *)(b + 1);
 
 	switch (type->kind) {
 	case TYPE_INT:
-		type->is_signed = BTF_INT_ENCODING(encoding) & BTF_INT_SIGNED;
-		type->is_bool = BTF_INT_ENCODING(encoding) & BTF_INT_BOOL;
-		type->bits = BTF_INT_BITS(encoding);
-		type->bit_offset = (uint8_t)BTF_INT_OFFSET(encoding);
+		type->is_signed = BTF_INT_ENCODING(*encoding) & BTF_INT_SIGNED;
+		type->is_bool = BTF_INT_ENCODING(*encoding) & BTF_INT_BOOL;
+		type->bits = BTF_INT_BITS(*encoding);
+		type->bit_offset = (uint8_t)BTF_INT_OFFSET(*encoding);
 		break;
 	case TYPE_ENUM:
 	case TYPE_ENUM64:

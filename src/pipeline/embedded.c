@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Probes in the binary, unpacked: a seventh of the size, and a fifth of a millisecond each. */
+/* Probes in the binary, unpacked: a sixth of the size. */
 #include "pipeline/embedded.h"
 
 #include <errno.h>

@@ -19,7 +19,7 @@ CPPFLAGS += -D_GNU_SOURCE -DSONDA_VERSION='"$(VERSION)"' -I. -Isrc -I$(BUILD)/ge
 CFLAGS ?= -O2 -g
 CFLAGS_ALL = -std=gnu17 -fno-common $(WARN) $(CFLAGS)
 RELEASE := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fno-asynchronous-unwind-tables -fPIE -ffunction-sections -fdata-sections
-LDRELEASE := -static-pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+LDRELEASE := -static-pie -Wl,-z,relro,-z,now -Wl,-z,pack-relative-relocs -Wl,--gc-sections
 LIBS := -l:libbpf.a -lelf -lz -lzstd -llzma -l:libiberty.a
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 
@@ -45,7 +45,7 @@ FUZZ := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs docs-check probes
+.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs docs-check pages probes
 
 all: $(BUILD)/sonda ## build the binary, build/sonda
 
@@ -158,7 +158,7 @@ $(BUILD)/unit/%: $(BUILD)/san/src/%.o $(BUILD)/san/libsonda.a
 
 unit: all $(UNIT) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## unit and golden tests, no root needed
 	@SONDA=$(abspath $(BUILD)/sonda) SONDA_OBJECTS=$(BUILD)/probes SONDA_TEST_OBJECTS=$(BUILD)/test-probes \
-		tools/run-tests unit $(UNIT) tests/golden/run
+		tools/run-tests unit $(UNIT) tests/golden/run tests/golden/install
 
 live: all $(TEST_PROBE_OBJ) ## live tests on the running kernel (root)
 	@SONDA=$(abspath $(BUILD)/sonda) SONDA_TEST_OBJECTS=$(abspath $(BUILD)/test-probes) \
@@ -185,8 +185,10 @@ fuzz: $(FUZZ) $(PROBE_OBJ) $(TEST_PROBE_OBJ) ## run every fuzzer for FUZZ_SECOND
 # --- documents made from the same rows as the program ---
 
 DOCS := events kinds commands verifier policy-words
-docs: all ## docs/events.md and the like, man pages, bash completion
+docs: pages ## docs/events.md and the like, man pages, bash completion
 	for d in $(DOCS); do $(BUILD)/sonda help --generate $$d > docs/$$d.md || exit 1; done
+
+pages: all
 	@mkdir -p $(BUILD)/man
 	$(BUILD)/sonda help --generate man --to $(BUILD)/man
 	$(BUILD)/sonda help --generate completion > $(BUILD)/sonda.bash
@@ -195,7 +197,7 @@ docs-check: all
 	@for d in $(DOCS); do $(BUILD)/sonda help --generate $$d | cmp - docs/$$d.md || \
 		{ echo "docs/$$d.md is out of step: make docs"; exit 1; }; done
 
-install: all docs ## into PREFIX (/usr/local), with man pages and completion
+install: pages ## into PREFIX (/usr/local), with man pages and completion
 	install -D -m 755 $(BUILD)/sonda $(DESTDIR)$(PREFIX)/bin/sonda
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/include/sonda/abi
 	install -d $(DESTDIR)$(PREFIX)/share/sonda/policies

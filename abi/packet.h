@@ -114,19 +114,25 @@ enum packet_change {
 /* Times in 16ths of a nanosecond, which a u64 holds for 36 years. */
 #define PACKET_TIME(ns) ((ns)*16)
 
+/* A byte of a fast limit takes less than that. */
+#define PACKET_BYTE_SHIFT 10
+
 struct packet_rule {
 	__u8 verdict; /* enum packet_verdict */
 	__u8 per;     /* enum packet_per */
 	__u8 fine;    /* its rate needs a finer clock than the kernel's tick */
 	__u8 changes; /* enum packet_change */
 	__u8 dscp;
-	__u8 pad[3];
+	__u8 bytes; /* a limit of bytes: `step` is of each, in 2^-PACKET_BYTE_SHIFT */
+	__u8 pad[2];
 	__u32 mark, priority;
 	__u32 target; /* interface that it is mirrored to, or sent to instead; 0: none */
 	__u32 pad2;
-	__u64 step; /* of a limit: what each packet takes; 0: it has none */
-	__u64 room; /* and how much may be taken at once */
-	__u64 drop; /* how long all of a source is dropped when it took too much; 0: not */
+	__u64 step;  /* of a limit: what each packet takes; 0: it has none */
+	__u64 room;  /* how far what was taken may be ahead for one more to come */
+	__u64 ahead; /* further than that it never gets */
+	__u64 drop;  /* how long all of a source is dropped when it took too much; 0: not */
+	__u64 pad3;  /* a power of two: verifiers before 6.2 lose sight of other products */
 };
 
 /* Where a piece of the address space is in the list: `count` steps from `at` on; 0: `at` is its value. A
@@ -238,6 +244,13 @@ struct packet_snap {
 	__u64 until_ns; /* CLOCK_BOOTTIME */
 	__u32 bytes;
 	__u32 pad;
+};
+
+/* "packet_cookies": an array of one, for all generations: what SYNs are answered with. */
+struct packet_cookies {
+	__u64 secret[2];    /* of the seals in timestamps; never changed */
+	__u32 rmem_max;     /* net.core.rmem_max, bytes */
+	__u32 acks_are_met; /* at TC, wherever SYNs are answered */
 };
 
 /* "packet_tolds": a per-CPU array of POLICY_SLOTS and one: when a rule was last told of, how many of its

@@ -19,6 +19,8 @@ struct param_file {
 	__u32 name_len; /* whole, also of one that is cut */
 	__u32 path_len;
 	__u32 given_len;
+	__u32 generation; /* of the inode; 0: the file system doesn't tell it, or there is none */
+	__u32 pad;
 	char name[PARAM_FILE_NAME];  /* padded with zeros: compared by words */
 	char path[PARAM_FILE_PATH];  /* absolute, without symbolic links */
 	char given[PARAM_FILE_PATH]; /* absolute, as the user wrote it */

@@ -16,8 +16,9 @@
 #define POLICY_TEXT_MAX (64 << 10)
 
 /* Of what pinned maps hold, and how guards read it; raised whenever that changes. A sonda of another number
- * loads its guards beside those in force and takes over when they are. */
-#define POLICY_ABI 3
+ * loads its guards beside those in force and takes over when they are. What never changes, for it reads that: the
+ * first word of "policy_state", and "policy_text". */
+#define POLICY_ABI 6
 
 /*
  * "policy_state": an array of two u64, the second is POLICY_ABI. The first:
@@ -87,6 +88,12 @@ struct policy_text {
 	__u32 pad;
 	__u64 applied_ns; /* CLOCK_REALTIME */
 	char text[POLICY_TEXT_MAX];
+};
+
+/* "policy_lists": an array of 2 * POLICY_RULES: what each rule's lists (`lines of PATH`) were when it was applied. */
+struct policy_lists {
+	__u64 count; /* of values */
+	__u64 hash;  /* of them; 0: the rule names no list */
 };
 
 /* "policy_strength": an array of 2 * POLICY_RULES: how each rule is enforced, in words. */

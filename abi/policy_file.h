@@ -40,16 +40,22 @@ struct file_proof {
 };
 
 /*
- * "file_filter": an array of two. What has no byte set has no entry in "file_objects": so that a walk
- * up to the root looks nothing up. Bytes, because the guard sets them without a lock.
+ * "file_filter": an array of two. What isn't seen there has no entry in "file_objects" or "file_names": so
+ * that a walk up to the root looks nothing up. Bytes, because the guard sets them without a lock.
  */
 #define FILE_FILTER_BITS 16
+#define FILE_SECRETS     3
 struct file_filter {
 	struct rule_set none; /* empty: what the verifier takes for any set, and so looks at once */
-	__u32 any;            /* are there rules about files? */
-	__u32 under;          /* about directories and what is below them? */
-	__u8 seen[1 << FILE_FILTER_BITS];
+	__u64 epoch; /* another whenever it is filled; one more when the guard learns an inode or sees a
+				* directory or a link made */
+	__u64 secrets[FILE_SECRETS];
+	__u32 any;                        /* are there rules about files? */
+	__u32 under;                      /* about directories and what is below them? */
+	__u8 seen[1 << FILE_FILTER_BITS]; /* enum file_seen */
 };
-#define FILE_FILTER_AT(inode, device)                                            \
-	((((__u64)(inode) + ((__u64)(device) << 32)) * 0x9e3779b97f4a7c15ull) >> \
-	 (64 - FILE_FILTER_BITS))
+enum file_seen { FILE_SEEN = 1, FILE_SEEN_PLACE = 2 };
+#define FILE_FILTER_AT(inode) (((__u64)(inode)*0x9e3779b97f4a7c15ull) >> (64 - FILE_FILTER_BITS))
+/* Of a place: the name's first eight bytes and its length, as in FILE_NAME_BIT. */
+#define FILE_FILTER_PLACE_AT(dir, first, len) \
+	FILE_FILTER_AT((__u64)(dir) + ((__u64)(first) + (__u64)(len)) * 0xd6e8feb86659fd93ull)

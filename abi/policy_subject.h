@@ -47,8 +47,9 @@ struct file_place {
 enum file_object_flag {
 	FILE_IS_SUBJECT = 1 << 0, /* `subject` holds */
 	FILE_IS_SONDA = 1 << 1, /* may always be read and run, and run by root is refused nothing */
-	FILE_IS_TARGET = 1 << 2, /* `self` is of processes that run it */
-	FILE_IS_TRIAL = 1 << 3, /* sonda's own: refused, no rule being about it */
+	FILE_IS_TARGET = 1 << 2,   /* `self` is of processes that run it */
+	FILE_IS_TRIAL = 1 << 3,    /* sonda's own: refused, no rule being about it */
+	FILE_IS_ANCESTOR = 1 << 4, /* `line` holds */
 };
 
 /* By its first eight bytes (a shorter one's rest is 0) and its length. */
@@ -63,6 +64,7 @@ struct file_object {
 	__u64 name_bits; /* as a directory: FILE_NAME_BIT of the names that have a place in it */
 	__u32 flags;     /* enum file_object_flag */
 	__u32 pad;
+	__u64 line; /* as a program: its bit of abi/policy_ancestry.h */
 };
 
 /* What is asked about the subject, and about the process or the like that something is to be done to;
@@ -71,6 +73,7 @@ enum subject_kind {
 	SUBJECT_EXE, /* as a file_object: `subject` */
 	SUBJECT_USER,
 	SUBJECT_CGROUP,
+	SUBJECT_ANCESTOR, /* by abi/policy_ancestry.h */
 	SUBJECT_TERMINAL, /* 1: it has a controlling terminal */
 	TARGET_EXE,       /* as a file_object: `self` */
 	TARGET_USER,

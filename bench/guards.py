@@ -10,15 +10,15 @@ from tools import *
 
 KERNEL = "6.12"
 
-# name, methods left out, rule, most instructions that it may add to the open, to another system call. The aim is 400 for
-# an open that no rule is about, and 1160 for one that is told (a fiftieth of auditd's): where that is not reached yet, the
+# name, methods left out, rule, most instructions that it may add to the open, to another system call. 1160 for an open that
+# is told is a fiftieth of auditd's. The aim is 400 also for what is seen when it has been done: as that isn't reached yet, the
 # figure is a budget, a tenth above what was measured.
 CASES = [
     ("one-file", "-", "deny read of file /bench/elsewhere/file", 400, 1),
-    ("file-beside", "-", "deny read of file /bench/a/b/c/d/fils", 830, 1),
-    ("under", "-", "deny read of file under /bench/elsewhere", 1200, 1),
-    ("audited-told", "-", "deny read of file /bench/a/b/c/d/file mode audit", 9700, 1),
-    ("after-one-file", "lsm,fmod_ret", "alert read of file /bench/elsewhere/file", 1060, 175),
+    ("file-beside", "-", "deny read of file /bench/a/b/c/d/fils", 400, 1),
+    ("under", "-", "deny read of file under /bench/elsewhere", 400, 1),
+    ("audited-told", "-", "deny read of file /bench/a/b/c/d/file mode audit", 1160, 1),
+    ("after-one-file", "lsm,fmod_ret", "alert read of file /bench/elsewhere/file", 945, 175),
 ]
 
 

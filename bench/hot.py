@@ -62,7 +62,8 @@ def guest_says(guest):
     with open(listed, "w") as f:
         f.writelines(" ".join(line) + "\n" for line in guest.lines())
     subprocess.run([f"{vm}/fetch", guest.kernel], stdout=subprocess.DEVNULL, check=True)
-    files = [f"{SONDA}:/bench/sonda", f"{OUT}/ops:/bench/ops", f"{BENCH}/hot_guest:/bench/hot_guest", f"{listed}:/bench/list"]
+    files = [f"{SONDA}:/bench/sonda", f"{OUT}/ops:/bench/ops", f"{BENCH}/hot_guest:/bench/hot_guest",
+             f"{BENCH}/guest_lib:/bench/guest_lib", f"{listed}:/bench/list"]
     return subprocess.run([f"{vm}/run", "-i", "-t", "600", "-m", "null_blk", *(a for f in files for a in ("-f", f)), guest.kernel,
                            f"SONDA_WITHOUT={guest.without} sh /bench/hot_guest </bench/list"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout

@@ -13,6 +13,8 @@ import time
 
 from guards import guard_costs
 from hot import hot_probes
+from iops import iops_cost
+from pipes import pipe_bench
 from tools import *
 
 PROBES = ["process.exec", "process.exit", "fs.open", "net.dns", "net.tcp", "block.io"]
@@ -52,6 +54,31 @@ def start():
     for probe in PROBES:
         with busy(probe):
             yield f"{probe}: start to first event", median(first_row_s(probe) for _ in range(TURNS)), "s", below(0.1)
+
+
+ENDED = {  # what takes long to be taken away: breakpoints, one or many, and return probes
+    "process.exec": (),
+    "net.tcp": (),
+    "user.tls": (),
+    "user.call": ("--comm", "nobody", "--function", ",".join(f"libc.so.6:{f}" for f in (
+        "malloc", "free", "calloc", "realloc", "open", "close", "read", "write"))),
+}
+
+
+def end_s(command):
+    """From SIGINT to the end, when all is taken away."""
+    with Tracer(*command) as tracer:
+        begin = time.monotonic()
+        tracer.stop()
+        return time.monotonic() - begin
+
+
+def ending():
+    """Ctrl-C always ends within a second: it is the slowest turn that counts."""
+    for probe, args in ENDED.items():
+        turns = [end_s((SONDA, "trace", probe, *args, "-o", "null")) for _ in range(TURNS)]
+        yield f"{probe}: SIGINT to the end, the slowest of {TURNS}", max(turns), "s", below(1)
+        yield "... median", median(turns), "s", None
 
 
 # ---- kernel side ----
@@ -136,7 +163,8 @@ def unset_filter():
     vm = f"{BENCH}/../tests/vm"
     subprocess.run([f"{vm}/fetch", "6.12"], stdout=subprocess.DEVNULL, check=True)
     files = [f"{SONDA}:/bench/sonda", f"{OUT}/opens:/bench/opens", f"{OUT}/unfiltered.bpf.o:/bench/unfiltered.bpf.o",
-             f"{OUT}/floor:/bench/floor", f"{OUT}/floor.bpf.o:/bench/floor.bpf.o", f"{BENCH}/guest:/bench/guest"]
+             f"{OUT}/floor:/bench/floor", f"{OUT}/floor.bpf.o:/bench/floor.bpf.o", f"{BENCH}/guest:/bench/guest",
+             f"{BENCH}/guest_lib:/bench/guest_lib"]
     said = subprocess.run([f"{vm}/run", "-i", "-t", "600", *(a for f in files for a in ("-f", f)), "6.12", "sh /bench/guest"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout
     cost = {}
@@ -342,4 +370,4 @@ def packets():
             yield f"{what}, dropped", 1e3 / found[name][0], "M/s", None
 
 
-MEASURES = [start, open_costs, exec_costs, unset_filter, hot_probes, guard_costs, printing, memory, own_costs, storm, overview, packets]
+MEASURES = [start, ending, open_costs, exec_costs, unset_filter, hot_probes, iops_cost, pipe_bench, guard_costs, printing, memory, own_costs, storm, overview, packets]

@@ -44,6 +44,8 @@ class Tracer:
         self.stop()
 
     def stop(self):
+        if self.process.returncode is not None:
+            return
         self.process.send_signal(signal.SIGINT)
         try:
             self.said = self.process.communicate(timeout=PATIENCE_S)[1]

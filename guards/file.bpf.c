@@ -18,12 +18,8 @@
 
 PROBE(file, "guard", "Rules about files", INTERNAL SLOTS(64));
 
-#define FMODE_READ  1
-#define FMODE_WRITE 2
-#define FMODE_EXEC  0x20 /* as a flag of open: the kernel opens it to run it */
-#define O_TRUNC     01000
-#define PROT_READ   1
-#define PROT_EXEC   4
+#define PROT_READ 1
+#define PROT_EXEC 4
 
 #define RENAME_EXCHANGE 2
 
@@ -71,104 +67,10 @@ static __always_inline const struct file_filter *filter_of(u32 gen)
 	return filter && filter->any ? filter : NULL;
 }
 
-/* No room for the request, which is as good as never: refused, for nobody can tell that it may pass. */
-static __noinline struct file_request *request_begin(u32 tid)
-{
-	if (bpf_map_update_elem(&file_requests, &tid, (void *)&no_request, BPF_ANY))
-		return NULL;
-	return bpf_map_lookup_elem(&file_requests, &tid);
-}
-
-static __always_inline void request_fill(struct file_request *request, u32 strength, u32 operations,
-					 struct inode *inode, struct dentry *dentry,
-					 struct vfsmount *mnt)
-{
-	request->inode = inode;
-	request->dentry = dentry;
-	request->mount = mnt ? mount_of(mnt) : NULL;
-	request->reached = mnt;
-	request->operations = operations;
-	request->strength = strength;
-}
-
-/* The same operation by the policy that lies beside the one in force. Nothing is refused by it, also not
- * when there is no room for the request. */
-static __always_inline void judge_beside(u32 strength, u32 operations, struct inode *inode,
-					 struct dentry *dentry, struct vfsmount *mnt)
-{
-	u32 tid = bpf_get_current_pid_tgid();
-	struct file_request *request = request_begin(tid);
-	int reach;
-
-	if (!request)
-		return;
-	request_fill(request, strength, operations, inode, dentry, mnt);
-	request->verdict.beside = 1;
-	reach = beside_self(tid);
-	if (reach >= BESIDE_PLACE)
-		beside_place(tid, 0);
-	if (reach == BESIDE_ABOVE) {
-		beside_place(tid, 1);
-		beside_above(tid);
-	}
-	if (reach != BESIDE_NOTHING)
-		request_judge(tid);
-	bpf_map_delete_elem(&file_requests, &tid);
-}
-
-static __always_inline int judge_by(u32 gen, u32 strength, u32 operations, struct inode *inode,
-				    struct dentry *dentry, struct vfsmount *mnt)
-{
-	struct file_found found = { .gen = gen };
-	const struct file_filter *filter = filter_of(gen);
-	struct file_request *request;
-	int verdict;
-	u32 tid;
-
-	if (!filter)
-		return 0;
-	rules_find(&found, filter, inode, dentry, mnt);
-	if (set_empty(&found.rules))
-		return found.flags & FILE_IS_TRIAL ? -EACCES : 0;
-	tid = bpf_get_current_pid_tgid();
-	request = request_begin(tid);
-	if (!request)
-		return -EACCES;
-	request->found = found;
-	request_fill(request, strength, operations, inode, dentry, mnt);
-	verdict = request_judge(tid);
-	bpf_map_delete_elem(&file_requests, &tid);
-	return verdict ? -EACCES : 0;
-}
-
-/* An operation on `inode` at `dentry`. */
-static __always_inline int judge(void *ctx, u32 strength, u32 operations, struct inode *inode,
-				 struct dentry *dentry, struct vfsmount *mnt)
-{
-	u32 beside, gen = policy_generations(&beside);
-	int verdict;
-
-	if (gen == POLICY_NOBODY)
-		gen = trial_generation();
-	verdict = judge_by(gen, strength, operations, inode, dentry, mnt);
-	if (beside != POLICY_NOBODY)
-		judge_beside(strength, operations, inode, dentry, mnt);
-	return verdict;
-}
-
-static __always_inline int judge_file(void *ctx, u32 strength, u32 operations, struct file *file)
-{
-	return judge(ctx, strength, operations, file->f_inode, file->f_path.dentry,
-		     file->f_path.mnt);
-}
-
-static __always_inline int judge_name(void *ctx, u32 strength, u32 operations,
-				      struct dentry *dentry)
-{
-	return judge(ctx, strength, operations, dentry->d_inode, dentry, NULL);
-}
-
-/* ---- open and run ---- */
+#define FMODE_READ  1
+#define FMODE_WRITE 2
+#define FMODE_EXEC  0x20 /* as a flag of open: the kernel opens it to run it */
+#define O_TRUNC     01000
 
 static __always_inline u32 mode_operations(u32 mode)
 {
@@ -176,15 +78,137 @@ static __always_inline u32 mode_operations(u32 mode)
 	       (mode & FMODE_WRITE ? FILE_OPERATION_WRITE : 0);
 }
 
+/* Not before it is asked for: most files no rule is about. */
+static __always_inline u32 operation_bits(const struct operation *op)
+{
+	u32 flags;
+
+	if (op->bits)
+		return op->bits;
+	flags = op->file->f_flags;
+	if (flags & FMODE_EXEC)
+		return FILE_OPERATION_EXEC;
+	return mode_operations(op->file->f_mode) | (flags & O_TRUNC ? FILE_OPERATION_WRITE : 0);
+}
+
+static __always_inline void request_fill(struct file_request *request, const struct operation *op)
+{
+	struct vfsmount *mnt = operation_mount(op);
+
+	request->inode = operation_inode(op);
+	request->dentry = operation_dentry(op);
+	request->mount = mnt ? mount_of(mnt) : NULL;
+	request->reached = mnt;
+	request->file = op->opened ? op->file : NULL;
+	request->operations = operation_bits(op);
+	request->strength = op->strength;
+}
+
+/* The same operation by the policy that lies beside the one in force. Nothing is refused by it, also not
+ * when there is no room for the request. */
+static __always_inline void judge_beside(const struct operation *op)
+{
+	struct file_request *request = request_begin();
+	int reach;
+	u32 at;
+
+	if (!request)
+		return;
+	request_fill(request, op);
+	request->verdict.beside = 1;
+	at = request->at;
+	reach = beside_self(at);
+	if (reach >= BESIDE_PLACE)
+		beside_place(at, 0);
+	if (reach == BESIDE_ABOVE) {
+		beside_place(at, 1);
+		beside_above(at);
+	}
+	if (reach != BESIDE_NOTHING)
+		request_judge(at);
+	request_end(request);
+}
+
+static __always_inline int judge_by(u32 gen, struct operation *op)
+{
+	const struct file_filter *filter = filter_of(gen);
+	struct file_request *request;
+	struct file_found found;
+	u64 known = 0, world = 0;
+	bool lasting;
+	int verdict;
+
+	if (!filter || plainly_free(filter, op, &known))
+		return 0;
+	filter = filter_of(gen); /* anew: to the verifier all ways to here are one then */
+	if (!filter)
+		return 0;
+	if (DIRECT && op->opened && op->strength != FILE_STRENGTH_AFTER) {
+		world = world_now(filter);
+		verdict = told_before(op->file, filter,
+				      TOLD_HOW(gen, op->strength, operation_bits(op)), world);
+		if (verdict <= 0)
+			return verdict ? -EACCES : 0;
+	}
+	if (op->opened)
+		op->file = read_after(op->file, known + world);
+	else
+		op->entry = read_after(op->entry, known);
+	found = (struct file_found){ .gen = gen };
+	lasting = rules_find(&found, filter, operation_inode(op), operation_dentry(op),
+			     operation_mount(op));
+	if (set_empty(&found.rules)) {
+		if (lasting)
+			known_keep(known);
+		return found.flags & FILE_IS_TRIAL ? -EACCES : 0;
+	}
+	request = request_begin();
+	if (!request)
+		return -EACCES; /* as good as never: nobody can tell that it may pass */
+	request->found = found;
+	request_fill(request, op);
+	request->world = world;
+	verdict = request_judge(request->at);
+	request_end(request);
+	return verdict ? -EACCES : 0;
+}
+
+static __always_inline int judge(struct operation op)
+{
+	u32 beside, gen = policy_generations(&beside);
+	int verdict;
+
+	if (gen == POLICY_NOBODY)
+		gen = trial_generation();
+	verdict = judge_by(gen, &op);
+	if (beside != POLICY_NOBODY)
+		judge_beside(&op);
+	return verdict;
+}
+
+/* `operations` 0: those that the file's mode tells. */
+static __always_inline int judge_file(void *ctx, u32 strength, u32 operations, struct file *file)
+{
+	struct operation op = {
+		.strength = strength, .bits = operations, .opened = true, .file = file
+	};
+
+	return judge(op);
+}
+
+static __always_inline int judge_name(void *ctx, u32 strength, u32 operations,
+				      struct dentry *dentry)
+{
+	struct operation op = { .strength = strength, .bits = operations, .entry = dentry };
+
+	return judge(op);
+}
+
+/* ---- open and run ---- */
+
 GUARD(file_open, opens, struct file *file)
 {
-	u32 flags = file->f_flags, operations = mode_operations(file->f_mode);
-
-	if (flags & FMODE_EXEC)
-		operations = FILE_OPERATION_EXEC;
-	else if (flags & O_TRUNC)
-		operations |= FILE_OPERATION_WRITE;
-	return judge_file(ctx, strength, operations, file);
+	return judge_file(ctx, strength, 0, file);
 }
 
 /* A descriptor comes from another process. */
@@ -246,36 +270,55 @@ GUARD(inode_symlink, makes_symlink, struct inode *dir, struct dentry *dentry)
 	return judge_name(ctx, strength, FILE_OPERATION_CREATE, dentry);
 }
 
-static __always_inline bool gen_has_seen(u32 gen, u64 number, u32 device)
+/* It may be what another directory was, of which something is remembered. */
+GUARD(inode_mkdir, renews, struct inode *dir, struct dentry *dentry)
+{
+	world_renew();
+	return 0;
+}
+
+static __always_inline bool gen_has_seen(u32 gen, u64 number)
 {
 	const struct file_filter *filter = bpf_map_lookup_elem(&file_filter, &gen);
 
-	return filter && filter_seen(filter, number, device);
+	return filter && filter_seen(filter, number);
 }
 
 static __always_inline bool is_seen(struct inode *inode)
 {
 	u64 number = inode->i_ino;
-	u32 device = inode->i_sb->s_dev;
 
-	return gen_has_seen(0, number, device) || gen_has_seen(1, number, device);
+	return gen_has_seen(0, number) || gen_has_seen(1, number);
 }
 
-/* The inode loses a name; when it was the last, its number will be another's. */
-static __always_inline void name_lost(struct inode *inode, bool last)
+/* Of the entry, which its file system has just taken away: without a name left, the inode's number will be another's.
+ * Not before, for it may refuse to. */
+static __always_inline void entry_lost(struct dentry *dentry)
 {
+	struct inode *inode = dentry->d_inode;
 	struct file_id id;
 
-	if (!is_seen(inode) || !last)
+	if (!inode || ((struct inode___version *)inode)->i_nlink || !is_seen(inode))
 		return;
 	id = ID_OF(inode);
 	object_forget(&id);
 }
 
-static __always_inline bool has_one_name(struct inode *inode)
+/* clang-format off */
+ALT(deleted, 1) SEC("?fentry/d_delete")
+int BPF_PROG(entry_deleted, struct dentry *dentry)
 {
-	return ((struct inode___version *)inode)->i_nlink == 1;
+	entry_lost(dentry);
+	return 0;
 }
+
+ALT(replaced, 1) SEC("?fentry/d_move")
+int BPF_PROG(entry_replaced, struct dentry *dentry, struct dentry *target)
+{
+	entry_lost(target);
+	return 0;
+}
+/* clang-format on */
 
 /* The inode comes to the place `dentry`. */
 static __always_inline void name_gained(struct inode *inode, struct dentry *dentry)
@@ -294,26 +337,19 @@ static __always_inline void name_gained(struct inode *inode, struct dentry *dent
 
 GUARD(inode_unlink, unlinks, struct inode *dir, struct dentry *dentry)
 {
-	int verdict = judge_name(ctx, strength, FILE_OPERATION_UNLINK, dentry);
-
-	if (!verdict)
-		name_lost(dentry->d_inode, has_one_name(dentry->d_inode));
-	return verdict;
+	return judge_name(ctx, strength, FILE_OPERATION_UNLINK, dentry);
 }
 
 GUARD(inode_rmdir, removes_dir, struct inode *dir, struct dentry *dentry)
 {
-	int verdict = judge_name(ctx, strength, FILE_OPERATION_UNLINK, dentry);
-
-	if (!verdict)
-		name_lost(dentry->d_inode, true);
-	return verdict;
+	return judge_name(ctx, strength, FILE_OPERATION_UNLINK, dentry);
 }
 
 GUARD(inode_link, links, struct dentry *old, struct inode *dir, struct dentry *made)
 {
 	int verdict = judge_name(ctx, strength, FILE_OPERATION_LINK, old);
 
+	world_renew(); /* its one name may be another soon */
 	if (!verdict)
 		verdict = judge_name(ctx, strength, FILE_OPERATION_CREATE, made);
 	if (!verdict)
@@ -328,20 +364,17 @@ int BPF_PROG(renames_fmod, struct inode *old_dir, struct dentry *old, struct ino
 	     struct dentry *made, unsigned int flags)
 /* clang-format on */
 {
-	struct inode *replaced = made->d_inode;
 	int verdict = judge_name(ctx, FILE_STRENGTH_FMOD_RET, FILE_OPERATION_RENAME, old);
 
 	if (!verdict)
-		verdict =
-			judge_name(ctx, FILE_STRENGTH_FMOD_RET,
-				   replaced ? FILE_OPERATION_RENAME : FILE_OPERATION_CREATE, made);
+		verdict = judge_name(ctx, FILE_STRENGTH_FMOD_RET,
+				     made->d_inode ? FILE_OPERATION_RENAME : FILE_OPERATION_CREATE,
+				     made);
 	if (verdict)
 		return verdict;
 	name_gained(old->d_inode, made);
 	if (flags & RENAME_EXCHANGE)
-		name_gained(replaced, old);
-	else if (replaced)
-		name_lost(replaced, has_one_name(replaced));
+		name_gained(made->d_inode, old);
 	return 0;
 }
 

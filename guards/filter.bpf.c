@@ -12,6 +12,7 @@
 #include "kernel/netfilter.h"
 
 #define frame        bpf_nf_ctx
+#define FRAME_KIND   "packet"
 #define PACKET_HANDS 16 /* at once on a CPU, each but one interrupted */
 #include "packet_judge.h"
 
@@ -49,6 +50,22 @@ static __always_inline const void *frame_at(struct bpf_nf_ctx *ctx, u32 offset, 
 static __always_inline u32 frame_size(struct bpf_nf_ctx *ctx)
 {
 	return ctx->skb->len;
+}
+
+/* The first bytes from the IP header on. */
+static __always_inline u32 frame_copy(struct bpf_nf_ctx *ctx, void *to, u32 most)
+{
+	struct bpf_dynptr data;
+	u32 size = ctx->skb->len;
+
+	if (size > most)
+		size = most;
+	if (bpf_dynptr_from_skb((struct __sk_buff *)ctx->skb, 0, &data))
+		return 0;
+	barrier_var(size);
+	if (!size || size > PACKET_SNAP_MAX)
+		return 0;
+	return bpf_dynptr_read(to, size, &data, 0, 0) ? 0 : size;
 }
 
 static __always_inline int packet_change(struct bpf_nf_ctx *ctx, const struct packet_rule *rule,

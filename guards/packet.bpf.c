@@ -13,7 +13,7 @@
 #define ANSWERS
 #include "packet_direct.h"
 
-#include "cookies.h"
+#include "cookie_acks.h"
 
 PROBE(packet, "guard", "Packets that a policy dropped, would have dropped, or watches", INTERNAL);
 
@@ -102,4 +102,11 @@ NEED("helper xdp_get_buff_len") LATER SEC("?xdp.frags") int packet_buffers(struc
 ALT(packet, 2) LATER SEC("?xdp") int packet_buffer(struct xdp_md *ctx)
 {
 	return packet_decide(ctx);
+}
+
+/* Where SYNs are answered with more than a cookie has room for. */
+OPTIONAL("options of TCP in connections that were answered with cookies")
+NEED("kfunc bpf_sk_assign_tcp_reqsk") LATER SEC("?tcx/ingress") int packet_acks(struct __sk_buff *ctx)
+{
+	return ack_judge(ctx);
 }

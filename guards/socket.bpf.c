@@ -20,6 +20,7 @@ PROBE(socket, "guard", "Rules about who connects, sends, binds and listens where
 enum { SOCK_STREAM = 1, SOCK_DGRAM = 2, SOCK_RAW = 3 };
 enum { PASS = 1, REFUSE = 0 }; /* of programs at a cgroup */
 
+#define AF_SMC  43
 #define CONTACT (SOCKET_DOING_CONNECT | SOCKET_DOING_SEND)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -296,17 +297,67 @@ static __always_inline int mark_says(const struct socket_mark *mark, const struc
 	return mark->flags & SOCKET_IS_REFUSED ? REFUSE : PASS;
 }
 
+#define IPV4_HEAD  20
+#define IPV4_PLAIN 0x45 /* version and length of a header without options */
+#define IPV6_HEAD  40
+
+static __always_inline bool is_elsewhere6(struct bpf_sock *sk, const u32 *to)
+{
+	return to[0] != sk->dst_ip6[0] || to[1] != sk->dst_ip6[1] || to[2] != sk->dst_ip6[2] ||
+	       to[3] != sk->dst_ip6[3];
+}
+
+/* Goes the packet of a connected socket by way of others, which its sender named (source routing)? Then it is the first
+ * of them that it is sent to, and not where the socket is connected. What can't be read here may. */
+static __always_inline bool is_routed(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	const u8 *head = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	u32 connected = sk->dst_ip4;
+
+	/* Or the compiler would choose among the socket's members, which the verifier forbids. */
+	barrier_var(connected);
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		if (head + IPV4_HEAD > end)
+			return true;
+		return head[0] != IPV4_PLAIN && *(const u32 *)(head + 16) != connected;
+	}
+	if (head + IPV6_HEAD > end)
+		return true;
+	return is_ipv6_extension(head[6]) && is_elsewhere6(sk, (const u32 *)(head + 24));
+}
+
+/* A packet of a stream that goes by way of others. Who sends it isn't always to be seen: then it waits for one where it is. */
+static __always_inline int routed_look(struct __sk_buff *skb, struct bpf_sock *sk,
+				       struct socket_asked *a, const struct socket_mark *mark)
+{
+	int says;
+
+	packet_read(skb, a);
+	says = mark_says(mark, a);
+	return says == ASK && !is_senders(sk) ? REFUSE : says;
+}
+
 /* A SYN, whose socket says where it goes. It was judged when connect(2) was called, unless that was before
  * the policy; what differs has been written over since. */
-static __always_inline int syn_look(struct bpf_sock *sk, struct socket_asked *a,
-				    const struct socket_mark *mark)
+static __always_inline int stream_look(struct __sk_buff *skb, struct bpf_sock *sk,
+				       struct socket_asked *a, const struct socket_mark *mark)
 {
+	a->operations = SOCKET_DOING_CONNECT;
+	if (is_routed(skb, sk))
+		return routed_look(skb, sk, a, mark);
 	if (!mark || mark->serial != a->serial)
 		return PASS;
-	a->operations = SOCKET_DOING_CONNECT;
 	a->protocol = IPPROTO_TCP;
 	socket_read(sk, a);
 	return mark_says(mark, a);
+}
+
+/* Of an established one only what goes by way of others; a listener only answers. */
+static __always_inline bool stream_asks(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	u32 state = sk->state;
+
+	return state == BPF_TCP_SYN_SENT || (state != BPF_TCP_LISTEN && is_routed(skb, sk));
 }
 
 static __always_inline int datagram_look(struct __sk_buff *skb, struct bpf_sock *sk,
@@ -315,7 +366,7 @@ static __always_inline int datagram_look(struct __sk_buff *skb, struct bpf_sock 
 	bool connected = sk->state == BPF_TCP_ESTABLISHED;
 	int says = ASK;
 
-	if (connected) {
+	if (connected && !is_routed(skb, sk)) {
 		socket_read(sk, a);
 		says = mark_says(mark, a);
 	}
@@ -365,13 +416,13 @@ NEED("cgroup2") SEC("cgroup_skb/egress") int leaves(struct __sk_buff *skb)
 	if (!sk)
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || (is_stream(sk) && sk->state != BPF_TCP_SYN_SENT))
+	if (!sk || (is_stream(sk) && !stream_asks(skb, sk)))
 		return PASS;
 	if (!use_begin(&a))
 		return PASS;
 	mark = bpf_sk_storage_get(&socket_marks, sk, NULL, 0);
 	if (is_stream(sk))
-		says = syn_look(sk, &a, mark);
+		says = stream_look(skb, sk, &a, mark);
 	else if (sk->type == SOCK_RAW)
 		says = raw_look(skb, sk, &a);
 	else
@@ -523,7 +574,21 @@ int BPF_PROG(makes_fmod, int family, int type, int protocol, int kern)
 
 /* ---- listen ---- */
 
-/* Without a port the kernel is going to choose one: it may be any. */
+static __always_inline void listen_read(const struct sock *sk, bool is_ip6, struct socket_asked *a)
+{
+	if (is_ip6)
+		BPF_CORE_READ_INTO((struct in6_addr *)a->address, sk, __sk_common.skc_v6_rcv_saddr);
+	else
+		BPF_CORE_READ_INTO(&a->address[0], sk, __sk_common.skc_rcv_saddr);
+	a->family = is_ip6 ? 6 : 4;
+	address_unmap(a);
+	a->any_address = address_is_none(a);
+	a->port = sock_local_port(sk);
+	a->protocol = sock_read(sock, sk, sk_protocol);
+}
+
+/* Without a port the kernel is going to choose one: it may be any. That of an SMC socket is known to the TCP
+ * socket within, which nobody is asked about. */
 static __always_inline int listens(struct socket *socket, u32 strength)
 {
 	struct socket_asked a = { .operations = SOCKET_DOING_LISTEN, .strength = strength };
@@ -531,18 +596,15 @@ static __always_inline int listens(struct socket *socket, u32 strength)
 	u16 family;
 
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!use_begin(&a) || (family != AF_INET && family != AF_INET6))
+	if (!use_begin(&a))
 		return 0;
-	a.family = family == AF_INET ? 4 : 6;
-	if (family == AF_INET)
-		BPF_CORE_READ_INTO(&a.address[0], sk, __sk_common.skc_rcv_saddr);
+	if (family == AF_INET || family == AF_INET6)
+		listen_read(sk, family == AF_INET6, &a);
+	else if (family == AF_SMC)
+		a.any_address = a.any_protocol = true;
 	else
-		BPF_CORE_READ_INTO((struct in6_addr *)a.address, sk, __sk_common.skc_v6_rcv_saddr);
-	address_unmap(&a);
-	a.any_address = address_is_none(&a);
-	a.port = sock_local_port(sk);
+		return 0;
 	a.any_port = !a.port;
-	a.protocol = sock_read(sock, sk, sk_protocol);
 	return use_judge(&a) ? -EPERM : 0;
 }
 

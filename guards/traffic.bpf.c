@@ -10,6 +10,7 @@
 #define frame        __sk_buff
 #define PACKET_HANDS 1
 #include "abi/policy_subject.h"
+#include "kernel/skb.h"
 #include "packet_direct.h"
 
 PROBE(traffic, "guard", "Packets that a policy dropped before they left, changed, or watches", INTERNAL);
@@ -167,11 +168,30 @@ static __always_inline int packet_change(struct __sk_buff *ctx, const struct pac
 
 /* ---- packets ---- */
 
+/* Does it begin at its IP header? Where generic XDP stands too newer kernels (seen on 6.18) hand it over so. A frame
+ * has its type where the kernel says; what looks so may be an address, but only where the first byte is that of IP. */
+static __always_inline bool lacks_link(struct __sk_buff *ctx)
+{
+	const struct ethernet *ethernet = (void *)(long)ctx->data;
+	struct __sk_buff *volatile held = ctx;
+	const struct sk_buff *skb = NULL;
+	u8 version;
+
+	if ((void *)(ethernet + 1) > (void *)(long)ctx->data_end)
+		return false;
+	version = *(const u8 *)ethernet >> 4;
+	if (ethernet->type == ctx->protocol && version != 4 && version != 6)
+		return false;
+	bpf_probe_read_kernel(&skb, sizeof(skb), (void *)&held); /* its address as a number */
+	return BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, network_header) ==
+	       BPF_CORE_READ(skb, data);
+}
+
 /* As far as it lies in one piece. Global: verified once, run twice. */
 __noinline int traffic_read(struct __sk_buff *ctx, u32 ifindex, u32 place)
 {
 	struct packet *p = packet_space(0);
-	u32 tags = ctx->vlan_present;
+	u32 tags = ctx->vlan_present, link = 0;
 
 	if (!p)
 		return PACKET_WHOLE;
@@ -181,9 +201,15 @@ __noinline int traffic_read(struct __sk_buff *ctx, u32 ifindex, u32 place)
 	p->out = place == PACKET_OUT;
 	p->segments = ctx->gso_segs > 1 ? ctx->gso_segs : 1;
 	p->size = ctx->data_end - ctx->data;
-	packet_read(ctx, p, 0, tags);
+	p->local = ifindex == LOOPBACK_IFINDEX;
+	if (place == PACKET_IN && lacks_link(ctx)) {
+		network_read(ctx, p, 0, ctx->protocol, 0, p->size);
+		link = sizeof(struct ethernet);
+	} else {
+		packet_read(ctx, p, 0, tags);
+	}
 	/* as it will be on the wire, with the headers of each segment */
-	p->size = (p->out && ctx->wire_len > ctx->len ? ctx->wire_len : ctx->len) + tags * 4;
+	p->size = (p->out && ctx->wire_len > ctx->len ? ctx->wire_len : ctx->len) + tags * 4 + link;
 	return p->form;
 }
 

@@ -3,7 +3,7 @@
 
 VM_ARGS ?=
 # Each probe's and guard's own live tests, policies, the hooks, and stacks; vm-all runs every live test there is.
-VM_TESTS ?= $(subst $(space),$(comma),$(basename $(notdir $(wildcard $(PROBE_TESTS) tests/live/guard.*.t tests/live/policy.t tests/live/hooks.t tests/live/stacks.t))))
+VM_TESTS ?= $(subst $(space),$(comma),$(basename $(notdir $(wildcard $(PROBE_TESTS) tests/live/guard.*.t tests/live/policy*.t tests/live/hooks.t tests/live/stacks.t))))
 PROBE_TESTS = $(patsubst $(BUILD)/probes/%.bpf.o,tests/live/%.t,$(PROBE_OBJ))
 comma := ,
 empty :=
@@ -15,8 +15,8 @@ vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe and its live test
 	@tests/vm/selftest
 	@$(VM_MATRIX) --tests '$(VM_TESTS)'
 
-vm-all: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same with every live test
-	@$(VM_MATRIX)
+vm-all: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same with every live test, in each guest
+	@$(VM_MATRIX) --everywhere
 
 vm-budgets: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the verifier budgets, from what each kernel says of each probe
 	@$(VM_MATRIX) --tests '' --update-budgets

@@ -10,15 +10,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const char *command_nth(const void *ctx, size_t i)
-{
-	size_t count;
-	const struct command *const *all = command_list(&count);
-
-	(void)ctx;
-	return i < count ? all[i]->name : NULL;
-}
-
 static int unknown_command(const char *name)
 {
 	const char *near = suggest_from(name, command_nth, NULL);

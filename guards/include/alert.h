@@ -13,6 +13,11 @@
 /* The real user id. A worker has that of who asked in what it works with, not in its own. */
 static __always_inline u32 subject_uid(struct task_struct *task)
 {
+	if (DIRECT) {
+		task = direct(struct task_struct, task);
+		return task->flags & (PF_KTHREAD | PF_IO_WORKER) ? task->cred->uid.val
+								 : task->real_cred->uid.val;
+	}
 	if (BPF_CORE_READ(task, flags) & (PF_KTHREAD | PF_IO_WORKER))
 		return BPF_CORE_READ(task, cred, uid.val);
 	return task_uid(task);

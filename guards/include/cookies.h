@@ -3,31 +3,43 @@
  * SYNs answered with SYN cookies. The cookie is the kernel's own, for the socket that listens: the ACK that
  * brings it back is taken by the stack as if it had sent it, so nothing is kept here. The helpers that make
  * cookies without a socket (6.0) are of no use to a host: its stack takes a cookie only while the listening
- * socket remembers that its queue ran over, which only this helper and the stack itself write down.
+ * socket remembers that its queue ran over, which only this helper and the stack itself write down. What the
+ * cookie has no room for travels in a timestamp (cookie_options.h).
  */
 #pragma once
 
 #include "abi/packet.h"
+#include "cookie_options.h"
 #include "packet.h"
 
 enum {
 	TCP_WORDS = 5,      /* of a header without options */
 	TCP_WORDS_MAX = 15,
-	TCP_OPTION_MSS = 0x0204, /* with its length */
+	/* with their length */
+	TCP_OPTION_MSS = 0x0204,
+	TCP_OPTION_SACK = 0x0402,
+	TCP_OPTION_STAMP = 0x080a,
+	TCP_OPTION_NONE = 0x0101, /* two of them */
 	COOKIE_WINDOW = 14600, /* what a client may send before the stack knows of it: ten segments */
 	COOKIE_HOPS = 64,
 	IP_DONT_FRAGMENT = 0x4000,
 	FRAME_MIN = 60,
 };
 
-struct tcp_header { /* with room for what the verifier takes for its most */
-	u32 words[TCP_WORDS + 16];
-};
-
-/* The TCP header of an answer, with its option. */
+/* The TCP header of an answer, with its options: as far as one of these. */
 struct answer {
 	struct tcp tcp;
-	u16 option, mss;
+	u16 mss_option, mss;
+	u16 sack_option; /* or two of none */
+	u16 stamp_option;
+	u32 stamp, echo;
+	u8 nop, scale_option, scale_size, scale;
+};
+enum {
+	ANSWER_BARE = offsetof(struct answer, mss_option),
+	ANSWER_MSS = offsetof(struct answer, sack_option),
+	ANSWER_STAMP = offsetof(struct answer, nop),
+	ANSWER_SCALE = sizeof(struct answer),
 };
 
 /* A SYN whose header is in hand. */
@@ -52,7 +64,9 @@ static __always_inline struct bpf_sock *listener_of(struct xdp_md *ctx, const st
 /* What is made on the way, too large for the stack. */
 struct answering {
 	struct bpf_fib_lookup fib;
-	struct tcp_header header;
+	u32 granted;
+	u32 keeping; /* enum keeping */
+	u32 echo;    /* the client's timestamp */
 	struct answer answer;
 };
 
@@ -92,9 +106,39 @@ static __always_inline u16 sum_folded(u64 sum)
 	return ~sum;
 }
 
-static __always_inline void answer_make(struct answer *a, const struct packet *p, u32 seq,
+/* How far the options go that the client is granted, `room` bytes at most: its own SYN's. */
+static __always_inline u32 answer_size(const struct answering *making, u32 room)
+{
+	u32 size = ANSWER_MSS;
+
+	if (making->keeping != KEEP_NO_OPTIONS)
+		size = (making->granted & SCALE_NONE) == SCALE_NONE ? ANSWER_STAMP : ANSWER_SCALE;
+	if (size > room)
+		size = room < ANSWER_MSS ? ANSWER_BARE : ANSWER_MSS;
+	return size;
+}
+
+static __always_inline void stamp_make(struct answering *making, const struct packet *p, u32 cookie)
+{
+	const struct packet_cookies *cookies = cookies_here();
+	struct answer *a = &making->answer;
+	u32 granted = making->granted, stamp = 0;
+
+	if (making->keeping == KEEP_TIMED)
+		stamp = stamp_timed(granted);
+	else if (cookies)
+		stamp = stamp_sealed(cookies, p->source, p->dest,
+				     (u32)p->source_port << 16 | p->dest_port, cookie, granted);
+	a->sack_option = bpf_htons(granted & GRANTED_SACK ? TCP_OPTION_SACK : TCP_OPTION_NONE);
+	a->stamp_option = bpf_htons(TCP_OPTION_STAMP);
+	a->stamp = bpf_htonl(stamp);
+	a->echo = bpf_htonl(making->echo);
+}
+
+static __always_inline void answer_make(struct answering *making, const struct packet *p, u32 seq,
 					u64 cookie, u32 size)
 {
+	struct answer *a = &making->answer;
 	u64 sum;
 
 	__builtin_memset(a, 0, sizeof(*a));
@@ -105,15 +149,39 @@ static __always_inline void answer_make(struct answer *a, const struct packet *p
 	a->tcp.words = size << 2;
 	a->tcp.flags = TCP_SYN | TCP_ACK;
 	a->tcp.window = bpf_htons(COOKIE_WINDOW);
-	if (size > sizeof(a->tcp)) {
-		a->option = bpf_htons(TCP_OPTION_MSS);
+	if (size >= ANSWER_MSS) {
+		a->mss_option = bpf_htons(TCP_OPTION_MSS);
 		a->mss = bpf_htons(cookie >> 32);
+	}
+	if (size >= ANSWER_STAMP)
+		stamp_make(making, p, (u32)cookie);
+	if (size >= ANSWER_SCALE) {
+		a->nop = OPTION_NOP;
+		a->scale_option = OPTION_SCALE;
+		a->scale_size = 3;
+		a->scale = making->granted >> GRANTED_SCALE_SHIFT & SCALE_NONE;
 	}
 	/* addresses of IPv4 take the first word, the others are zero */
 	sum = bpf_csum_diff(NULL, 0, (u32 *)p->source, sizeof(p->source), 0);
 	sum += bpf_csum_diff(NULL, 0, (u32 *)p->dest, sizeof(p->dest), 0);
 	sum += bpf_csum_diff(NULL, 0, (u32 *)a, sizeof(*a), 0);
 	a->tcp.checksum = sum_folded(sum + bpf_htons(IPPROTO_TCP) + bpf_htons(size));
+}
+
+/* Into the place of the SYN's header; false: it ends before. */
+static __always_inline bool answer_put(struct tcp *to, const struct answer *a, u32 size, void *end)
+{
+	if (size == ANSWER_SCALE && (void *)to + ANSWER_SCALE <= end)
+		__builtin_memcpy(to, a, ANSWER_SCALE);
+	else if (size == ANSWER_STAMP && (void *)to + ANSWER_STAMP <= end)
+		__builtin_memcpy(to, a, ANSWER_STAMP);
+	else if (size == ANSWER_MSS && (void *)to + ANSWER_MSS <= end)
+		__builtin_memcpy(to, a, ANSWER_MSS);
+	else if (size == ANSWER_BARE && (void *)to + ANSWER_BARE <= end)
+		__builtin_memcpy(to, a, ANSWER_BARE);
+	else
+		return false;
+	return true;
 }
 
 static __always_inline void ipv4_turn(struct ipv4 *ip, const struct packet *p, u32 size)
@@ -146,22 +214,29 @@ static __always_inline void ethernet_turn(struct ethernet *ethernet)
 	__builtin_memcpy(ethernet->source, was.dest, sizeof(was.dest));
 }
 
-/* The cookie, with the segment size it stands for above it; negative: none is to be had. */
+/* The cookie, with the segment size it stands for above it; negative: none is to be had. Finds out what options
+ * the client is granted. */
 static __always_inline s64 cookie_for(struct xdp_md *ctx, const struct packet *p,
-				      const struct opening *o, struct tcp_header *header, void *end)
+				      const struct opening *o, struct answering *making, void *end)
 {
+	const struct packet_cookies *cookies = cookies_here();
 	u64 options = (o->tcp_size / 4 - TCP_WORDS);
+	struct tcp_reading *syn = reading_here();
 	struct bpf_sock *sock;
 	s64 cookie;
 
-	if (!header_copy(header, o->tcp, end, o->tcp_size / 4))
+	if (!cookies || !syn || !header_copy(&syn->header, o->tcp, end, o->tcp_size / 4))
 		return -1;
+	options_read(syn, o->tcp_size);
 	sock = listener_of(ctx, p);
 	if (!sock)
 		return -1;
 	barrier_var(options); /* without a condition, of which 5.10 learns nothing */
-	cookie = bpf_tcp_gen_syncookie(sock, o->ip, o->ip_size, (void *)header,
+	cookie = bpf_tcp_gen_syncookie(sock, o->ip, o->ip_size, (void *)&syn->header,
 				       sizeof(struct tcp) + (options & 15) * 4);
+	making->keeping = keeping_of(cookies, p, &syn->options, sock, &making->granted);
+	making->granted |= segment_size_of(cookie >> 32 & 0xffff) << GRANTED_SIZE_SHIFT;
+	making->echo = syn->options.stamp;
 	bpf_sk_release(sock);
 	return cookie;
 }
@@ -188,10 +263,9 @@ static __always_inline bool syn_answer(struct xdp_md *ctx, const struct packet *
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethernet *ethernet = (void *)(long)ctx->data;
-	struct answer *answer = &making->answer;
 	struct opening o = {};
-	u32 size = sizeof(*answer);
 	s64 cookie, excess;
+	u32 size;
 
 	if (!opening_find(ctx, p, &o))
 		return false;
@@ -199,16 +273,13 @@ static __always_inline bool syn_answer(struct xdp_md *ctx, const struct packet *
 	if ((void *)(o.tcp + 1) > end || (void *)(ethernet + 1) > end || !is_for_us(ctx, p, &making->fib))
 		return false;
 	o.tcp_size = (o.tcp->words >> 4) * 4;
-	cookie = cookie_for(ctx, p, &o, &making->header, end);
+	cookie = cookie_for(ctx, p, &o, making, end);
 	if (cookie < 0)
 		return false;
-	if ((void *)o.tcp + sizeof(*answer) > end || o.tcp_size < sizeof(*answer))
-		size = sizeof(answer->tcp); /* it has no options; so hasn't the answer */
-	answer_make(answer, p, o.tcp->seq, cookie, size);
-	if (size == sizeof(*answer) && (void *)o.tcp + sizeof(*answer) <= end)
-		*(struct answer *)o.tcp = *answer;
-	else
-		*o.tcp = answer->tcp;
+	size = answer_size(making, o.tcp_size);
+	answer_make(making, p, o.tcp->seq, cookie, size);
+	if (!answer_put(o.tcp, &making->answer, size, end))
+		return false;
 	if (p->family == 4)
 		ipv4_turn(o.ip, p, size);
 	else

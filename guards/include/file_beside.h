@@ -24,7 +24,7 @@ static __noinline struct inode *under_read(const struct file_filter *filter, str
 	for (int i = 0; i < FILE_LEVELS; i++) {
 		dir = BPF_CORE_READ(dentry, d_inode);
 		id_read(&id, dir);
-		if (filter_seen(filter, id.inode, id.device) && has_under(&id, gen))
+		if (filter_seen(filter, id.inode) && has_under(&id, gen))
 			return dir;
 		dentry_link(dentry, &link);
 		if (link.parent == dentry)
@@ -37,9 +37,9 @@ static __noinline struct inode *under_read(const struct file_filter *filter, str
 
 /* The place of the request's file, or (`up`) of the directory that it is in. Global functions one by one, not
  * one that calls all: the stack holds no more. */
-__noinline int beside_place(u32 tid, u32 up)
+__noinline int beside_place(u32 at, u32 up)
 {
-	struct file_request *request = bpf_map_lookup_elem(&file_requests, &tid);
+	struct file_request *request = bpf_map_lookup_elem(&file_requests, &at);
 	struct dentry_link link = {};
 	struct file_id own = {}, dir = {};
 	struct dentry *dentry, *parent;
@@ -60,7 +60,7 @@ __noinline int beside_place(u32 tid, u32 up)
 	dentry_link(dentry, &link);
 	parent = link.parent;
 	id_read(&dir, BPF_CORE_READ(parent, d_inode));
-	if (parent == dentry || !filter_seen(filter, dir.inode, dir.device))
+	if (parent == dentry || !filter_seen(filter, dir.inode))
 		return 0;
 	if (inode)
 		id_read(&own, inode);
@@ -68,9 +68,9 @@ __noinline int beside_place(u32 tid, u32 up)
 }
 
 /* The directories above it. */
-__noinline int beside_above(u32 tid)
+__noinline int beside_above(u32 at)
 {
-	struct file_request *request = bpf_map_lookup_elem(&file_requests, &tid);
+	struct file_request *request = bpf_map_lookup_elem(&file_requests, &at);
 	struct file_filter *filter;
 	struct dentry *dentry;
 	struct inode *dir;
@@ -94,9 +94,9 @@ __noinline int beside_above(u32 tid)
 }
 
 /* The file itself. Is there more to be asked? */
-__noinline int beside_self(u32 tid)
+__noinline int beside_self(u32 at)
 {
-	struct file_request *request = bpf_map_lookup_elem(&file_requests, &tid);
+	struct file_request *request = bpf_map_lookup_elem(&file_requests, &at);
 	const struct file_filter *filter;
 	u32 gen = policy_beside();
 	struct file_id own = {};
@@ -111,7 +111,7 @@ __noinline int beside_self(u32 tid)
 	if (!inode)
 		return filter->under ? BESIDE_ABOVE : BESIDE_PLACE;
 	id_read(&own, inode);
-	if (filter_seen(filter, own.inode, own.device))
+	if (filter_seen(filter, own.inode))
 		self_add(&request->found, &own);
 	dentry = request->dentry;
 	if (BPF_CORE_READ(dentry, d_inode) != inode)

@@ -41,9 +41,31 @@ struct task_struct___subject {
 		.version = ((struct inode___version *)(of))->i_generation,      \
 	})
 
+static __always_inline struct inode *file_inode(struct file *file)
+{
+	return DIRECT ? direct(struct file, file)->f_inode : BPF_CORE_READ(file, f_inode);
+}
+
+static __always_inline struct inode *dentry_inode(struct dentry *dentry)
+{
+	return DIRECT ? direct(struct dentry, dentry)->d_inode : BPF_CORE_READ(dentry, d_inode);
+}
+
+/* The program that a task runs; NULL: a kernel thread's. */
+static __always_inline struct file *task_program(struct task_struct *task)
+{
+	return DIRECT ? direct(struct task_struct, task)->mm->exe_file
+		      : BPF_CORE_READ(task, mm, exe_file);
+}
+
 /* Of any other. */
 static __always_inline void id_read(struct file_id *id, struct inode *inode)
 {
+	if (DIRECT) {
+		inode = direct(struct inode, inode);
+		*id = ID_OF(inode);
+		return;
+	}
 	id->inode = BPF_CORE_READ(inode, i_ino);
 	id->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	id->version = BPF_CORE_READ((struct inode___version *)inode, i_generation);

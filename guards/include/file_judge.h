@@ -3,55 +3,12 @@
  * whose conditions the subject fulfils. */
 #pragma once
 
-#include "file_rules.h"
-#include "sonda/path.h"
-
-/* As enum policy_operation of the user side. */
-enum file_operation {
-	FILE_OPERATION_READ = 1 << 0,
-	FILE_OPERATION_WRITE = 1 << 1,
-	FILE_OPERATION_EXEC = 1 << 2,
-	FILE_OPERATION_CREATE = 1 << 3,
-	FILE_OPERATION_UNLINK = 1 << 4,
-	FILE_OPERATION_RENAME = 1 << 5,
-	FILE_OPERATION_LINK = 1 << 6,
-	FILE_OPERATION_TRUNCATE = 1 << 7,
-	FILE_OPERATION_CHANGE = 1 << 8,
-};
-
-enum file_verdict {
-	FILE_VERDICT_DENIED = OUTCOME_REFUSED,
-	FILE_VERDICT_AUDITED = OUTCOME_AUDITED,
-	FILE_VERDICT_TRIPPED = OUTCOME_TRIPPED,
-	FILE_VERDICT_ALERTED = OUTCOME_WATCHED,
-	FILE_VERDICT_WOULD_DENY = OUTCOME_WOULD_REFUSE,
-	FILE_VERDICT_KILLED,
-	FILE_VERDICT_DETECTED,
-};
-
-enum file_strength {
-	FILE_STRENGTH_LSM = 1,
-	FILE_STRENGTH_FMOD_RET = 2,
-	FILE_STRENGTH_AFTER = 3,
-};
-
-EVENT(file_access, "An operation on a file that a rule is about")
-{
-	struct task task;
-	char rule[POLICY_NAME] KIND("str") DOC("the rule");
-	enum file_verdict verdict DOC("denied; audited (it would have been); tripped (likewise: the rule refused too much); alerted; would_deny (the rule is of the policy beside the one in force); killed: it was done, and the process killed for it; detected: it was done, though it is denied");
-	enum file_operation operation FLAGS DOC("what was to be done with the file");
-	enum file_strength strength HIDE DOC("how the kernel is made to obey: a security module's hook, or its result changed; after: it is not, the operation was seen when it had been done");
-	u32 device KIND("device") HIDE DOC("the file's device");
-	u64 suppressed HIDE DOC("alerts of the rule, and program or user if it counts by them, that were not told since the last that was");
-	u64 inode KIND("inode") HIDE DOC("the file's inode number; 0: it was to be made");
-	struct text path KIND("path") DOC("the file");
-	struct text program KIND("path") DOC("program that the process runs");
-};
+#include "file_told.h"
 
 /*
- * An operation to be judged, by thread. It lies in a map because what judges is a global function, which
- * is verified once; on 5.10 those take only numbers. A thread judges one at a time.
+ * An operation to be judged. It lies in a map because what judges is a global function, which is verified
+ * once; on 5.10 those take only numbers. Claimed by counting, as slots of events are: a thread that is
+ * preempted keeps its own.
  */
 struct file_request {
 	struct file_found found;
@@ -60,17 +17,50 @@ struct file_request {
 	struct dentry *dentry;
 	struct mount *mount;      /* NULL: the hook doesn't tell */
 	struct vfsmount *reached; /* likewise */
+	struct file *file;        /* that is opened; NULL: it is about a name */
+	u64 world;                /* before anything of it was looked at; only of what is opened */
 	u32 operations;
 	u32 strength;
+	u32 claims;
+	u32 at; /* where it lies */
 };
+#define FILE_REQUESTS 4096
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, FILE_REQUESTS);
 	__type(key, u32);
 	__type(value, struct file_request);
 } file_requests SEC(".maps");
 
-const volatile struct file_request no_request = {};
+#define FILE_REQUEST_TRIES 16
+
+/* Each thread begins to look in a place of its own. NULL: no room. */
+static __noinline struct file_request *request_begin(void)
+{
+	u32 first = bpf_get_current_pid_tgid(), at;
+	struct file_request *request;
+
+	for (u32 i = 0; i < FILE_REQUEST_TRIES; i++) {
+		at = (first + i) & (FILE_REQUESTS - 1);
+		request = bpf_map_lookup_elem(&file_requests, &at);
+		if (!request)
+			break;
+		__sync_fetch_and_add(&request->claims, 1);
+		if (*(volatile u32 *)&request->claims == 1) {
+			__builtin_memset(&request->found, 0, sizeof(request->found));
+			__builtin_memset(&request->verdict, 0, sizeof(request->verdict));
+			request->at = at;
+			return request;
+		}
+		__sync_fetch_and_add(&request->claims, -1);
+	}
+	return NULL;
+}
+
+static __always_inline void request_end(struct file_request *request)
+{
+	__sync_fetch_and_add(&request->claims, -1);
+}
 
 /* ---- the operation ---- */
 
@@ -109,12 +99,27 @@ static __always_inline u32 verdict_of(const struct file_request *request,
 		       : outcome;
 }
 
+/* What SUBJECT_KINDS the verdict may hang on and be remembered: the program and the user. */
+#define TOLD_ASKS (1 << SUBJECT_EXE | 1 << SUBJECT_USER)
+
+/* Will opens like this one come to the same, and be told alike? */
+static __always_inline bool tells_alike(const struct file_request *request,
+					const struct file_rules *all,
+					const struct policy_rule_row *row)
+{
+	if (sonda_conf.where[0].op != COND_NONE || sonda_conf.perf_array)
+		return false;
+	return request->file && request->strength != FILE_STRENGTH_AFTER &&
+	       !request->verdict.beside && !row->alert_most && !(all->subjects.asks & ~TOLD_ASKS) &&
+	       set_is_lone(&request->found.rules, request->verdict.rule);
+}
+
 static __noinline int tell(struct file_request *request, const struct file_rules *all)
 {
 	const struct policy_rule_row *row;
 	struct dentry *dentry;
-	struct inode *inode;
 	struct file_access *e;
+	struct file_id id;
 	struct file *exe;
 
 	if (!request || !all)
@@ -133,26 +138,33 @@ static __noinline int tell(struct file_request *request, const struct file_rules
 	e->operation = request->operations;
 	e->strength = request->strength;
 	e->suppressed = request->verdict.suppressed;
-	inode = request->inode;
-	if (inode) {
-		e->inode = BPF_CORE_READ(inode, i_ino);
-		e->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	if (request->inode) {
+		id_read(&id, request->inode);
+		e->inode = id.inode;
+		e->device = id.device;
 	}
 	dentry = request->dentry;
 	text_path_at(e, path, dentry,
 		     request->mount ? request->mount : sb_mount(BPF_CORE_READ(dentry, d_sb)));
-	exe = BPF_CORE_READ(current_task(), mm, exe_file);
+	exe = task_program(current_task());
 	if (exe)
 		text_path(e, program, &exe->f_path);
+	if (DIRECT && tells_alike(request, all, row))
+		told_keep(direct(struct file, request->file), request->world,
+			  TOLD_HOW(request->found.gen, request->strength, request->operations),
+			  request->verdict.rule |
+				  set_has_rule(&all->subjects.alerting, request->verdict.rule)
+					  << 16,
+			  e);
 	if (event_send_loses(NULL, e))
 		rule_untold(row);
 	return 0;
 }
 
-/* The request of the thread `tid`, some rules being about its file. */
-__noinline int request_judge(u32 tid)
+/* The request at `at`, some rules being about its file. */
+__noinline int request_judge(u32 at)
 {
-	struct file_request *request = bpf_map_lookup_elem(&file_requests, &tid);
+	struct file_request *request = bpf_map_lookup_elem(&file_requests, &at);
 	struct file_rules *all;
 	bool refused;
 	u32 gen;

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "subject.h"
+#include "file_known.h"
 
 /* Directories on the way up. What lies deeper counts as below every directory that has rules. */
 #define FILE_LEVELS  48
@@ -21,13 +21,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct file_rules);
 } file_rules SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2);
-	__type(key, u32);
-	__type(value, struct file_filter);
-} file_filter SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -51,11 +44,6 @@ struct file_found {
 	u32 flags; /* enum file_object_flag of the file itself */
 };
 
-static __always_inline bool filter_seen(const struct file_filter *filter, u64 inode, u32 device)
-{
-	return filter->seen[FILE_FILTER_AT(inode, device)];
-}
-
 /* The file of that id has come to a place of the generation `gen`. */
 static __noinline int object_learn(const struct file_id *id, u32 gen, const struct file_object *at)
 {
@@ -65,6 +53,9 @@ static __noinline int object_learn(const struct file_id *id, u32 gen, const stru
 
 	if (!id || !at)
 		return 0;
+	filter = bpf_map_lookup_elem(&file_filter, &gen);
+	if (!filter)
+		return 0;
 	key.id = *id;
 	known = bpf_map_lookup_elem(&file_objects, &key);
 	if (known) {
@@ -72,12 +63,12 @@ static __noinline int object_learn(const struct file_id *id, u32 gen, const stru
 		set_add(&known->under, &at->under);
 		set_add(&known->subject, &at->subject);
 		known->flags |= at->flags;
-		return 0;
+		known->line |= at->line;
+	} else {
+		filter->seen[FILE_FILTER_AT(id->inode)] |= FILE_SEEN;
+		bpf_map_update_elem(&file_objects, &key, at, BPF_ANY);
 	}
-	filter = bpf_map_lookup_elem(&file_filter, &gen);
-	if (filter)
-		filter->seen[FILE_FILTER_AT(id->inode, id->device)] = 1;
-	bpf_map_update_elem(&file_objects, &key, at, BPF_ANY);
+	__sync_fetch_and_add(&filter->epoch, 1); /* from now on, and not before */
 	return 0;
 }
 
@@ -96,7 +87,7 @@ static __always_inline void object_learn_all(const struct file_id *id, const str
 	}
 }
 
-/* The file is about to lose its last name: its number will be another's. */
+/* The file has lost its last name: its number will be another's. */
 static __noinline int object_forget(const struct file_id *id)
 {
 	struct file_key key = {};
@@ -164,21 +155,22 @@ static __noinline bool has_under(const struct file_id *id, u32 gen)
 	return object && !set_empty(&object->under);
 }
 
-/* The first such directory from `dentry` up, in its own file system; NULL: none, or *deep is set. */
+/* The first such directory from `dentry` up, in its own file system; NULL: none, or *deep is set.
+ * *fleeting: what was found may not be remembered. */
 static __noinline struct inode *under_find(const struct file_filter *filter, struct dentry *dentry,
-					   u32 gen, u32 *deep)
+					   u32 gen, u32 *deep, u32 *fleeting)
 {
 	struct dentry *parent;
 	struct file_id id;
 	struct inode *dir;
-	u32 device;
 
-	if (!filter || !dentry || !deep)
+	if (!filter || !dentry || !deep || !fleeting)
 		return NULL;
-	device = dentry->d_sb->s_dev;
 	for (int i = 0; i < FILE_LEVELS; i++) {
+		if (DIRECT)
+			*fleeting |= dentry_fleeting(dentry);
 		dir = dentry->d_inode;
-		if (filter_seen(filter, dir->i_ino, device)) {
+		if (filter_seen(filter, dir->i_ino)) {
 			id = ID_OF(dir);
 			if (has_under(&id, gen))
 				return dir;
@@ -240,7 +232,7 @@ static __noinline struct inode *mount_under(const struct mount_walk *walk,
 	dentry = walk->dentry;
 	dir = BPF_CORE_READ(dentry, d_inode);
 	id_read(&id, dir);
-	return filter_seen(filter, id.inode, id.device) && has_under(&id, gen) ? dir : NULL;
+	return filter_seen(filter, id.inode) && has_under(&id, gen) ? dir : NULL;
 }
 
 /* The first above the mount `reached`; NULL: none, or *deep is set. */
@@ -294,13 +286,14 @@ static __noinline int all_under_add(struct file_found *found)
 	return 0;
 }
 
-/* Rules about directories: those that `dentry` and what is above it lie below. */
-static __always_inline void directories_add(struct file_found *found,
+/* Rules about directories: those that `dentry` and what is above it lie below. May it be remembered if
+ * there are none? */
+static __always_inline bool directories_add(struct file_found *found,
 					    const struct file_filter *filter, struct dentry *dentry,
 					    struct vfsmount *mnt)
 {
-	u32 deep = 0;
-	struct inode *dir = under_find(filter, dentry, found->gen, &deep);
+	u32 deep = 0, fleeting = !DIRECT || sb_fleeting(dentry->d_sb);
+	struct inode *dir = under_find(filter, dentry, found->gen, &deep, &fleeting);
 
 	if (!dir && !deep && mnt)
 		dir = under_find_mounted(filter, mnt, found->gen, &deep);
@@ -308,14 +301,16 @@ static __always_inline void directories_add(struct file_found *found,
 		under_add(found, dir);
 	else if (deep)
 		all_under_add(found);
+	return !dir && !deep && !fleeting;
 }
 
 /*
  * All rules about the file `inode` (NULL: it is to be made) in the place `dentry`, both as the hook was
  * given them. `mnt`: the mount, where the hook tells it. The file system's own copy below an overlay
- * comes with the overlay's name (before 6.8): then the place is not its own.
+ * comes with the overlay's name (before 6.8): then the place is not its own. May it be remembered if
+ * there is none?
  */
-static __always_inline void rules_find(struct file_found *found, const struct file_filter *filter,
+static __always_inline bool rules_find(struct file_found *found, const struct file_filter *filter,
 				       struct inode *inode, struct dentry *dentry,
 				       struct vfsmount *mnt)
 {
@@ -323,32 +318,30 @@ static __always_inline void rules_find(struct file_found *found, const struct fi
 	struct file_id own = {}, id;
 	struct dentry_link link;
 	struct inode *dir;
-	u32 device;
 
 	found->rules = filter->none;
 	if (inode) {
 		own = ID_OF(inode);
-		if (filter_seen(filter, own.inode, own.device))
+		if (filter_seen(filter, own.inode))
 			self_add(found, &own);
 		if (dentry->d_inode != inode)
-			return;
+			return false;
 	}
-	device = dentry->d_sb->s_dev;
 	dir = parent->d_inode;
-	if (parent != dentry && filter_seen(filter, dir->i_ino, device)) {
+	if (parent != dentry && filter_seen(filter, dir->i_ino)) {
 		id = ID_OF(dir);
 		dentry_link(dentry, &link);
 		place_add(found, &id, &link, &own, true);
 	}
 	if (!filter->under)
-		return;
+		return false;
 	above = parent->d_parent;
 	dir = above->d_inode;
-	if (above != parent && filter_seen(filter, dir->i_ino, device)) {
+	if (above != parent && filter_seen(filter, dir->i_ino)) {
 		own = ID_OF(parent->d_inode);
 		id = ID_OF(dir);
 		dentry_link(parent, &link);
 		place_add(found, &id, &link, &own, false);
 	}
-	directories_add(found, filter, parent, mnt);
+	return directories_add(found, filter, parent, mnt);
 }

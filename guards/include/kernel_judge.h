@@ -11,8 +11,6 @@
 #include "sonda/path.h"
 #include "subject.h"
 
-#define EPERM 1
-
 /* As enum policy_kernel_operation of the user side. */
 enum kernel_operation {
 	KERNEL_OPERATION_KILL = 1 << 0,
@@ -128,6 +126,7 @@ static __noinline int stranger_keep(struct rule_set *rules, u32 gen,
 		return 0;
 	set_keep(rules, &all->others[SUBJECT_EXE]);
 	set_keep(rules, &all->others[SUBJECT_CGROUP]);
+	set_keep(rules, &all->others[SUBJECT_ANCESTOR]);
 	set_keep(rules, &all->others[SUBJECT_TERMINAL]);
 	set_keep_value(rules, gen, all, SUBJECT_USER, uid);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Limits: how much may come in a time, from all or from each source. Every bucket holds when what was
- * taken from it is made good; a packet that would move that further ahead than the limit's room is too
+ * taken from it is made good; a packet that comes when that is further ahead than the limit's room is too
  * much. Buckets are hashed, never allocated: a flood from invented addresses finds nothing to fill.
  */
 #pragma once
@@ -125,11 +125,11 @@ static __always_inline bool bucket_refuses(u64 *bucket, const struct packet_rule
 {
 	u64 due = *(volatile u64 *)bucket;
 
-	if (due < now || due - now > 2 * rule->room + 1024 * rule->step) {
+	if (due < now || due - now > rule->ahead) {
 		*bucket = now;
 		due = now;
 	}
-	return due - now + rule->step > rule->room;
+	return due - now > rule->room;
 }
 
 /* Was it too much a while ago, and does it suffer for that still? Then it counts there. */
@@ -180,6 +180,12 @@ static __always_inline bool share_exceeded(const struct packet_rule *rule, struc
 	return false;
 }
 
+/* What a packet takes: of a limit of bytes its whole size, if there is room for one. */
+static __always_inline u64 limit_share(const struct packet_rule *rule, const struct packet *p)
+{
+	return rule->bytes ? rule->step * p->size >> PACKET_BYTE_SHIFT : rule->step * p->segments;
+}
+
 /* Is this packet more than the limit of the rule that counts in `slot` allows? Takes it from what is left.
  * `key` is room for whose share it is, which lies in a map, for there is little room on the stack. */
 static __always_inline enum limited limit_take(const struct packet_plan *plan,
@@ -187,7 +193,7 @@ static __always_inline enum limited limit_take(const struct packet_plan *plan,
 					       const struct packet *p, struct packet_key *key,
 					       u32 slot)
 {
-	u64 now = limit_now(plan, rule), take = rule->step * p->segments, hash;
+	u64 now = limit_now(plan, rule), take = limit_share(rule, p), hash;
 	struct packet_line *line;
 	bool exceeded;
 	u32 number;

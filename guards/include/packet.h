@@ -11,6 +11,7 @@
 
 #include "abi/packet.h"
 #include "kernel/inet.h"
+#include "protocols.h"
 
 enum {
 	ETH_VLAN = 0x8100,
@@ -34,51 +35,34 @@ enum {
 /* As events tell it. */
 enum ip_protocol {
 	PROTOCOL_HOP_BY_HOP = 0,
-	PROTOCOL_ICMP = 1,
-	PROTOCOL_IGMP = 2,
-	PROTOCOL_IPIP = 4,
-	PROTOCOL_TCP = 6,
-	PROTOCOL_UDP = 17,
-	PROTOCOL_DCCP = 33,
-	PROTOCOL_IPV6 = 41,
-	PROTOCOL_ROUTING = 43,
-	PROTOCOL_FRAGMENT = 44,
-	PROTOCOL_GRE = 47,
-	PROTOCOL_ESP = 50,
-	PROTOCOL_AH = 51,
-	PROTOCOL_ICMPV6 = 58,
-	PROTOCOL_NONE = 59,
-	PROTOCOL_OPTIONS = 60,
-	PROTOCOL_OSPF = 89,
-	PROTOCOL_PIM = 103,
-	PROTOCOL_VRRP = 112,
-	PROTOCOL_SCTP = 132,
-	PROTOCOL_UDPLITE = 136,
+#define X(name, number) PROTOCOL_##name = number,
+	IP_PROTOCOLS(X)
+#undef X
 };
 
 struct packet {
 	u32 source[4], dest[4]; /* as on the wire; IPv4 in the first */
 	u16 source_port, dest_port;
-	u32 size;    /* of the frame */
-	u32 ifindex; /* that it came by, or leaves by */
-	u32 target;  /* that it is to leave by instead; 0: it is not */
+	u32 size;     /* of the frame */
+	u32 ifindex;  /* that it came by, or leaves by */
+	u32 target;   /* that it is to leave by instead; 0: it is not */
 	u16 begins;   /* one more than the rule by which a flood begins with it; 0: none */
 	u16 segments; /* that it is sent in; 1 but for what the card is to cut */
-	u16 network; /* where its IP header is in the frame */
-	u8 family;   /* 4, 6; 0: it has no addresses */
+	u16 network;  /* where its IP header is in the frame */
+	u8 family;    /* 4, 6; 0: it has no addresses */
 	u8 protocol;
-	u8 kinds;    /* enum packet_kind */
-	u8 form;     /* enum packet_form */
-	u8 flags;    /* of TCP */
+	u8 kinds;      /* enum packet_kind */
+	u8 form;       /* enum packet_form */
+	u8 flags;      /* of TCP */
 	u8 type, code; /* of ICMP */
-	u8 hops;     /* left */
-	u8 place;    /* enum packet_place: where it is judged */
-	u8 post;     /* its class of PACKET_POST */
+	u8 hops;       /* left */
+	u8 place;      /* enum packet_place: where it is judged */
+	u8 post;       /* its class of PACKET_POST */
 	bool has_ports;
-	bool more;   /* a first fragment: the rest of what its header tells of comes later */
-	bool local;  /* on the loopback device */
-	bool plain;  /* nothing is between the IP header, which has no options, and what it carries */
-	bool out;    /* it leaves, and was not sent to us */
+	bool more;  /* a first fragment: the rest of what its header tells of comes later */
+	bool local; /* on the loopback device */
+	bool plain; /* nothing is between the IP header, which has no options, and what it carries */
+	bool out;   /* it leaves, and was not sent to us */
 };
 
 struct ethernet {

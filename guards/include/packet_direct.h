@@ -2,7 +2,7 @@
 /* For packet.h: frames whose bytes a program may point at (XDP, TC), and what it can ask of sockets. */
 #pragma once
 
-#define FRAME_COPIES
+#define FRAME_KIND "frame"
 #include "packet_judge.h"
 
 static __always_inline const void *frame_at(struct frame *ctx, u32 offset, u32 size, void *room)

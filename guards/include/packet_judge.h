@@ -2,8 +2,8 @@
 /*
  * What all guards do with a packet that was read: find the rules it meets by the plan's tables, ask them in
  * their order until one is final, count, tell. A guard says beforehand what packet.h wants, and
- * PACKET_HANDS, perhaps PACKET_IS_FIRST; and gives is_established(), packet_change(); if it can, and says so
- * by FRAME_COPIES, frame_copy(); likewise ANSWERS, packet_answer().
+ * PACKET_HANDS, FRAME_KIND ("frame", or "packet": without the link's header), perhaps PACKET_IS_FIRST; and gives
+ * is_established(), packet_change(), frame_copy(); if it can, and says so by ANSWERS, packet_answer().
  */
 #pragma once
 
@@ -29,7 +29,7 @@ EVENT(decision, "A packet that a rule of the policy is about")
 	u32 ifindex KIND("ifindex") DOC("network device it came by, or leaves by");
 	u64 since DOC("packets of the rule on this CPU since the last that was told, with this one");
 	enum packet_place place DOC("where it was judged");
-	struct text content KIND("frame") HIDE DOC("its first bytes, as --snap asks for");
+	struct text content KIND(FRAME_KIND) HIDE DOC("its first bytes, as --snap asks for");
 };
 
 PARAM(u32, snap, 0, DOC("bytes of each packet that are kept with its event, for -o pcap; 0: none") RANGE(0, 256));
@@ -268,11 +268,7 @@ EVERY(1000) AT_START SEC("raw_tp") int snap_ask(void *ctx)
 }
 
 /* Copies at most so many bytes, PACKET_SNAP_MAX and fewer; how many they were. */
-#ifdef FRAME_COPIES
 static __always_inline u32 frame_copy(struct frame *ctx, void *to, u32 most);
-#else
-#define frame_copy(ctx, to, most) 0
-#endif
 
 /* Puts them behind the event. */
 static __always_inline void frame_tell(struct frame *ctx, struct decision *e)
@@ -452,12 +448,24 @@ static __always_inline int rule_answer(struct frame *ctx, const struct packet_pl
 									     : ASK_ON;
 }
 
+/* The address is made where the number's bounds are known: verifiers before 6.2 forget those of a number
+ * that lay on the stack meanwhile, but not those of an address. */
+static __always_inline const struct packet_rule *rule_of(const struct packet_plan *plan, u32 number)
+{
+	const struct packet_rule *rule;
+
+	barrier_var(number);
+	rule = &plan->rules[number & (POLICY_RULES - 1)];
+	barrier_var(rule);
+	return rule;
+}
+
 /* Is it too much? A flood that begins is written down when the packet is judged: there is no room on the
  * stack here. */
 static __always_inline bool rule_limits(const struct packet_plan *plan, u32 number,
 					struct in_hand *in_hand, u32 slot)
 {
-	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
+	const struct packet_rule *rule = rule_of(plan, number);
 	enum limited limited =
 		limit_take(plan, rule, &in_hand->packet, &in_hand->share.key, slot);
 
@@ -470,7 +478,7 @@ static __always_inline int rule_apply(struct frame *ctx, const struct packet_pla
 				      u32 number, u32 nth, struct in_hand *in_hand, bool beside)
 {
 	struct packet *p = &in_hand->packet;
-	const struct packet_rule *rule = &plan->rules[number & (POLICY_RULES - 1)];
+	const struct packet_rule *rule = rule_of(plan, number);
 	const struct policy_rule_row *row = rule_row(gen, number);
 
 	if (!row || (rule->target && rule->target == p->ifindex)) /* it is there already */

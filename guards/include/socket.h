@@ -8,6 +8,7 @@
 #include "abi/policy_socket.h"
 
 #include "networks.h"
+#include "protocols.h"
 #include "sonda/path.h"
 #include "subject.h"
 
@@ -46,6 +47,13 @@ enum socket_strength {
 	SOCKET_STRENGTH_PACKET, /* the packet, where no such hook had seen where it goes */
 };
 
+enum socket_protocol {
+	SOCKET_PROTOCOL_DEFAULT = 0, /* that of its kind */
+#define X(name, number) SOCKET_PROTOCOL_##name = number,
+	IP_PROTOCOLS(X)
+#undef X
+};
+
 EVENT(socket_use, "A use of a socket that a rule is about")
 {
 	struct task task;
@@ -54,7 +62,7 @@ EVENT(socket_use, "A use of a socket that a rule is about")
 	enum socket_doing operation FLAGS DOC("what was to be done");
 	enum socket_strength strength HIDE DOC("how the kernel is made to obey: a hook of the root cgroup, the packet dropped, a security module's hook, or its result changed");
 	u64 suppressed HIDE DOC("alerts of the rule, and program or user if it counts by them, that were not told since the last that was");
-	u8 protocol DOC("IP protocol: 6 TCP, 17 UDP, 1 ICMP, 58 ICMPv6");
+	enum socket_protocol protocol DOC("IP protocol; default: none was asked for, or the socket is none of IP's");
 	struct ip to DOC("address of the other end; for bind and listen the own one");
 	u16 port KIND("port") DOC("port there; 0: it has none, or it isn't known");
 	struct text program KIND("path") DOC("program that the process runs");

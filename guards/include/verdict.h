@@ -69,6 +69,16 @@ static __always_inline bool set_has_rule(const struct rule_set *set, u32 rule)
 	       set->words[(rule >> 6) & (RULE_WORDS - 1)] & 1ull << (rule & 63);
 }
 
+/* Is it the only one? */
+static __always_inline bool set_is_lone(const struct rule_set *set, u32 rule)
+{
+	u64 others = 0;
+
+	_Pragma("unroll") for (u32 i = 0; i < RULE_WORDS; i++) others |=
+		set->words[i] ^ (i == rule >> 6 ? 1ull << (rule & 63) : 0);
+	return !others;
+}
+
 /* What a rule that matches comes to: enum outcome; counts it. Global, to be verified once. */
 __noinline u32 rule_comes_to(u32 gen, u32 rule, u32 judged)
 {

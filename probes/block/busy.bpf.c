@@ -9,7 +9,8 @@
 
 PROBE(busy, "block", "Disks: how busy they are, what requests wait for, and who causes it");
 
-#define requests_want_inode() false
+#define requests_want_inode()  false
+#define requests_want_cgroup() tables_wanted()
 #include "sonda/requests.h"
 
 enum busy_verdict {
@@ -314,13 +315,21 @@ static __always_inline enum busy_verdict verdict_of(const struct busy *e, u64 io
 	return e->busy_percent >= 50 ? BUSY_WORKING : BUSY_LIGHT;
 }
 
+/* Rounded. By microseconds, as bytes times 10^9 would not fit. */
+static __always_inline u64 per_second(u64 n, u64 span_ns)
+{
+	u64 span_us = span_ns / 1000;
+
+	return (n * 1000000 + span_us / 2) / span_us;
+}
+
 static __always_inline void disk_figures(struct busy *e, const struct sums *did, u64 span_ns, u64 depth)
 {
 	u64 busy_ns = did->busy_ns < span_ns ? did->busy_ns : span_ns;
 
 	e->busy_percent = (busy_ns * 100 + span_ns / 2) / span_ns;
-	e->ios_per_s = did->ios * 1000000000 / span_ns;
-	e->bytes_per_s = did->bytes / 1000 * 1000000000 / (span_ns / 1000);
+	e->ios_per_s = per_second(did->ios, span_ns);
+	e->bytes_per_s = per_second(did->bytes, span_ns);
 	e->errors = did->errors;
 	e->depth = did->ios && busy_ns ? (did->device_ns + busy_ns / 2) / busy_ns : depth;
 	if (!did->ios)
@@ -360,18 +369,18 @@ static __noinline int tell_disk(void *ctx, struct disk *disk, u32 device, u64 no
 	return 0;
 }
 
-OVER(underway) EVERY(1000) SEC("iter/bpf_map_elem") int sweep_lost(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int look_for_lost(void *ctx, struct underway *now)
 {
-	struct underway u, *now = ctx->value;
-	u64 *key = ctx->key;
+	struct underway u;
 
-	if (!now || !key || !now->live)
+	if (!now || !now->live)
 		return 0;
 	u = *now;
 	if (u.issued && bpf_ktime_get_ns() - u.asked.since_ns > TELL_NS / 10)
-		request_is_out(*key, &u);
+		request_is_out(now, &u);
 	return 0;
 }
+SWEEP_REQUESTS(sweep_lost, look_for_lost, 1000)
 
 OVER(disk_states) EVERY(250)
 SEC("iter/bpf_map_elem") int sweep_disks(struct bpf_iter__bpf_map_elem *ctx)

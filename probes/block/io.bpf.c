@@ -38,8 +38,10 @@ struct io_values {
 	HIST_LOG2(depth, 16, HIDE DOC("requests that the driver had with it when it was given one"));
 };
 METRICS(io, struct io_labels, struct io_values, 2048, "Block I/O");
+FRONT(io, struct io_labels, struct io_values, 512);
 
-#define requests_want_inode() (events_wanted() || label(io, 6))
+#define requests_want_inode()  (events_wanted() || label(io, 6))
+#define requests_want_cgroup() (events_wanted() || label(io, 5))
 #include "sonda/requests.h"
 
 EVENT(io, "One request completed by a block device") {
@@ -78,11 +80,21 @@ struct {
 	__type(value, struct stream);
 } streams SEC(".maps");
 
-/* Requests that a device's driver was given, and that it brought back. */
+/* Requests that a device's driver was given, and that it brought back. In a place that the device's
+ * number gives, or, where that is another's, in a hash map. */
 struct traffic {
 	u64 gone;
 	u64 come;
+	u64 claims; /* of a place */
+	u64 device;
 };
+#define TRAFFIC_PLACE_BITS 10
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << TRAFFIC_PLACE_BITS);
+	__type(key, u32);
+	__type(value, struct traffic);
+} traffic_places SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -90,7 +102,23 @@ struct {
 	__type(value, struct traffic);
 } traffics SEC(".maps");
 
-static __always_inline struct traffic *traffic_of(u32 device)
+static __always_inline struct traffic *traffic_near(u32 device)
+{
+	u32 place = device * 0x9e3779b1u >> (32 - TRAFFIC_PLACE_BITS);
+	struct traffic *traffic;
+
+	if (!device)
+		return NULL;
+	traffic = bpf_map_lookup_elem(&traffic_places, &place);
+	if (!traffic || traffic->device == device)
+		return traffic;
+	if (!front_claimed(&traffic->claims))
+		return NULL;
+	traffic->device = device;
+	return traffic;
+}
+
+static __always_inline struct traffic *traffic_far(u32 device)
 {
 	struct traffic *traffic = bpf_map_lookup_elem(&traffics, &device), none = {};
 
@@ -117,20 +145,24 @@ static __always_inline bool stream_goes_on(const struct underway *u)
 
 static __always_inline void request_goes(struct underway *u)
 {
-	struct traffic *traffic = traffic_of(u->device);
+	struct traffic *traffic = traffic_near(u->device);
 
-	if (traffic) {
+	u->near = traffic;
+	if (!traffic)
+		traffic = traffic_far(u->device);
+	if (traffic)
 		add(traffic->gone, 1);
-		if (u->tries == 1)
-			u->depth = *(volatile u64 *)&traffic->gone - *(volatile u64 *)&traffic->come;
-	}
-	if (u->tries == 1 && u->size_bytes)
+	if (u->tries != 1)
+		return;
+	if (traffic)
+		u->depth = *(volatile u64 *)&traffic->gone - *(volatile u64 *)&traffic->come;
+	if (u->size_bytes)
 		u->sequential = stream_goes_on(u);
 }
 
 static __always_inline void request_comes(struct underway *u)
 {
-	struct traffic *traffic = traffic_of(u->device);
+	struct traffic *traffic = u->near ? traffic_near(u->device) : traffic_far(u->device);
 
 	if (traffic)
 		add(traffic->come, 1);
@@ -138,26 +170,46 @@ static __always_inline void request_comes(struct underway *u)
 
 /* --- the end --- */
 
+#define LABELS_SELDOM (1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6)
+static __always_inline void label_seldom(struct io_labels *key, const struct underway *u)
+{
+	if (label(io, 3))
+		key->pattern = u->sequential;
+	if (label(io, 4))
+		key->pid = u->asked.cause.task.pid;
+	if (label(io, 5))
+		key->charged_cgroup = u->asked.charged_cgroup;
+	if (label(io, 6))
+		key->inode = u->asked.inode;
+}
+
+/* Returns a number of them. */
+static __always_inline u64 label_request(struct io_labels *key, const struct underway *u)
+{
+	const u32 often = __builtin_offsetof(struct io_labels, pattern);
+	u64 id;
+
+	if (label(io, 0))
+		key->device = u->device;
+	if (label(io, 1))
+		key->op = u->opf & REQ_OP_MASK;
+	if (label(io, 2))
+		__builtin_memcpy(key->comm, u->asked.cause.task.comm, sizeof(key->comm));
+	id = labels_id(key, often, 0);
+	if (!any_label(io, LABELS_SELDOM))
+		return id;
+	label_seldom(key, u);
+	return labels_id((const void *)key + often, sizeof(*key) - often, id);
+}
+
 static __always_inline void count_request(struct underway *u)
 {
 	struct io_labels key = {};
 	struct io_values *row;
+	u64 id;
 
-	if (label(io, 0))
-		key.device = u->device;
-	if (label(io, 1))
-		key.op = u->opf & REQ_OP_MASK;
-	if (label(io, 2))
-		__builtin_memcpy(key.comm, u->asked.cause.task.comm, sizeof(key.comm));
-	if (label(io, 3))
-		key.pattern = u->sequential;
-	if (label(io, 4))
-		key.pid = u->asked.cause.task.pid;
-	if (label(io, 5))
-		key.charged_cgroup = u->asked.charged_cgroup;
-	if (label(io, 6))
-		key.inode = u->asked.inode;
-	row = row_of(io, &key);
+	id = label_request(&key, u);
+	row = front_row(io, id) ?: front_begin(io, id, &key);
 	if (!row)
 		return;
 	add(row->ios, 1);

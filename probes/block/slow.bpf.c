@@ -10,7 +10,8 @@
 PROBE(slow, "block", "Block requests that took long, and those that still hang");
 FILTERS("task errors min=50ms tables");
 
-#define requests_want_inode() events_wanted()
+#define requests_want_inode()  events_wanted()
+#define requests_want_cgroup() events_wanted()
 #include "sonda/requests.h"
 
 enum slow_where {
@@ -132,16 +133,15 @@ static __always_inline void request_ended(void *ctx, struct underway *u)
 }
 
 /* Those that have not come back. */
-OPTIONAL("requests that still hang")
-OVER(underway) EVERY(1000) SEC("iter/bpf_map_elem") int hanging(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline int hangs(void *ctx, struct underway *now)
 {
-	struct underway u, *now = ctx->value;
-	u64 *key = ctx->key, since_ns;
+	struct underway u;
+	u64 since_ns;
 
-	if (!now || !key || !now->live || !events_wanted() || sonda_conf.errors_only)
+	if (!now || !now->live || !events_wanted() || sonda_conf.errors_only)
 		return 0;
 	u = *now;
-	if (u.issued && !request_is_out(*key, &u))
+	if (u.issued && !request_is_out(now, &u))
 		return 0;
 	if (u.asked.cause.ours || u.asked.cause.unwanted)
 		return 0;
@@ -156,3 +156,4 @@ OVER(underway) EVERY(1000) SEC("iter/bpf_map_elem") int hanging(struct bpf_iter_
 		tell_slow(ctx, &u, true);
 	return 0;
 }
+SWEEP_REQUESTS(hanging, hangs, 1000, OPTIONAL("requests that still hang"))

@@ -36,7 +36,7 @@ struct irq_labels {
 	char name[24] KIND("str") DOC("handler or vector");
 	u32 cpu HIDE DOC("where");
 	char comm[16] HIDE KIND("comm") DOC("who was interrupted");
-	u32 pad;
+	u32 irq HIDE DOC("number of the line, of a device's handler only");
 };
 struct irq_values {
 	u64 time_ns COUNTER UNIT("ns") DOC("CPU time they took");
@@ -113,6 +113,8 @@ static __always_inline void count_irq(const struct irq_done *done)
 		key.cpu = bpf_get_smp_processor_id();
 	if (label(irq, 4))
 		bpf_get_current_comm(key.comm, sizeof(key.comm));
+	if (label(irq, 5) && done->kind == IRQ_HARD)
+		key.irq = done->line;
 	row = row_of(irq, &key);
 	if (!row)
 		return;

@@ -220,6 +220,8 @@ struct {
 #define SOFTIRQ_NET_RX 3
 
 OPTIONAL("rounds of receiving that ran out of time")
+NEED("config KALLSYMS_ALL") /* without it softnet_data has no address */
+NEED("helper bpf_ktime_get_coarse_ns") /* of 5.11: 5.10 doesn't take it */
 SEC("?tp_btf/softirq_exit") int BPF_PROG(round_ends, unsigned int vector)
 {
 	u32 zero = 0;

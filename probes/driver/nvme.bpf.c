@@ -4,7 +4,8 @@
  * moment the driver made it until it had the result. A command that is tried again counts each time.
  *
  * A timeout shows as admin_abort, sent by the driver; a reset of the controller as host_aborted, the
- * status of what it was doing then, and as the admin commands that set the queues up anew.
+ * status of what it was doing then, and as the admin commands that set the queues up anew. The first of
+ * these is counted as the reset, the abort as the timeout.
  */
 #include "sonda.bpf.h"
 
@@ -37,6 +38,8 @@ struct nvme_values {
 	u64 commands COUNTER DOC("commands ended");
 	u64 errors COUNTER DOC("of them those that failed");
 	u64 retries COUNTER DOC("of them those that had been tried before");
+	u64 resets COUNTER DOC("times that the driver set the controller up: after a reset, or as a new one");
+	u64 timeouts COUNTER DOC("commands that it asked the controller to abort, as they took too long");
 	u64 bytes COUNTER UNIT("bytes") DOC("data of those that did not fail");
 	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time with driver and controller"));
 };
@@ -50,6 +53,7 @@ struct command {
 	u32 name; /* enum nvme_name */
 	u32 namespace;
 	u32 command_id;
+	u64 sets_up; /* 1: it is the one by which the driver sets the controller up */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -62,15 +66,17 @@ SEC("tp_btf/nvme_setup_cmd")
 int BPF_PROG(command_made, struct request *rq, struct nvme_command *cmd)
 {
 	u64 key = (u64)rq;
-	struct command made = {
-		.began_ns = bpf_ktime_get_ns(),
-		.sector = rq->bio ? rq->__sector : 0,
-		.size_bytes = rq->__data_len,
-		.name = cmd->common.opcode | (nvme_queue_of(rq) ? 0 : NVME_ADMIN),
-		.namespace = cmd->common.nsid,
-		.command_id = cmd->common.command_id,
-	};
+	struct command made = { .began_ns = bpf_ktime_get_ns() };
 
+	if (!rq || !cmd) /* to the verifier they may be, where the driver is a module: since 6.13 */
+		return 0;
+	made.sector = rq->bio ? rq->__sector : 0;
+	made.size_bytes = rq->__data_len;
+	made.name = cmd->common.opcode | (nvme_queue_of(rq) ? 0 : NVME_ADMIN);
+	made.namespace = cmd->common.nsid;
+	made.command_id = cmd->common.command_id;
+	made.sets_up = made.name == (NVME_ADMIN | NVME_SET_FEATURES) &&
+		       (cmd->common.cdw10 & 0xff) == NVME_QUEUE_COUNT;
 	if (bpf_map_update_elem(&commands, &key, &made, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return 0;
@@ -100,6 +106,9 @@ static __always_inline void count_command(struct request *rq, const struct comma
 		add(row->bytes, c->size_bytes);
 	if (outcome->retries)
 		add(row->retries, 1);
+	add(row->resets, c->sets_up);
+	if (c->name == (NVME_ADMIN | NVME_ABORT))
+		add(row->timeouts, 1);
 	observe(row->took_ns, took_ns);
 }
 
@@ -130,7 +139,7 @@ SEC("tp_btf/nvme_complete_rq") int BPF_PROG(command_ended, struct request *rq)
 	struct command *c = bpf_map_lookup_elem(&commands, &key);
 	struct nvme_outcome outcome;
 
-	if (!c)
+	if (!rq || !c)
 		return 0; /* made before this watched */
 	nvme_outcome(rq, &outcome);
 	took_ns = bpf_ktime_get_ns() - c->began_ns;

@@ -2,10 +2,11 @@
 /*
  * One file watched, or all below one directory: every operation on it, by whom, with what result.
  *
- * The file is known by inode and device, and by its name in its directory: what takes its place (an
- * atomic replace, a log that is rotated) is watched from then on, and what it was before as well. What
- * is below a directory is found by walking up from the file. Operations that take a path are compared
- * as text, with the path as the user wrote it and with what it led to.
+ * The file is known by its name in its directory, and each inode that was met under that name from then
+ * on: what takes its place (an atomic replace, a log that is rotated) is watched, and what it was before
+ * as well. Numbers of inodes are used again, so the generation counts too. What is below a directory is
+ * found by walking up from the file. Operations that take a path are compared as text, with the path as
+ * the user wrote it and with what it led to.
  */
 #define EVENT_MAX 9216 /* two whole paths and the struct */
 #include "sonda.bpf.h"
@@ -78,66 +79,122 @@ struct inode_id {
 	u32 device;
 };
 
-static __always_inline struct inode_id inode_id(struct dentry *dentry)
+static __always_inline struct inode *dentry_inode(struct dentry *dentry)
+{
+	return DIRECT ? direct(struct dentry, dentry)->d_inode : BPF_CORE_READ(dentry, d_inode);
+}
+
+static __always_inline struct inode_id inode_id(struct inode *inode)
 {
 	struct inode_id id = {};
-	struct inode *inode;
 
 	if (DIRECT) {
-		inode = direct(struct dentry, dentry)->d_inode;
-		id.nr = inode->i_ino;
-		id.device = inode->i_sb->s_dev;
+		id.nr = direct(struct inode, inode)->i_ino;
+		id.device = direct(struct inode, inode)->i_sb->s_dev;
 		return id;
 	}
-	inode = BPF_CORE_READ(dentry, d_inode);
 	id.nr = BPF_CORE_READ(inode, i_ino);
 	id.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	return id;
 }
 
-static __always_inline bool inode_watched(struct inode_id id)
+/* The file that was there at the start, or the directory. */
+static __always_inline bool inode_at_start(struct inode *inode, struct inode_id id)
 {
-	return id.nr == WATCHED->inode && id.device == WATCHED->device && id.nr;
+	if (id.nr != WATCHED->inode || id.device != WATCHED->device || !id.nr)
+		return false;
+	return !WATCHED->generation || WATCHED->generation == BPF_CORE_READ(inode, i_generation);
+}
+
+/* Inodes that were met under the file's name. */
+struct inode_key {
+	u64 nr;
+	u64 device;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct inode_key);
+	__type(value, u32); /* generation */
+} inodes_met SEC(".maps");
+
+/* Whether one whose number ends so is among them: for nearly all files that is the answer. */
+bool inodes_met_hint[256];
+
+static __noinline bool inode_met(struct inode *inode, u64 nr, u64 device)
+{
+	struct inode_key key = { .nr = nr, .device = device };
+	u32 *generation = bpf_map_lookup_elem(&inodes_met, &key);
+
+	return generation && inode && *generation == BPF_CORE_READ(inode, i_generation);
+}
+
+static __noinline bool inode_meet(struct inode *inode, u64 nr, u64 device)
+{
+	struct inode_key key = { .nr = nr, .device = device };
+	u32 generation;
+
+	if (!inode)
+		return true;
+	generation = BPF_CORE_READ(inode, i_generation);
+	bpf_map_update_elem(&inodes_met, &key, &generation, BPF_ANY);
+	inodes_met_hint[(u8)nr] = true;
+	return true;
 }
 
 #define DEPTH_MAX 48
 static __always_inline bool below_watched(struct dentry *dentry)
 {
 	struct dentry *parent;
+	struct inode *inode;
 
 	for (int i = 0; i < DEPTH_MAX; i++) {
 		parent = DIRECT ? direct(struct dentry, dentry)->d_parent
 				: BPF_CORE_READ(dentry, d_parent);
 		if (!parent || parent == dentry)
 			return false;
-		if (inode_watched(inode_id(parent)))
+		inode = dentry_inode(parent);
+		if (inode_at_start(inode, inode_id(inode)))
 			return true;
 		dentry = parent;
 	}
 	return false;
 }
 
-static __noinline bool dentry_watched(struct dentry *dentry)
+/* Global: the verifier checks it once. */
+__noinline int dentry_watched(u64 address)
 {
+	struct dentry *dentry = (void *)address;
 	struct dentry_link link = {};
+	struct inode *inode;
 	struct inode_id id;
 
 	if (!dentry)
 		return false;
-	id = inode_id(dentry);
-	if (inode_watched(id))
+	inode = dentry_inode(dentry);
+	id = inode_id(inode);
+	if (inode_at_start(inode, id))
 		return true;
 	if (WATCHED->is_dir)
 		return id.device == WATCHED->device && below_watched(dentry);
+	if (inodes_met_hint[(u8)id.nr] && inode_met(inode, id.nr, id.device))
+		return true;
 	if (id.device != WATCHED->dir_device)
 		return false;
 	dentry_link(dentry, &link);
-	return inode_id(link.parent).nr == WATCHED->dir_inode && name_watched(&link);
+	if (inode_id(dentry_inode(link.parent)).nr != WATCHED->dir_inode || !name_watched(&link))
+		return false;
+	return inode_meet(inode, id.nr, id.device);
 }
 
 static __always_inline bool file_watched(struct file *file)
 {
-	return file && dentry_watched(path_dentry(&file->f_path));
+	struct path *path = &file->f_path;
+
+	if (!file)
+		return false;
+	return dentry_watched(DIRECT ? kernel_word(&path->dentry)
+				     : (u64)BPF_CORE_READ(path, dentry));
 }
 
 /* Where a comparison is. In the slot, so that to the verifier it is unknown: see path.h. */
@@ -145,6 +202,7 @@ struct path_match {
 	u32 text; /* offsets in the slot's body */
 	u32 end;
 	u32 path; /* index in the path */
+	u64 id;   /* of TEXT_ID */
 };
 enum path_verdict { PATH_NO, PATH_YES, PATH_MORE };
 #define PATH_MATCH(slot) ((volatile struct path_match *)&(slot)->body[EVENT_MAX + TEXT_MAX - 64])
@@ -167,12 +225,14 @@ static __always_inline u32 path_empty(struct event_slot *slot, u32 at)
 	return next == '.' && body_char(slot, at + 2) == '/' ? 2 : 0;
 }
 
-/* One step of a comparison of a text with the path, or with what the user gave as it. Global: the
- * verifier checks it once. */
-__noinline int path_match_step(u32 index, u32 given)
+/* What a text is compared with: the path, what the user gave as it, or nothing: it gets a number. */
+enum text_with { TEXT_PATH, TEXT_GIVEN, TEXT_ID };
+
+/* One step of a comparison. Global: the verifier checks it once. */
+__noinline int path_match_step(u32 index, u32 with)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
-	u32 len = given ? WATCHED->given_len : WATCHED->path_len;
+	u32 len = with == TEXT_GIVEN ? WATCHED->given_len : WATCHED->path_len;
 	volatile struct path_match *match;
 	u32 at, nth, empty;
 	char want;
@@ -187,12 +247,19 @@ __noinline int path_match_step(u32 index, u32 given)
 		match->text = at + empty;
 		return PATH_MORE;
 	}
+	if (with == TEXT_ID) {
+		if (at >= match->end)
+			return PATH_YES;
+		match->id = id_mix(match->id, (u8)body_char(slot, at));
+		match->text = at + 1;
+		return PATH_MORE;
+	}
 	if (nth >= len)
 		return at == match->end || (WATCHED->is_dir && body_char(slot, at) == '/');
 	barrier_var(nth);
 	if (nth >= PARAM_FILE_PATH)
 		return PATH_NO;
-	want = given ? WATCHED->given[nth] : WATCHED->path[nth];
+	want = with == TEXT_GIVEN ? WATCHED->given[nth] : WATCHED->path[nth];
 	if (body_char(slot, at) != want)
 		return PATH_NO;
 	match->text = at + 1;
@@ -200,8 +267,8 @@ __noinline int path_match_step(u32 index, u32 given)
 	return PATH_MORE;
 }
 
-/* Is the text `field` in the slot `index` the path, or below it? */
-__noinline int text_watched(u32 index, u32 field, u32 given)
+/* Is the text `field` in the slot `index` the path, or below it? With TEXT_ID: has it a number? */
+__noinline int text_watched(u32 index, u32 field, u32 with)
 {
 	struct event_slot *slot = bpf_map_lookup_elem(&sonda_slots, &index);
 	struct text *text = path_text(slot, field);
@@ -212,16 +279,58 @@ __noinline int text_watched(u32 index, u32 field, u32 given)
 	PATH_MATCH(slot)->text = text->at;
 	PATH_MATCH(slot)->end = text->at + (text->size & ~TEXT_CUT);
 	PATH_MATCH(slot)->path = 0;
+	PATH_MATCH(slot)->id = 0;
 	for (u32 i = 0; i < PARAM_FILE_PATH; i++) {
-		verdict = path_match_step(index, given);
+		verdict = path_match_step(index, with);
 		if (verdict != PATH_MORE)
 			break;
 	}
 	return verdict == PATH_YES;
 }
-#define text_is(e, field, given) \
-	text_watched(event_slot_of(e)->index, __builtin_offsetof(typeof(*(e)), field), given)
-#define text_is_watched(e, field) (text_is(e, field, false) || text_is(e, field, true))
+
+/* Other names that renames gave to the watched file; by their numbers. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u8);
+} names_given SEC(".maps");
+bool any_name_given;
+
+static __noinline bool text_matches(struct event_slot *slot, u32 field)
+{
+	u64 id;
+
+	if (!slot)
+		return false;
+	if (text_watched(slot->index, field, TEXT_PATH) ||
+	    text_watched(slot->index, field, TEXT_GIVEN))
+		return true;
+	if (!any_name_given || !text_watched(slot->index, field, TEXT_ID))
+		return false;
+	id = PATH_MATCH(slot)->id;
+	return bpf_map_lookup_elem(&names_given, &id);
+}
+#define text_is_watched(e, field) \
+	text_matches(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field))
+
+static __noinline int text_becomes(struct event_slot *slot, u32 field, bool given)
+{
+	u8 value = 1;
+	u64 id;
+
+	if (!slot || WATCHED->is_dir || !text_watched(slot->index, field, TEXT_ID))
+		return 0;
+	id = PATH_MATCH(slot)->id;
+	if (!given)
+		return bpf_map_delete_elem(&names_given, &id);
+	any_name_given = true;
+	return bpf_map_update_elem(&names_given, &id, &value, BPF_ANY);
+}
+
+/* A name of the watched file went, or was given to it. */
+#define text_given(e, field, given) \
+	text_becomes(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), given)
 
 static __noinline int count_use(struct file_io *io)
 {
@@ -305,6 +414,7 @@ struct paths_asked {
 
 static __noinline int paths_done(void *ctx, struct file_io *io, struct paths_asked *asked)
 {
+	bool is_path, is_to;
 	struct file_use *e;
 
 	if (!io || !asked)
@@ -315,10 +425,16 @@ static __noinline int paths_done(void *ctx, struct file_io *io, struct paths_ask
 	text_path_requested(e, path, asked->dirfd, (const char *)asked->path);
 	if (asked->to)
 		text_path_requested(e, to, asked->to_dirfd, (const char *)asked->to);
-	if (!text_is_watched(e, path) && (!asked->to || !text_is_watched(e, to))) {
+	is_path = text_is_watched(e, path);
+	is_to = asked->to && text_is_watched(e, to);
+	if (!is_path && !is_to) {
 		event_release(e);
 		return 0;
 	}
+	if (io->ret >= 0 && (io->op == FILE_OP_RENAME || io->op == FILE_OP_UNLINK))
+		text_given(e, path, false);
+	if (io->ret >= 0 && io->op == FILE_OP_RENAME)
+		text_given(e, to, is_path);
 	if (!wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns)) {
 		event_release(e);
 		return 0;

@@ -2,7 +2,7 @@
 /*
  * What file systems do behind a write or an fsync, and wait for: ext4's journal commits with their
  * phases, its fast commits and block allocations; btrfs' transaction commits and waits for space; xfs'
- * waits for room in its log. Each file system's part is there when its tracepoints are.
+ * writes of its log and waits for room in it. Each file system's part is there when its tracepoints are.
  */
 #include "sonda.bpf.h"
 
@@ -27,8 +27,8 @@ EVENT(journal, "A file system did, or waited for, something inside")
 	struct task task; /* of a commit the file system's own thread, of a wait who waits */
 	enum journal_fs fs DOC("file system; ext4 also where another one uses its journal");
 	u32 device KIND("device") DOC("device of the file system");
-	enum journal_op op DOC("what: commit: a transaction to the journal; fast_commit: ext4's short "
-			       "form; allocate: blocks; buffer_wait: for a buffer of the journal; "
+	enum journal_op op DOC("what: commit: a transaction to the journal, of xfs a write of its log; "
+			       "fast_commit: ext4's short form; allocate: blocks; buffer_wait: for a buffer of the journal; "
 			       "space_wait: for free space; log_wait: for room in the log");
 	s32 err KIND("errno") DOC("why it failed");
 	s64 took_ns KIND("duration") DOC("time it took; -1: not known");
@@ -65,8 +65,8 @@ struct step {
 	u32 handles, blocks;
 };
 struct step_key {
-	u32 tid;
-	u32 op;
+	u64 of; /* the thread; where it ends elsewhere, what it is about */
+	u64 op;
 };
 /* LRU: an allocation that a quota refuses has no end. */
 struct {
@@ -76,16 +76,14 @@ struct {
 	__type(value, struct step);
 } underway SEC(".maps");
 
-static __always_inline struct step_key step_key(u32 op)
+static __always_inline u64 this_thread(void)
 {
-	struct step_key key = { .tid = bpf_get_current_pid_tgid(), .op = op };
-
-	return key;
+	return (u32)bpf_get_current_pid_tgid();
 }
 
-static __noinline int step_begins(u32 fs, u32 op, u32 device)
+static __noinline int step_of_begins(u64 of, u32 fs, u32 op, u32 device)
 {
-	struct step_key key = step_key(op);
+	struct step_key key = { .of = of, .op = op };
 	struct step step = { .at_ns = bpf_ktime_get_ns(), .fs = fs, .op = op, .device = device };
 
 	if (bpf_map_update_elem(&underway, &key, &step, BPF_ANY))
@@ -93,9 +91,14 @@ static __noinline int step_begins(u32 fs, u32 op, u32 device)
 	return 0;
 }
 
+static __always_inline int step_begins(u32 fs, u32 op, u32 device)
+{
+	return step_of_begins(this_thread(), fs, op, device);
+}
+
 static __always_inline struct step *step_underway(u32 op)
 {
-	struct step_key key = step_key(op);
+	struct step_key key = { .of = this_thread(), .op = op };
 
 	return bpf_map_lookup_elem(&underway, &key);
 }
@@ -158,9 +161,9 @@ static __noinline int step_done(void *ctx, const struct step *step)
 	return 0;
 }
 
-static __always_inline int step_ends(void *ctx, u32 op, s32 err)
+static __always_inline int step_of_ends(void *ctx, u64 of, u32 op, s32 err)
 {
-	struct step_key key = step_key(op);
+	struct step_key key = { .of = of, .op = op };
 	struct step done, *step = bpf_map_lookup_elem(&underway, &key);
 
 	if (!step)
@@ -172,6 +175,11 @@ static __always_inline int step_ends(void *ctx, u32 op, s32 err)
 	return step_done(ctx, &done);
 }
 
+static __always_inline int step_ends(void *ctx, u32 op, s32 err)
+{
+	return step_of_ends(ctx, this_thread(), op, err);
+}
+
 /* What is told only when it is over. */
 static __always_inline int step_was(void *ctx, u32 fs, u32 op, u32 device, s64 took_ns, s32 err)
 {
@@ -181,6 +189,11 @@ static __always_inline int step_was(void *ctx, u32 fs, u32 op, u32 device, s64 t
 }
 
 /* clang-format off */
+/*
+ * What the tracepoint of a module is given may be NULL to the verifier since 6.13 (838a10bd2ebf), and to
+ * later 6.12: it is looked at before anything is read from it.
+ */
+
 /* --- ext4's journal --- */
 
 #define JBD2 OPTIONAL("journal commits of ext4") NEED("tp jbd2/jbd2_start_commit")
@@ -188,6 +201,8 @@ static __always_inline int step_was(void *ctx, u32 fs, u32 op, u32 device, s64 t
 ALT(jbd2, 1) JBD2 SEC("?tp_btf/jbd2_start_commit")
 int BPF_PROG(commit_begins, struct journal_s *journal)
 {
+	if (!journal)
+		return 0;
 	return step_begins(JOURNAL_FS_EXT4, JOURNAL_OP_COMMIT, journal_device(journal));
 }
 
@@ -226,7 +241,7 @@ int BPF_PROG(commit_stats, u32 device, u64 tid, struct transaction_run_stats_s *
 {
 	struct step *step = step_underway(JOURNAL_OP_COMMIT);
 
-	if (!step)
+	if (!step || !stats)
 		return 0;
 	step->handles = BPF_CORE_READ(stats, rs_handle_count);
 	step->blocks = BPF_CORE_READ(stats, rs_blocks_logged);
@@ -236,9 +251,7 @@ int BPF_PROG(commit_stats, u32 device, u64 tid, struct transaction_run_stats_s *
 ALT(jbd2, 1) JBD2 SEC("?tp_btf/jbd2_end_commit")
 int BPF_PROG(commit_ends, struct journal_s *journal)
 {
-	s32 err = BPF_CORE_READ(journal, j_errno);
-
-	return step_ends(ctx, JOURNAL_OP_COMMIT, err);
+	return journal ? step_ends(ctx, JOURNAL_OP_COMMIT, BPF_CORE_READ(journal, j_errno)) : 0;
 }
 
 OPTIONAL("waits for buffers of ext4's journal")
@@ -256,6 +269,8 @@ int BPF_PROG(buffer_stalls, u32 device, u64 stall_ms)
 ALT(fast_commit, 1) FAST_COMMIT SEC("?tp_btf/ext4_fc_commit_start")
 int BPF_PROG(fast_commit_begins, struct super_block *sb)
 {
+	if (!sb)
+		return 0;
 	return step_begins(JOURNAL_FS_EXT4, JOURNAL_OP_FAST_COMMIT, BPF_CORE_READ(sb, s_dev));
 }
 
@@ -270,6 +285,8 @@ int BPF_PROG(fast_commit_ends, struct super_block *sb)
 ALT(allocation, 1) ALLOCATION SEC("?tp_btf/ext4_request_blocks")
 int BPF_PROG(allocation_begins, struct ext4_allocation_request *request)
 {
+	if (!request)
+		return 0;
 	return step_begins(JOURNAL_FS_EXT4, JOURNAL_OP_ALLOCATE,
 			   BPF_CORE_READ(request, inode, i_sb, s_dev));
 }
@@ -287,6 +304,8 @@ NEED("tp btrfs/btrfs_transaction_commit")
 SEC("?tp_btf/btrfs_transaction_commit")
 int BPF_PROG(btrfs_commits, void *info)
 {
+	if (!info)
+		return 0;
 	return step_was(ctx, JOURNAL_FS_BTRFS, JOURNAL_OP_COMMIT, btrfs_device(info), -1, 0);
 }
 
@@ -296,6 +315,8 @@ SEC("?tp_btf/btrfs_reserve_ticket")
 int BPF_PROG(btrfs_reserves, struct btrfs_fs_info *info, u64 flags, u64 bytes, u64 start_ns, int flush,
 	     int err)
 {
+	if (!info)
+		return 0;
 	return step_was(ctx, JOURNAL_FS_BTRFS, JOURNAL_OP_SPACE_WAIT,
 			BPF_CORE_READ(info, sb, s_dev), bpf_ktime_get_ns() - start_ns, err);
 }
@@ -307,6 +328,8 @@ int BPF_PROG(btrfs_reserves, struct btrfs_fs_info *info, u64 flags, u64 bytes, u
 ALT(xfs_log, 1) XFS_LOG SEC("?tp_btf/xfs_log_grant_sleep")
 int BPF_PROG(log_sleeps, struct xlog *log)
 {
+	if (!log)
+		return 0;
 	return step_begins(JOURNAL_FS_XFS, JOURNAL_OP_LOG_WAIT,
 			   BPF_CORE_READ(log, l_mp, m_super, s_dev));
 }
@@ -315,5 +338,22 @@ ALT(xfs_log, 1) XFS_LOG SEC("?tp_btf/xfs_log_grant_wake")
 int BPF_PROG(log_wakes, struct xlog *log)
 {
 	return step_ends(ctx, JOURNAL_OP_LOG_WAIT, 0);
+}
+
+#define XFS_WRITE OPTIONAL("writes of xfs' log") NEED("tp xfs/xlog_iclog_sync")
+
+ALT(xfs_write, 1) XFS_WRITE SEC("?tp_btf/xlog_iclog_sync")
+int BPF_PROG(log_write_begins, struct xlog_in_core *iclog)
+{
+	if (!iclog)
+		return 0;
+	return step_of_begins((u64)iclog, JOURNAL_FS_XFS, JOURNAL_OP_COMMIT,
+			      BPF_CORE_READ(iclog, ic_log, l_mp, m_super, s_dev));
+}
+
+ALT(xfs_write, 1) XFS_WRITE SEC("?tp_btf/xlog_iclog_sync_done")
+int BPF_PROG(log_write_ends, struct xlog_in_core *iclog)
+{
+	return step_of_ends(ctx, (u64)iclog, JOURNAL_OP_COMMIT, 0);
 }
 /* clang-format on */

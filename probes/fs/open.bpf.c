@@ -6,6 +6,7 @@
  */
 #define EVENT_MAX 4608 /* a whole path and the struct */
 #include "sonda.bpf.h"
+#include "kernel/open_calls.h"
 #include "kernel/syscall.h"
 #include "kernel/uring.h"
 #include "sonda/path.h"
@@ -13,7 +14,6 @@
 #include "sonda/took.h"
 
 #include <asm/fcntl.h>
-#include <asm/unistd.h>
 
 PROBE(open, "fs", "Files opened by processes");
 FILTERS("task errors min");
@@ -21,18 +21,6 @@ FILTERS("task errors min");
 PARAM_TEXT(path, GLOB_MAX, "",
 	   DOC("only paths like this, as printed: * any name, ** any path, ? one character, \\c c itself"));
 TEXT_GLOB(path)
-
-#ifndef __NR_open /* newer machines have only openat */
-#define __NR_open -1
-#define __NR_creat -1
-#endif
-/* The calls, with their numbers on this machine and on 32-bit ones. */
-#define OPEN_CALLS(X)                                                                              \
-	X(OPEN, __NR_open, 5)                                                                      \
-	X(CREAT, __NR_creat, 8)                                                                    \
-	X(OPENAT, __NR_openat, 295)                                                                \
-	X(OPENAT2, __NR_openat2, 437)                                                              \
-	X(OPEN_BY_HANDLE_AT, __NR_open_by_handle_at, 342)
 
 enum open_call {
 	OPEN_CALL_NONE,

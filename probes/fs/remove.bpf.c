@@ -144,16 +144,15 @@ SEC("tp_btf/sys_exit") int BPF_PROG(call_returns, struct pt_regs *regs, long ret
 	struct file_call_begun begun;
 	struct remove_asked asked = {};
 	s32 err = ret < 0 ? ret : 0;
-	bool is_32bit;
 	s64 took_ns;
 
-	call = file_call_of(regs, REMOVE_OPS, &is_32bit);
-	if (!call || !file_call_ends(&begun) || !wanted())
+	call = file_call_ended(regs, bpf_get_current_pid_tgid(), &begun);
+	if (!call || !wanted())
 		return 0;
 	took_ns = bpf_ktime_get_ns() - begun.at_ns;
 	if (!notable(err, took_ns))
 		return 0;
-	asked_by(&asked, call, regs, is_32bit);
+	asked_by(&asked, call, regs, begun.is_32bit);
 	if (tables_wanted())
 		count_call(asked.op, err, took_ns);
 	if (events_wanted())

@@ -9,6 +9,7 @@
 
 #include "sonda/file_calls.h"
 
+#define FILE_IO_LOOKS_FIRST 1
 #define FILE_IO_OPS (~(FILE_OP_BIT(NONE) | FILE_OP_BIT(LOCK)))
 #include "sonda/file_io.h"
 #include "sonda/iter.h"
@@ -63,7 +64,7 @@ static __noinline int io_done(void *ctx, struct file_io *io)
 {
 	struct slow *e;
 
-	if (!io || !wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
+	if (!io || !wanted_id(io->who) || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
 		return 0;
 	e = event_new(slow);
 	if (!e)
@@ -79,7 +80,7 @@ static __noinline int path_told(void *ctx, struct file_io *io, int dirfd, u64 na
 {
 	struct slow *e;
 
-	if (!io || !wanted() || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
+	if (!io || !wanted_id(io->who) || !notable(io->ret < 0 ? io->ret : 0, io->took_ns))
 		return 0;
 	e = event_new(slow);
 	if (!e)

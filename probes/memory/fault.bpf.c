@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Page faults. Their numbers are the kernel's own: each thread has two counters, which are looked at
- * once a second and when the thread exits, so that counting costs nothing where faults are many. Only
- * major ones, which wait for a disk, are told one by one; their start is where the processor stopped.
+ * once a second and when the thread exits, so that counting costs nothing where faults are many. Major
+ * ones, which wait for a disk, are told one by one, minor ones if asked for; their start is where the
+ * processor stopped.
  */
 #include "sonda.bpf.h"
 
@@ -15,8 +16,15 @@
 PROBE(fault, "memory", "Page faults: how many, and how long those took that waited for a disk");
 FILTERS("task min");
 
-EVENT(fault, "A major fault: a page had to be read from a file or from swap") {
+PARAM(bool, minor, false,
+      DOC("minor faults one by one too, and how long they took; then each costs a microsecond more"));
+
+enum fault_kind { FAULT_KIND_MAJOR, FAULT_KIND_MINOR };
+
+EVENT(fault, "A fault; a major one unless minor ones are asked for")
+{
 	struct task task;
+	enum fault_kind kind DOC("major: a page had to be read from a file or from swap; minor: no wait for a disk");
 	u64 address KIND("user_address") DOC("what the thread needed");
 	s64 took_ns KIND("duration") DOC("time it stood still; -1: the start was not seen");
 };
@@ -31,6 +39,7 @@ struct fault_values {
 	u64 major COUNTER DOC("faults that waited for a page from a file or from swap");
 	u64 minor COUNTER DOC("all others: new memory, copies, pages that were there");
 	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time a major fault took"));
+	HIST_LOG2(minor_took_ns, 40, HIDE UNIT("ns") DOC("time a minor fault took, with --minor"));
 };
 METRICS(faults, struct fault_labels, struct fault_values, 8192, "Page faults");
 
@@ -109,11 +118,11 @@ static __noinline int count_thread(struct task_struct *task, u32 tid, const stru
 }
 
 /* Plain loads: for the tasks that tp_btf and iterator programs are given. */
-#define counted_now(task)                                                           \
-	{                                                                           \
+#define counted_now(task)                                                            \
+	{                                                                            \
 		.start_ns = ((struct task_struct___faults *)(task))->start_boottime, \
-		.major = ((struct task_struct___faults *)(task))->maj_flt,          \
-		.minor = ((struct task_struct___faults *)(task))->min_flt,          \
+		.major = ((struct task_struct___faults *)(task))->maj_flt,           \
+		.minor = ((struct task_struct___faults *)(task))->min_flt,           \
 	}
 
 AT_START EVERY(1000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
@@ -145,7 +154,7 @@ SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struct task_struct *
 	return 0;
 }
 
-#define START(rank) ALT(start, rank) OPTIONAL("how long major faults took")
+#define START(rank) ALT(start, rank) OPTIONAL("how long faults took")
 
 START(1) SEC("?tp_btf/page_fault_user") int BPF_PROG(user_faults)
 {
@@ -159,8 +168,7 @@ START(1) SEC("?tp_btf/page_fault_kernel") int BPF_PROG(kernel_faults)
 	return 0;
 }
 
-ALT(major, 1) OPTIONAL("single major faults") TARGETS("major-faults:each")
-SEC("?perf_event") int major_fault(struct bpf_perf_event_data *ctx)
+static __always_inline int fault_over(struct bpf_perf_event_data *ctx, enum fault_kind kind)
 {
 	s64 took_ns = call_took();
 	struct fault_values *row;
@@ -170,8 +178,10 @@ SEC("?perf_event") int major_fault(struct bpf_perf_event_data *ctx)
 		return 0;
 	if (tables_wanted() && took_ns >= 0) {
 		row = row_for(current_task());
-		if (row)
+		if (row && kind == FAULT_KIND_MAJOR)
 			observe(row->took_ns, took_ns);
+		else if (row)
+			observe(row->minor_took_ns, took_ns);
 	}
 	if (!events_wanted())
 		return 0;
@@ -179,8 +189,22 @@ SEC("?perf_event") int major_fault(struct bpf_perf_event_data *ctx)
 	if (!e)
 		return 0;
 	task_now(&e->task);
+	e->kind = kind;
 	e->address = ctx->addr;
 	e->took_ns = took_ns;
 	event_send(ctx, e);
 	return 0;
+}
+
+#define EACH_FAULT(kind) \
+	ALT(kind, 1) OPTIONAL("single " #kind " faults") TARGETS(#kind "-faults:each")
+
+EACH_FAULT(major) SEC("?perf_event") int major_fault(struct bpf_perf_event_data *ctx)
+{
+	return fault_over(ctx, FAULT_KIND_MAJOR);
+}
+
+EACH_FAULT(minor) IF_SET(minor) SEC("?perf_event") int minor_fault(struct bpf_perf_event_data *ctx)
+{
+	return fault_over(ctx, FAULT_KIND_MINOR);
 }

@@ -3,6 +3,8 @@
  * Processes that the kernel kills because memory ran out: told at once, as long as the victim still
  * has what it is killed for, and again when its last thread is gone.
  *
+ * Within a second all processes are looked at once, for the one that the kernel would choose next.
+ *
  * Why is known inside oom_kill_process(). Where no program can be put there it is concluded from the
  * cgroups of the victim: the nearest one that is at its limit, else the machine.
  */
@@ -12,6 +14,7 @@
 #include "kernel/mm.h"
 #include "kernel/signal.h"
 #include "sonda/cgroup_path.h"
+#include "sonda/iter.h"
 
 PROBE(oom, "memory", "Processes killed because memory ran out: who, for whom, and why");
 FILTERS("task min");
@@ -53,6 +56,17 @@ EVENT(oom_died, "A victim's last thread is gone") {
 	u64 took_ns KIND("duration") DOC("since it was killed");
 };
 
+EVENT(oom_next, "Who would be killed next, as of up to a second after a kill")
+{
+	struct task task; /* who it would be */
+	u32 victim_pid KIND("pid") DOC("process that was killed");
+	u64 points DOC("badness in pages, the highest that is left: memory, swap, page tables, and "
+		       "oom_score_adj in thousandths of what there is");
+	u64 rss_bytes KIND("bytes") DOC("memory it has");
+	u64 swap_bytes KIND("bytes") DOC("memory of it that is swapped out");
+	s32 oom_score_adj DOC("how it was set to be preferred (1000) or spared (-1000)");
+};
+
 struct kill_labels {
 	char comm[16] KIND("comm") DOC("command name of the victim");
 	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the victim");
@@ -78,17 +92,20 @@ struct oom_control {
 	struct mem_cgroup *memcg;
 	u32 gfp_mask;
 	int order;
+	unsigned long totalpages;
 	long chosen_points;
 	enum oom_constraint constraint;
 };
 struct signal_struct___oom {
 	short oom_score_adj;
+	void *oom_mm; /* of a victim */
 };
 #pragma clang attribute pop
 
 /* Of the task that runs in oom_kill_process(), by thread: what the kernel decided there. */
 struct decision {
 	struct mem_cgroup *memcg; /* at its limit, or NULL */
+	u64 total_pages;          /* of the machine or that cgroup, with swap; 0: not known */
 	u64 points;
 	enum oom_why why;
 	s32 order;
@@ -121,6 +138,7 @@ static __noinline int kill_begins(struct oom_control *oc)
 	struct decision d = { .told = true, .why = OOM_WHY_MACHINE };
 
 	d.memcg = BPF_CORE_READ(oc, memcg);
+	d.total_pages = BPF_CORE_READ(oc, totalpages);
 	d.points = BPF_CORE_READ(oc, chosen_points);
 	d.order = BPF_CORE_READ(oc, order);
 	d.gfp = BPF_CORE_READ(oc, gfp_mask);
@@ -181,6 +199,7 @@ static __noinline int conclude(struct task_struct *task, struct decision *d)
 		if (limit && memcg_usage_bytes(memcg) + NEARLY_BYTES >= limit) {
 			d->why = OOM_WHY_CGROUP_LIMIT;
 			d->memcg = memcg;
+			d->total_pages = limit / page_size(); /* without swap */
 			return 0;
 		}
 		memcg = memcg_parent(memcg);
@@ -235,6 +254,52 @@ static __always_inline void describe_reason(struct oom *e, struct decision *d)
 	e->limit_bytes = memcg_limit_bytes(d->memcg);
 	text_cgroup(e, cgroup_at_limit, memcg_node(d->memcg));
 }
+
+/* --- who is next --- */
+
+/* Among whom a kill chose. */
+struct scope {
+	u64 cgroup; /* number of the memory cgroup's directory; 0: the machine */
+	u64 total_pages;
+	u32 victim_pid;
+	u32 due; /* nobody has looked yet */
+};
+struct scope last_kill;
+
+/* The look that is underway. */
+struct scope looked_in;
+u64 look_id; /* 0: none */
+struct {
+	struct task task;
+	s64 points;
+	u64 rss_bytes, swap_bytes;
+	s32 adj;
+	u32 found;
+} worst;
+
+static __always_inline u64 memcg_number(struct mem_cgroup *memcg)
+{
+	struct kernfs_node *node = memcg_node(memcg);
+
+	return BPF_CORE_READ(node, id);
+}
+
+/* Of a cpuset's or a memory policy's nodes nobody knows here who has memory on them. */
+static __always_inline void next_is_due(const struct decision *d, u32 victim_pid)
+{
+	bool whole = d->why == OOM_WHY_MACHINE || d->why == OOM_WHY_SYSRQ;
+	struct mem_cgroup *memcg = d->memcg;
+
+	if (!d->total_pages || sonda_conf.min_ns || (!whole && d->why != OOM_WHY_CGROUP_LIMIT))
+		return;
+	last_kill.cgroup = memcg ? memcg_number(memcg) : 0;
+	last_kill.total_pages = d->total_pages;
+	last_kill.victim_pid = victim_pid;
+	barrier();
+	last_kill.due = 1;
+}
+
+/* --- the victim's end --- */
 
 static __noinline int victim_died(void *ctx, u32 pid)
 {
@@ -302,6 +367,7 @@ int BPF_PROG(victim_marked, struct task_struct *task)
 		event_send(ctx, e);
 	}
 	/* It was sent its signal before, and may have been so quick that its end went unnoticed. */
+	next_is_due(&d, pid);
 	return is_dead(task) ? victim_died(ctx, pid) : 0;
 }
 
@@ -317,4 +383,90 @@ ALT(death, 2) SEC("?tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struc
 	if (!events_wanted() || !is_dead(task))
 		return 0;
 	return victim_died(ctx, task->tgid);
+}
+
+/* --- the look for who is next --- */
+
+static __noinline bool is_in_scope(struct task_struct *task)
+{
+	struct mem_cgroup *memcg = looked_in.cgroup ? task_memcg(task) : NULL;
+
+	if (!looked_in.cgroup)
+		return true;
+	for (int i = 0; i < CGROUP_DEPTH_MAX && memcg; i++) {
+		if (memcg_number(memcg) == looked_in.cgroup)
+			return true;
+		memcg = memcg_parent(memcg);
+	}
+	return false;
+}
+
+/* oom_badness() of the kernel, 5.9 and newer. `mm`: the task's. */
+static __always_inline void weigh(struct task_struct *task, struct mm_struct *mm)
+{
+	struct signal_struct___oom *signal = (void *)task_signal(task);
+	s64 adj = BPF_CORE_READ(signal, oom_score_adj), points;
+	u64 rss, swap;
+
+	if (adj == -1000 || BPF_CORE_READ(signal, oom_mm))
+		return;
+	rss = mm_counter_bytes(mm, MM_COUNTER_ANON, false) +
+	      mm_counter_bytes(mm, MM_COUNTER_FILE, false) +
+	      mm_counter_bytes(mm, MM_COUNTER_SHMEM, false);
+	swap = mm_counter_bytes(mm, MM_COUNTER_SWAP, false);
+	points = (rss + swap + mm_pgtables_bytes(mm)) / page_size() +
+		 adj * (s64)(looked_in.total_pages / 1000);
+	if (worst.found && points <= worst.points)
+		return;
+	worst.found = 1;
+	worst.points = points;
+	worst.rss_bytes = rss;
+	worst.swap_bytes = swap;
+	worst.adj = adj;
+	task_fill(&worst.task, task);
+}
+
+static __always_inline int tell_next(void *ctx)
+{
+	struct oom_next *e;
+
+	look_id = 0;
+	if (!worst.found)
+		return 0;
+	e = event_new(oom_next);
+	if (!e)
+		return 0;
+	e->task = worst.task;
+	e->victim_pid = looked_in.victim_pid;
+	e->points = worst.points > 0 ? worst.points : 0;
+	e->rss_bytes = worst.rss_bytes;
+	e->swap_bytes = worst.swap_bytes;
+	e->oom_score_adj = worst.adj;
+	event_send(ctx, e);
+	return 0;
+}
+
+EVERY(1000) SEC("iter/task") int look_for_next(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	u64 id = ctx->meta->session_id + 1;
+
+	if (!events_wanted())
+		return 0;
+	if (task && !ctx->meta->seq_num && last_kill.due) {
+		last_kill.due = 0;
+		looked_in = last_kill;
+		worst.found = 0;
+		look_id = id;
+	}
+	if (look_id != id)
+		return 0;
+	if (!task)
+		return tell_next(ctx);
+	/* init is never chosen, and threads of the kernel have no memory */
+	if (task->pid != task->tgid || task->tgid == 1 || task->flags & PF_KTHREAD || !task->mm)
+		return 0;
+	if (is_in_scope(task))
+		weigh(task, task->mm);
+	return 0;
 }

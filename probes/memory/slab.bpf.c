@@ -197,6 +197,18 @@ static __noinline u64 node_place(u64 cache, u32 nth)
 	return cache + bpf_core_field_offset(c->node) + nth * sizeof(void *);
 }
 
+/* Behind the last a cache has no place: what lies there is another's. Kernels without NUMA have one. */
+extern const void nr_node_ids __ksym __weak;
+
+static __always_inline u32 nodes(void)
+{
+	u32 count = 1;
+
+	if (&nr_node_ids)
+		bpf_probe_read_kernel(&count, sizeof(count), &nr_node_ids);
+	return count;
+}
+
 /* NULL: the machine has no such node. */
 static __always_inline struct kmem_cache_node *cache_node(u64 cache, u32 nth)
 {
@@ -238,13 +250,14 @@ int look(struct bpf_iter__kmem_cache *ctx)
 	struct kmem_cache *cache = ctx->s;
 	struct kmem_cache_node *node;
 	u64 slabs = 0, objects = 0;
+	u32 count = nodes();
 
 	if (!cache || !table_wanted(caches))
 		return 0;
-	for (u32 i = 0; i < NODES_MAX; i++) {
+	for (u32 i = 0; i < NODES_MAX && i < count; i++) {
 		node = cache_node(iter_address(ctx, s), i);
 		if (!node)
-			break;
+			continue;
 		slabs += BPF_CORE_READ(node, nr_slabs.counter);
 		objects += BPF_CORE_READ(node, total_objects.counter);
 	}

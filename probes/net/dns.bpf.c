@@ -31,7 +31,8 @@ EVENT(dns, "One DNS query and what became of it") {
 	struct text name KIND("dns_name") DOC("name asked for, with dots, without the last");
 	enum dns_result result
 		DOC("the server's code; timeout, unreachable, or unanswered when sonda ended first");
-	struct ip address DOC("first address in the answer");
+	struct text records KIND("dns_records") DOC("what was answered, all records");
+	struct ip address HIDE DOC("first address in the answer");
 	struct ip address2 HIDE DOC("second address");
 	struct ip address3 HIDE DOC("third address");
 	struct ip address4 HIDE DOC("fourth address");

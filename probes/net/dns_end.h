@@ -24,6 +24,26 @@ static __noinline int name_text(struct dns *e, const struct query *q)
 	return slot_text_end(slot, __builtin_offsetof(struct dns, name), begin);
 }
 
+static __noinline int records_text(struct dns *e, const struct query_key *key)
+{
+	struct event_slot *slot;
+	struct answer *a;
+	u32 begin, n;
+
+	a = key ? bpf_map_lookup_elem(&unread, key) : NULL;
+	if (!e || !a)
+		return 0;
+	slot = event_slot_of(e);
+	begin = *(volatile u32 *)&slot->tail;
+	n = a->size;
+	if (begin > EVENT_MAX - ANSWER_BYTES - 1 || n > ANSWER_BYTES)
+		return 0;
+	bpf_probe_read_kernel(&slot->body[begin], n, a->bytes);
+	slot->tail = begin + n;
+	slot_text_end(slot, __builtin_offsetof(struct dns, records), begin);
+	return a->whole_size > n ? text_was_cut(&e->records) : 0;
+}
+
 static __noinline struct dns *query_event(const struct query_key *key, const struct query *q)
 {
 	struct asker *asker;
@@ -36,6 +56,7 @@ static __noinline struct dns *query_event(const struct query_key *key, const str
 		return NULL;
 	*e = q->event;
 	name_text(e, q);
+	records_text(e, key);
 	asker = bpf_map_lookup_elem(&askers, &key->socket);
 	if (asker)
 		e->strays = asker->strays;
@@ -85,6 +106,7 @@ static __noinline int query_end(void *ctx, struct query_key *key, struct query *
 	}
 	if (tables_wanted())
 		query_count(&labels, took_ns, attempts);
+	bpf_map_delete_elem(&unread, key);
 	if (e)
 		event_send(ctx, e);
 	return 0;

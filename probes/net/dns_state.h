@@ -27,6 +27,22 @@ struct {
 	__type(value, struct query);
 } pending SEC(".maps");
 
+/* ---- answers that nobody has read yet ---- */
+
+/* The message as it came, so far as it lies in one packet; who shows it takes it apart. */
+#define ANSWER_BYTES 1232 /* what servers put into a datagram, at most */
+struct answer {
+	u32 size;
+	u32 whole_size;
+	u8 bytes[ANSWER_BYTES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 512);
+	__type(key, struct query_key);
+	__type(value, struct answer);
+} unread SEC(".maps");
+
 /* ---- the message being worked on ---- */
 
 /*
@@ -46,6 +62,7 @@ struct bench {
 	struct dns_header header;
 	struct query_key key;
 	struct query query;
+	struct answer answer;
 };
 #define BENCHES     128
 #define BENCH_TRIES 4

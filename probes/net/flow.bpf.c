@@ -5,7 +5,8 @@
  * in it. There is no stream of events.
  *
  * Packets don't say whose they are: the process is the one that had the socket when the probe began,
- * that made it, or that last sent by it. Until one of these is known, the process is 0.
+ * that made it, or that last sent by it. Until one of these is known, the process is 0, which no filter
+ * wants. Filters are asked when that is learnt, not at each packet.
  */
 #include "sonda.bpf.h"
 
@@ -13,6 +14,7 @@
 #include "sonda/sockets.h"
 
 PROBE(flow, "net", "Bytes and packets by process, peer and port");
+FILTERS("task");
 
 struct flow_labels {
 	char comm[16] KIND("comm") DOC("command name of the process that has the socket");
@@ -40,6 +42,7 @@ METRICS_PERCPU(flows, struct flow_labels, struct flow_values, 8192, "Traffic by 
 struct owner {
 	u32 pid;
 	char comm[16];
+	u32 unwanted; /* by a filter, or sonda's own */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -64,6 +67,8 @@ static __always_inline void owner_is(u64 socket, struct task_struct *task, u64 f
 
 	owner.pid = BPF_CORE_READ(task, tgid);
 	BPF_CORE_READ_STR_INTO(&owner.comm, task, comm);
+	owner.unwanted = owner.pid == sonda_conf.self ||
+			 (sonda_conf.sets_on && !task_in_filters(task));
 	bpf_map_update_elem(&owners, &socket, &owner, flags);
 }
 
@@ -141,7 +146,7 @@ static __noinline int flow_counted(struct __sk_buff *skb, struct packet *p, stru
 static __always_inline int packet_seen(struct __sk_buff *skb, bool outbound)
 {
 	u64 socket = socket_address(skb->sk);
-	struct owner nobody = {}, *owner;
+	struct owner now = { .unwanted = sonda_conf.sets_on }, *owner;
 	struct packet p = {};
 
 	if (!tables_wanted() || !packet_ports(skb, &p))
@@ -150,8 +155,8 @@ static __always_inline int packet_seen(struct __sk_buff *skb, bool outbound)
 		owner_is(socket, current_task(), BPF_ANY);
 	owner = bpf_map_lookup_elem(&owners, &socket);
 	if (owner)
-		nobody = *owner;
-	return flow_counted(skb, &p, &nobody, outbound);
+		now = *owner;
+	return now.unwanted ? 0 : flow_counted(skb, &p, &now, outbound);
 }
 
 NEED("cgroup2") SEC("cgroup_skb/egress") int sent(struct __sk_buff *skb)

@@ -5,12 +5,14 @@
  *
  * Once a second all threads are walked over, and what the kernel accounts to them is added up by
  * process; then each process is judged by what that grew, and then each cgroup by what its processes
- * used. Only forks are counted as they happen, and what a process used since the last walk when nothing
+ * used. Only forks, and opens if asked for, are counted as they happen, and what a process used since the last walk when nothing
  * is left of it: for those that live less than a second may be many.
  */
 #include "sonda.bpf.h"
 
 #include "kernel/account.h"
+#include "kernel/open_calls.h"
+#include "kernel/syscall.h"
 #include "sonda/iter.h"
 
 PROBE(hog, "process", "Verdicts: which process or cgroup uses too much, since when, how much");
@@ -24,6 +26,8 @@ PARAM(u64, faults_per_s, 50000, DOC("page faults a second, major and minor; 0: n
 PARAM(u64, read_bytes_per_s, 104857600, DOC("bytes read from disks a second; 0: never"));
 PARAM(u64, written_bytes_per_s, 104857600, DOC("bytes written for disks a second; 0: never"));
 PARAM(u64, forks_per_s, 200, DOC("processes and threads made a second; 0: never"));
+PARAM(u64, opens_per_s, 0,
+      DOC("calls that open files a second, also in vain; 0: never, for where the kernel has no fentry every system call pays for it"));
 
 enum hog_of {
 	HOG_OF_CPU_PERCENT,
@@ -31,8 +35,10 @@ enum hog_of {
 	HOG_OF_READ_BYTES_PER_S,
 	HOG_OF_WRITTEN_BYTES_PER_S,
 	HOG_OF_FORKS_PER_S,
+	HOG_OF_OPENS_PER_S,
 };
-#define USES 5 /* of enum hog_of */
+#define USES         6 /* of enum hog_of */
+#define USES_COUNTED HOG_OF_FORKS_PER_S /* from there on they are counted as they happen */
 enum hog_step { HOG_STEP_BEGIN, HOG_STEP_END };
 enum hog_scope { HOG_SCOPE_PROCESS, HOG_SCOPE_CGROUP };
 enum hog_trend { HOG_TREND_STEADY, HOG_TREND_RISING, HOG_TREND_FALLING };
@@ -88,7 +94,7 @@ struct process {
 	u64 cgroup;
 	/* Counted as they happen. The kernel keeps the bytes of threads that are gone too, but together
 	 * with those of all children. */
-	u64 forks;
+	u64 counted[USES - USES_COUNTED];
 	u64 gone_read_bytes;
 	u64 gone_written_bytes;
 };
@@ -135,8 +141,10 @@ static __always_inline u64 limit_of(enum hog_of what, enum hog_scope scope)
 		return read_bytes_per_s;
 	case HOG_OF_WRITTEN_BYTES_PER_S:
 		return written_bytes_per_s;
-	default:
+	case HOG_OF_FORKS_PER_S:
 		return forks_per_s;
+	default:
+		return opens_per_s;
 	}
 }
 
@@ -316,7 +324,8 @@ static __always_inline void add_gone(u64 *used, struct task_struct *task, const 
 		return;
 	used[HOG_OF_READ_BYTES_PER_S] += p->gone_read_bytes;
 	used[HOG_OF_WRITTEN_BYTES_PER_S] += p->gone_written_bytes;
-	used[HOG_OF_FORKS_PER_S] += p->forks;
+	used[HOG_OF_FORKS_PER_S] += p->counted[HOG_OF_FORKS_PER_S - USES_COUNTED];
+	used[HOG_OF_OPENS_PER_S] += p->counted[HOG_OF_OPENS_PER_S - USES_COUNTED];
 }
 
 /* The first of its threads in this walk: what those that are gone had used. */
@@ -371,10 +380,9 @@ static __noinline struct group *group_seen(u64 cgroup)
 	return g;
 }
 
-/* The group's forks are counted as they happen. */
 static __always_inline void add_to_group(struct group *g, const struct who *who, u32 what, u64 used)
 {
-	if (what != HOG_OF_FORKS_PER_S)
+	if (what < USES_COUNTED) /* the others it has already */
 		add(g->load.used[what], used);
 	if (used <= g->most[what])
 		return;
@@ -517,19 +525,56 @@ AT_START EVERY(1000) SEC("iter/bpf_map_elem") int judge_groups(struct bpf_iter__
 
 /* --- what happens between two walks --- */
 
-SEC("tp_btf/sched_process_fork")
-int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
+static __always_inline void count_use(struct task_struct *task, u32 pid, enum hog_of what)
 {
-	u64 cgroup = task_cgroup_id(parent);
-	u32 pid = parent->tgid;
+	u64 cgroup = task_cgroup_id(task);
 	struct process *p = bpf_map_lookup_elem(&processes, &pid);
 	struct group *g = bpf_map_lookup_elem(&groups, &cgroup);
 
 	if (p)
-		add(p->forks, 1);
-	if (g && pid != sonda_conf.self && (p || !sonda_conf.sets_on || task_in_filters(parent)))
-		add(g->load.used[HOG_OF_FORKS_PER_S], 1);
+		add(p->counted[what - USES_COUNTED], 1);
+	if (g && pid != sonda_conf.self && (p || !sonda_conf.sets_on || task_in_filters(task)))
+		add(g->load.used[what], 1);
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
+{
+	count_use(parent, parent->tgid, HOG_OF_FORKS_PER_S);
 	return 0;
+}
+
+static __always_inline int count_open(void)
+{
+	count_use(current_task(), bpf_get_current_pid_tgid() >> 32, HOG_OF_OPENS_PER_S);
+	return 0;
+}
+
+#define OPENS(rank) IF_SET(opens_per_s) ALT(opens, rank)
+
+OPENS(1) SEC("?fentry/do_sys_openat2") int BPF_PROG(opens_fentry)
+{
+	return count_open();
+}
+
+OPENS(2) SEC("?kprobe/do_sys_openat2") int BPF_KPROBE(opens_kprobe)
+{
+	return count_open();
+}
+
+OPENS(3) SEC("?tp_btf/sys_exit") int BPF_PROG(opens_returns, struct pt_regs *regs)
+{
+	long nr = syscall_nr(regs);
+	bool is_32bit;
+
+#define X(name, nr64, nr32) || nr == nr64 || nr == nr32
+	if (!(false OPEN_CALLS(X)))
+		return 0;
+#undef X
+	is_32bit = syscall_is_32bit();
+#define X(name, nr64, nr32) || nr == (is_32bit ? nr32 : nr64)
+	return false OPEN_CALLS(X) ? count_open() : 0;
+#undef X
 }
 
 /* The bytes of a thread that is gone belong to its process, and at once to the cgroup where it lived so

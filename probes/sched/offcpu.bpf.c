@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Off-CPU time: how long threads slept or were blocked, in which call, where in the kernel, and who
- * woke them. Told when the thread is woken: then its state is still there to be read, and the current
- * task is who wakes it. Waiting for a CPU afterwards is not part of it: that is sched.runq.
+ * woke them. Waiting for a CPU afterwards is not part of it: that is sched.runq.
+ *
+ * Told when the thread is woken, for then the current task is who wakes it. Where nobody asks for that
+ * it is counted when the thread runs again, and wake-ups cost nothing: the kernel keeps in its
+ * task_struct (sched_info) since when it waits for a CPU.
  */
 #define STACKS_KEPT 4096
 #include "sonda.bpf.h"
@@ -58,6 +61,7 @@ struct offcpu_values {
 	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time it was off the CPU until it was woken"));
 };
 METRICS(offcpu, struct offcpu_labels, struct offcpu_values, 4096, "Off-CPU time");
+FRONT(offcpu, struct offcpu_labels, struct offcpu_values, 2048);
 
 /*
  * Threads that are blocked or have been: in a place that the thread's id gives, or, while another thread
@@ -66,7 +70,7 @@ METRICS(offcpu, struct offcpu_labels, struct offcpu_values, 4096, "Off-CPU time"
  * Preallocated: memory can't be asked for while the scheduler's locks are held.
  */
 struct blocked {
-	u64 since_ns; /* 0: it is not */
+	u64 since_ns; /* by off_clock_ns(); 0: it is not */
 	u32 tid;
 	u32 state;
 	u32 in_io;
@@ -145,28 +149,6 @@ static __always_inline u32 reason_of(u32 state, bool in_io)
 	return state & TASK_UNINTERRUPTIBLE ? BLOCK_REASON_UNINTERRUPTIBLE : BLOCK_REASON_SLEEP;
 }
 
-SEC("tp_btf/sched_switch")
-int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
-{
-	u32 tid = task->pid, state = task_state(task);
-	struct blocked *b;
-
-	/* not one that is woken at this very moment */
-	if (!tid || preempted || !state || state & TASK_WAKING)
-		return 0;
-	if (state & TASK_DEAD) {
-		blocked_forget(tid);
-		return 0;
-	}
-	b = blocked_place(tid);
-	if (!b)
-		return 0;
-	b->state = state;
-	b->in_io = task_in_iowait(task);
-	b->since_ns = bpf_ktime_get_ns();
-	return 0;
-}
-
 struct waker {
 	u32 pid;
 	char comm[16];
@@ -186,11 +168,23 @@ static __always_inline void waker_now(struct waker *waker)
 	bpf_get_current_comm(waker->comm, sizeof(waker->comm));
 }
 
+/* A number of the labels, for each CPU another; those behind `call` are seldom wanted. */
+static __always_inline u64 offcpu_id(const struct offcpu_labels *key)
+{
+	const u32 often = __builtin_offsetof(struct offcpu_labels, pid);
+	u64 id = labels_id(key, often, bpf_get_smp_processor_id());
+
+	if ((sonda_without_offcpu & 0xf8) == 0xf8)
+		return id;
+	return labels_id((const void *)key + often, sizeof(*key) - often, id);
+}
+
 static __always_inline void count_block(struct task_struct *task, u64 took_ns, u32 reason)
 {
 	struct offcpu_labels key = {};
 	struct offcpu_values *row;
 	struct waker waker = {};
+	u64 id;
 
 	if (label(offcpu, 0))
 		__builtin_memcpy(key.comm, task->comm, sizeof(key.comm));
@@ -210,7 +204,15 @@ static __always_inline void count_block(struct task_struct *task, u64 took_ns, u
 		key.cgroup = task->cgroups->dfl_cgrp->kn->id;
 	if (label(offcpu, 7) && HAS_TASK_STACK)
 		key.kstack = stack_id_task(task);
-	row = row_of(offcpu, &key);
+	id = offcpu_id(&key);
+	row = front_row(offcpu, id);
+	if (row) { /* this CPU's own; interrupts are off where a thread is woken */
+		add_alone(row->blocked_ns, took_ns);
+		add_alone(row->blocks, 1);
+		observe_alone(row->took_ns, took_ns);
+		return;
+	}
+	row = front_begin(offcpu, id, &key);
 	if (!row)
 		return;
 	add(row->blocked_ns, took_ns);
@@ -237,26 +239,89 @@ static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 
 	event_send(ctx, e);
 }
 
-SEC("tp_btf/sched_waking") int BPF_PROG(wakes, struct task_struct *task)
+static __always_inline void block_over(void *ctx, struct task_struct *task, struct blocked *b,
+				       u64 took_ns)
 {
-	u32 tid = task->pid, reason;
-	struct blocked *b;
-	u64 took_ns;
+	u32 reason = reason_of(b->state, b->in_io);
 
-	b = blocked_of(tid);
-	/* woken again, or before it was gone */
-	if (!b || !b->since_ns || task_is_queued(task))
-		return 0;
-	took_ns = bpf_ktime_get_ns() - b->since_ns;
-	reason = reason_of(b->state, b->in_io);
 	b->since_ns = 0; /* from here on it is anybody's */
 	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
-		return 0;
+		return;
 	if (!notable(0, took_ns))
-		return 0;
+		return;
 	if (tables_wanted())
 		count_block(task, took_ns, reason);
 	if (events_wanted())
 		tell_block(ctx, task, took_ns, reason);
+}
+
+/* --- where somebody asks who wakes --- */
+
+#define WAKER_LABELS    (1 << 4 | 1 << 5)
+#define wakers_wanted() (events_wanted() || any_label(offcpu, WAKER_LABELS))
+
+IF_WANTED(offcpu, 4 5)
+SEC("?tp_btf/sched_waking") int BPF_PROG(wakes, struct task_struct *task)
+{
+	struct blocked *b = blocked_of(task->pid);
+
+	/* woken again, or before it was gone */
+	if (b && b->since_ns && !task_is_queued(task))
+		block_over(ctx, task, b, bpf_ktime_get_ns() - b->since_ns);
+	return 0;
+}
+
+/* --- where nobody does --- */
+
+/* The scheduler's clock, less what the thread had waited for CPUs until then. */
+static __always_inline u64 off_clock_ns(const struct task_struct *task)
+{
+	const struct task_struct___sched *t = (void *)task;
+
+	return wakers_wanted() ? bpf_ktime_get_ns()
+			       : t->se.cfs_rq->rq->clock - t->sched_info.run_delay;
+}
+
+/*
+ * It gets a CPU, for which it has waited since `last_queued`; or, if it was moved to another CPU's queue
+ * since it was woken, by what has been added to its run_delay before that.
+ */
+static __always_inline void runs_again(void *ctx, struct task_struct *task)
+{
+	const struct task_struct___sched *t = (void *)task;
+	struct blocked *b = task->pid ? blocked_of(task->pid) : NULL;
+	u64 queued_ns = t->sched_info.last_queued;
+	s64 took_ns;
+
+	if (!b || !b->since_ns)
+		return;
+	took_ns = queued_ns ? queued_ns - t->sched_info.run_delay - b->since_ns
+			    : off_clock_ns(task) - b->since_ns;
+	if (took_ns < 0) /* clocks of CPUs may differ a little */
+		took_ns = 0;
+	block_over(ctx, task, b, took_ns);
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
+{
+	u32 tid = task->pid, state = task_state(task);
+	struct blocked *b;
+
+	if (!wakers_wanted())
+		runs_again(ctx, next);
+	/* not one that is woken at this very moment */
+	if (!tid || preempted || !state || state & TASK_WAKING)
+		return 0;
+	if (state & TASK_DEAD) {
+		blocked_forget(tid);
+		return 0;
+	}
+	b = blocked_place(tid);
+	if (!b)
+		return 0;
+	b->state = state;
+	b->in_io = task_in_iowait(task);
+	b->since_ns = off_clock_ns(task);
 	return 0;
 }

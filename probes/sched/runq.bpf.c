@@ -53,6 +53,7 @@ struct runq_values {
 	HIST_LOG2(wait_ns, 36, UNIT("ns") DOC("time a wait took"));
 };
 METRICS_PERCPU(runq, struct runq_labels, struct runq_values, 1024, "Run-queue latency");
+FRONT(runq, struct runq_labels, struct runq_values, 1024);
 
 /* Shorter waits have no other cause than contention. */
 #define CAUSE_LEAST_NS 100000
@@ -224,6 +225,7 @@ static __always_inline void count_wait(struct task_struct *task, struct task_str
 {
 	struct runq_labels key = {};
 	struct runq_values *row;
+	u64 id;
 
 	if (label(runq, 0))
 		__builtin_memcpy(key.comm, task->comm, sizeof(key.comm));
@@ -239,12 +241,14 @@ static __always_inline void count_wait(struct task_struct *task, struct task_str
 		key.cpu = bpf_get_smp_processor_id();
 	if (label(runq, 6))
 		key.began = w->began;
-	row = row_of(runq, &key);
+	id = labels_id(&key, sizeof(key), bpf_get_smp_processor_id());
+	row = front_row(runq, id) ?: front_begin(runq, id, &key);
 	if (!row)
 		return;
-	add(row->waited_ns, w->took_ns);
-	add(row->waits, 1);
-	observe(row->wait_ns, w->took_ns);
+	/* interrupts are off while the CPU changes threads */
+	add_alone(row->waited_ns, w->took_ns);
+	add_alone(row->waits, 1);
+	observe_alone(row->wait_ns, w->took_ns);
 }
 
 static __always_inline void tell_wait(void *ctx, struct task_struct *task,

@@ -36,16 +36,6 @@ uint64_t clock_mono_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
-uint64_t clock_thread_cpu_ns(void)
-{
-	return clock_ns(CLOCK_THREAD_CPUTIME_ID);
-}
-
-uint64_t clock_process_cpu_ns(void)
-{
-	return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-}
-
 /* The real time between two readings of boot time; *ret_width_ns says how far these lie apart. */
 static int64_t offset_read(uint64_t *ret_width_ns)
 {

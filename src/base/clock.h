@@ -13,13 +13,12 @@
 enum {
 	WALL_UTC_LEN = 30,   /* "2026-11-22T02:21:03.123456789Z" */
 	WALL_LOCAL_LEN = 12, /* "02:21:03.123" */
+	WALL_SECOND_LEN = 8, /* of these, without the fraction */
 };
 
 MUST_USE uint64_t clock_boot_ns(void);
 MUST_USE uint64_t clock_real_ns(void);
 MUST_USE uint64_t clock_mono_ns(void);
-MUST_USE uint64_t clock_thread_cpu_ns(void);  /* CPU time of this thread */
-MUST_USE uint64_t clock_process_cpu_ns(void); /* CPU time of this process */
 
 struct wall {
 	int64_t offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */

@@ -141,22 +141,6 @@ int file_write(const char *path, const void *bytes, size_t len, mode_t mode, str
 	return ret;
 }
 
-int file_poke(const char *path, const char *text, struct err *e)
-{
-	auto_close int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-	size_t len = strlen(text);
-	ssize_t n;
-
-	if (fd < 0)
-		return fail(e, errno, "open '%s': %s", path, strerror(errno));
-	n = write(fd, text, len);
-	if (n < 0)
-		return fail(e, errno, "write '%s': %s", path, strerror(errno));
-	if ((size_t)n != len)
-		return fail(e, EIO, "write '%s': only %zd of %zu bytes were taken", path, n, len);
-	return 0;
-}
-
 int path_join(char out[static PATH_MAX], const char *dir, const char *name, struct err *e)
 {
 	const char *slash = !*dir || str_endswith(dir, "/") ? "" : "/";

@@ -37,8 +37,6 @@ MUST_USE bool file_exists(const char *path);
  * old one is as it was and nothing is left behind. */
 MUST_USE int file_write(const char *path, const void *bytes, size_t len, mode_t mode,
 			struct err *e);
-/* Writes to what exists (sysfs, procfs), in one write(2). */
-MUST_USE int file_poke(const char *path, const char *text, struct err *e);
 
 /* Writes all of it, whatever write(2) takes at a time. 0 or -errno. */
 MUST_USE int fd_write_all(int fd, const void *bytes, size_t len);

@@ -114,7 +114,6 @@ TEST(errors_name_the_file)
 	CHECK_INT(file_read("/", &text, NULL, &e), -EISDIR);
 	CHECK(!text);
 	CHECK_INT(file_s64("/nonexistent/x", &value, &e), -ENOENT);
-	CHECK_INT(file_poke("/nonexistent/x", "1", &e), -ENOENT);
 	CHECK(!file_exists("/nonexistent"));
 	CHECK(file_exists("/"));
 }

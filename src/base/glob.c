@@ -215,11 +215,6 @@ bool glob_matches(const char *pattern, const char *text)
 	       match_here(&m, pattern, text, NULL);
 }
 
-bool glob_is_pattern(const char *text)
-{
-	return strpbrk(text, "*?[{\\") != NULL;
-}
-
 int glob_check(const char *pattern, struct err *e)
 {
 	const char *end;

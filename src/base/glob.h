@@ -24,9 +24,6 @@ enum {
 
 MUST_USE bool glob_matches(const char *pattern, const char *text);
 
-/* Does the text hold anything that glob_matches() treats specially? If not, compare it as it is. */
-MUST_USE bool glob_is_pattern(const char *text);
-
 /* Refuses what is most likely a slip: an unclosed [ or {, a trailing backslash, too long (EINVAL).
  * For input from a user; glob_matches() needs no check first. */
 MUST_USE int glob_check(const char *pattern, struct err *e);

@@ -63,8 +63,3 @@ uint64_t hash_bytes(const void *bytes, size_t len, uint64_t seed)
 	hash = fold(low ^ ODD_B, high ^ hash);
 	return fold(hash ^ ODD_A, len ^ ODD_B);
 }
-
-uint64_t hash_str(const char *s, uint64_t seed)
-{
-	return hash_bytes(s, strlen(s), seed);
-}

@@ -15,7 +15,6 @@ static inline uint64_t hash_u64(uint64_t x)
 }
 
 MUST_USE uint64_t hash_bytes(const void *bytes, size_t len, uint64_t seed);
-MUST_USE uint64_t hash_str(const char *s, uint64_t seed);
 
 /* The seed that map.h uses. 0 until set; main() sets a random one before the first map is filled
  * (tests leave it, so that the order of iteration repeats). */

@@ -81,6 +81,11 @@ void log_note(const char *component, const char *fmt, ...)
 	va_end(ap);
 }
 
+void log_note_text(const char *text)
+{
+	log_note(NULL, "%s", text);
+}
+
 void log_debug(const char *component, const char *fmt, ...)
 {
 	va_list ap;

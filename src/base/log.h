@@ -25,6 +25,8 @@ void log_error(const char *component, const char *fmt, ...) PRINTF(2, 3);
 void log_warn(const char *component, const char *fmt, ...) PRINTF(2, 3);
 void log_note(const char *component, const char *fmt, ...) PRINTF(2, 3);
 void log_debug(const char *component, const char *fmt, ...) PRINTF(2, 3);
+/* A note without a component, for who is given a function to tell it by. */
+void log_note_text(const char *text);
 
 /* For what can repeat: one message an interval; the next one that passes says how many were not
  * shown. Zero-initialise one per place in the code, or use log_warn_every(). */

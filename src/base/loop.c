@@ -94,7 +94,7 @@ static void timers_arm(struct loop *l)
 	struct itimerspec spec = { 0 };
 	uint64_t due_ns = 0;
 
-	vec_for_each (it, &l->timers) {
+	vec_for_each(it, &l->timers) {
 		struct loop_timer *t = *it;
 
 		if (!t->gone && (!due_ns || t->due_ns < due_ns))
@@ -219,7 +219,7 @@ void loop_free(struct loop *l)
 	fd_close(&l->signal_fd);
 	loop_child(l);
 	map_done(&l->watches, free);
-	vec_for_each (t, &l->timers)
+	vec_for_each(t, &l->timers)
 		free(*t);
 	vec_done(&l->timers);
 	free(l);
@@ -290,9 +290,4 @@ void loop_stop(struct loop *l, unsigned value)
 	assert(l && value <= INT32_MAX);
 	l->stopped = true;
 	l->stop_value = value;
-}
-
-bool loop_stopped(const struct loop *l)
-{
-	return l->stopped;
 }

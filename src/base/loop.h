@@ -50,5 +50,3 @@ void loop_child(const struct loop *l);
  * Returns what loop_stop() was given (0 or more), or 0 at the timeout, or -errno. */
 MUST_USE int loop_run(struct loop *l, int timeout_ms, struct err *e);
 void loop_stop(struct loop *l, unsigned value);
-/* True once, for a loop that loop_run() left because of loop_stop() and not the timeout. */
-MUST_USE bool loop_stopped(const struct loop *l);

@@ -70,7 +70,7 @@ static void map_resize(struct map *m, size_t cap)
 
 	m->slot = xcalloc(cap, sizeof(*m->slot));
 	m->cap = cap;
-	map_for_each (s, &old) {
+	map_for_each(s, &old) {
 		struct key k = { s->hash, s->key, s->bytes };
 
 		*slot_find(m, &k) = *s;
@@ -202,7 +202,7 @@ struct map_slot *map_next(const struct map *m, const struct map_slot *after)
 
 void map_clear(struct map *m, void (*free_value)(void *value))
 {
-	map_for_each (s, m) {
+	map_for_each(s, m) {
 		key_free(m, s);
 		if (free_value)
 			free_value(s->value);

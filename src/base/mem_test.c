@@ -118,14 +118,14 @@ TEST(vec_grows_and_keeps)
 	vec(int) v = { 0 };
 	int sum = 0;
 
-	vec_for_each (it, &v)
+	vec_for_each(it, &v)
 		sum += *it;
 	vec_sort(&v, by_value);
 	for (int i = 1000; i > 0; i--)
 		vec_push(&v, i);
 	vec_sort(&v, by_value);
 	CHECK_INT(v.at[0], 1);
-	vec_for_each (it, &v)
+	vec_for_each(it, &v)
 		sum += *it;
 	CHECK_INT(sum, 500500);
 	CHECK_INT(vec_pop(&v), 1000);

@@ -96,12 +96,6 @@ const char *errno_nth(const void *ctx, size_t i)
 	return nth(errno_names, ARRAY_LEN(errno_names), i);
 }
 
-const char *signal_nth(const void *ctx, size_t i)
-{
-	(void)ctx;
-	return nth(signal_names, ARRAY_LEN(signal_names), i);
-}
-
 static int find(const char *const *names, size_t count, const char *name)
 {
 	for (size_t at = 0; at < count; at++)

@@ -18,4 +18,3 @@ MUST_USE const char *errno_nth(const void *ctx, size_t i);
 const char *signal_name(int signo, char out[static SIGNAL_NAME_MAX]);
 /* Of "SIGTERM", "TERM", "15", "SIGRTMIN+3", "RTMAX-1" (case is ignored), or -1. */
 MUST_USE int signal_number(const char *name);
-MUST_USE const char *signal_nth(const void *ctx, size_t i);

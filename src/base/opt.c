@@ -226,13 +226,6 @@ static const struct opt *set_find(const struct opt_set *set, const struct name *
 	return NULL;
 }
 
-const struct opt *opt_find(const struct opt_set *set, const char *name)
-{
-	struct name n = { name, strlen(name) };
-
-	return set_find(set, &n);
-}
-
 static const struct opt *set_find_letter(const struct opt_set *set, char letter)
 {
 	for (size_t t = 0; t < set->len; t++)
@@ -271,7 +264,9 @@ static int unknown_option(const struct opt_set *set, const struct name *n, struc
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "unknown option '--%s' (did you mean '--%s'?)", name, near);
 	fail_as(e, EXIT_USAGE, EINVAL, "unknown option '--%s'", name);
-	return hint(e, "--help lists the options; those of a probe come after its name");
+	return hint(e, "%s",
+		    set->unknown
+			    ?: "--help lists the options; those of a probe come after its name");
 }
 
 /* Sets the option in every table that has it. */

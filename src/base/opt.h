@@ -76,6 +76,7 @@ struct opt_set {
 	size_t len, cap;
 	opt_word_fn *word; /* may be NULL */
 	void *ctx;
+	const char *unknown; /* the hint about options that there are not; NULL: the usual one */
 };
 void opt_set_add(struct opt_set *set, struct opt_table table); /* rows are borrowed */
 void opt_set_done(struct opt_set *set);
@@ -105,6 +106,3 @@ MUST_USE const char *opt_metavar(const struct opt *row);
 void opt_spelling(const struct opt *row, struct strbuf *b);
 /* The choices of an OPT_ENUM joined by `sep`. */
 void opt_choices(const struct opt *row, const char *sep, struct strbuf *b);
-
-/* The first row with this name (without dashes) in the set, or NULL. */
-MUST_USE const struct opt *opt_find(const struct opt_set *set, const char *name);

@@ -220,7 +220,6 @@ TEST(tables_can_come_with_words)
 	CHECK_INT(r.ret, 0);
 	CHECK_INT(extra.depth, 9);
 	CHECK(extra.json && r.cfg.json);
-	CHECK(opt_find(&r.set, "depth") == &extra_rows[0]);
 	run_parse(&r, "prob");
 	CHECK_STR(r.e.text, "unknown probe 'prob'");
 	run_done(&r);

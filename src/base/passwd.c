@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Users and groups: two files of the same shape, "name:password:number:...". */
+/* Users: lines of the shape "name:password:number:...". */
 #include "base/passwd.h"
 
 #include "base/arena.h"
@@ -21,26 +21,22 @@ struct account {
 	uint32_t id;
 };
 
-struct names_file {
+struct accounts {
 	char *path;
 	struct timespec changed; /* mtime of what was read */
 	ino_t inode;
 	struct arena memory; /* of the accounts */
 	struct map by_id, by_name;
-};
-
-struct accounts {
-	struct names_file users, groups;
-	uint64_t look_ns; /* when the files are looked at again */
+	uint64_t look_ns; /* when the file is looked at again */
 };
 
 /* "name:x:1000:..." without its newline. Lines of another shape (comments, NIS) are passed
  * over; the first of several with the same name or number counts. */
-static void line_read(struct names_file *f, const char *line)
+static void line_read(struct accounts *a, const char *line)
 {
 	size_t len = strcspn(line, ":");
 	const char *number = line[len] ? strchr(line + len + 1, ':') : NULL;
-	struct account *a;
+	struct account *it;
 	uint64_t id = 0;
 	const char *at;
 
@@ -50,73 +46,45 @@ static void line_read(struct names_file *f, const char *line)
 		id = id * 10 + (unsigned)(*at - '0');
 	if (at == number + 1 || id > UINT32_MAX || (*at && *at != ':'))
 		return;
-	a = arena_new(&f->memory, struct account);
-	a->name = arena_memdup(&f->memory, line, len);
-	a->id = (uint32_t)id;
-	if (!map_has(&f->by_id, a->id))
-		map_put(&f->by_id, a->id, a);
-	if (!map_has_bytes(&f->by_name, a->name, len))
-		map_put_bytes(&f->by_name, a->name, len, a);
+	it = arena_new(&a->memory, struct account);
+	it->name = arena_memdup(&a->memory, line, len);
+	it->id = (uint32_t)id;
+	if (!map_has(&a->by_id, it->id))
+		map_put(&a->by_id, it->id, it);
+	if (!map_has_bytes(&a->by_name, it->name, len))
+		map_put_bytes(&a->by_name, it->name, len, it);
 }
 
-static void names_clear(struct names_file *f)
+static void accounts_clear(struct accounts *a)
 {
-	map_clear(&f->by_id, NULL);
-	map_clear(&f->by_name, NULL);
-	arena_reset(&f->memory);
+	map_clear(&a->by_id, NULL);
+	map_clear(&a->by_name, NULL);
+	arena_reset(&a->memory);
 }
 
-static void names_read(struct names_file *f)
+static void accounts_read(struct accounts *a)
 {
 	auto_free char *text = NULL;
 	struct err ignored; /* unreadable counts as empty */
 	char *next;
 
-	names_clear(f);
-	if (file_read(f->path, &text, NULL, &ignored) < 0)
+	accounts_clear(a);
+	if (file_read(a->path, &text, NULL, &ignored) < 0)
 		return;
 	for (char *line = text; line; line = next) {
 		next = strchr(line, '\n');
 		if (next)
 			*next++ = '\0';
-		line_read(f, line);
+		line_read(a, line);
 	}
 }
 
-static void names_refresh(struct names_file *f)
-{
-	struct stat st = { 0 };
-
-	if (stat(f->path, &st) < 0)
-		st = (struct stat){ 0 };
-	if (st.st_ino == f->inode && st.st_mtim.tv_sec == f->changed.tv_sec &&
-	    st.st_mtim.tv_nsec == f->changed.tv_nsec)
-		return;
-	f->inode = st.st_ino;
-	f->changed = st.st_mtim;
-	names_read(f);
-}
-
-static void names_init(struct names_file *f, const char *path)
-{
-	f->path = xstrdup(path);
-	f->by_name.borrows_keys = true;
-}
-
-static void names_done(struct names_file *f)
-{
-	map_done(&f->by_id, NULL);
-	map_done(&f->by_name, NULL);
-	arena_done(&f->memory);
-	free(f->path);
-}
-
-struct accounts *accounts_new(const char *passwd_path, const char *group_path)
+struct accounts *accounts_new(const char *path)
 {
 	struct accounts *a = xnew(struct accounts);
 
-	names_init(&a->users, passwd_path ? passwd_path : "/etc/passwd");
-	names_init(&a->groups, group_path ? group_path : "/etc/group");
+	a->path = xstrdup(path);
+	a->by_name.borrows_keys = true;
 	accounts_refresh(a);
 	return a;
 }
@@ -125,17 +93,26 @@ void accounts_free(struct accounts *a)
 {
 	if (!a)
 		return;
-	names_done(&a->users);
-	names_done(&a->groups);
+	map_done(&a->by_id, NULL);
+	map_done(&a->by_name, NULL);
+	arena_done(&a->memory);
+	free(a->path);
 	free(a);
 }
 
 void accounts_refresh(struct accounts *a)
 {
-	assert(a);
-	names_refresh(&a->users);
-	names_refresh(&a->groups);
+	struct stat st = { 0 };
+
 	a->look_ns = clock_mono_ns() + LOOK_NS;
+	if (stat(a->path, &st) < 0)
+		st = (struct stat){ 0 };
+	if (st.st_ino == a->inode && st.st_mtim.tv_sec == a->changed.tv_sec &&
+	    st.st_mtim.tv_nsec == a->changed.tv_nsec)
+		return;
+	a->inode = st.st_ino;
+	a->changed = st.st_mtim;
+	accounts_read(a);
 }
 
 static void look(struct accounts *a)
@@ -144,49 +121,35 @@ static void look(struct accounts *a)
 		accounts_refresh(a);
 }
 
-static const char *name_of(const struct names_file *f, uint32_t id)
-{
-	const struct account *it = map_get(&f->by_id, id);
-
-	return it ? it->name : NULL;
-}
-
-static bool id_of(const struct names_file *f, const char *name, uint32_t *ret_id)
-{
-	const struct account *it = map_get_str(&f->by_name, name);
-	struct err ignored;
-	uint64_t number;
-
-	if (it) {
-		*ret_id = it->id;
-		return true;
-	}
-	if (number_parse(name, &number, &ignored) < 0 || number > UINT32_MAX)
-		return false;
-	*ret_id = (uint32_t)number;
-	return true;
-}
-
 const char *user_name(struct accounts *a, uint32_t uid)
 {
-	look(a);
-	return name_of(&a->users, uid);
-}
+	const struct account *it;
 
-const char *group_name(struct accounts *a, uint32_t gid)
-{
 	look(a);
-	return name_of(&a->groups, gid);
+	it = map_get(&a->by_id, uid);
+	return it ? it->name : NULL;
 }
 
 bool user_id(struct accounts *a, const char *name, uint32_t *ret_uid)
 {
+	const struct account *it;
+	struct err ignored;
+	uint64_t number;
+
 	look(a);
-	return id_of(&a->users, name, ret_uid);
+	it = map_get_str(&a->by_name, name);
+	if (!it && (number_parse(name, &number, &ignored) < 0 || number > UINT32_MAX))
+		return false;
+	*ret_uid = it ? it->id : (uint32_t)number;
+	return true;
 }
 
-bool group_id(struct accounts *a, const char *name, uint32_t *ret_gid)
+void user_names(struct accounts *a, struct strlist *names)
 {
 	look(a);
-	return id_of(&a->groups, name, ret_gid);
+	map_for_each(slot, &a->by_id) {
+		const struct account *it = slot->value;
+
+		strlist_add(names, it->name);
+	}
 }

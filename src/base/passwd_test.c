@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Users and groups from files of our own. */
+/* Users from a file of our own. */
 #include "base/err.h"
 #include "base/file.h"
 #include "base/passwd.h"
@@ -7,7 +7,7 @@
 
 #include <unistd.h>
 
-static char users[] = "/tmp/passwd_test.XXXXXX", groups[] = "/tmp/group_test.XXXXXX";
+static char users[] = "/tmp/passwd_test.XXXXXX";
 
 static void put(const char *path, const char *text)
 {
@@ -16,13 +16,12 @@ static void put(const char *path, const char *text)
 	CHECK_INT(file_write(path, text, strlen(text), 0600, &e), 0);
 }
 
-static void make_files(void)
+static void make_file(void)
 {
-	int u = mkstemp(users), g = mkstemp(groups);
+	int u = mkstemp(users);
 
-	CHECK(u >= 0 && g >= 0);
+	CHECK(u >= 0);
 	fd_close(&u);
-	fd_close(&g);
 	put(users, "root:x:0:0:root:/root:/bin/sh\n"
 		   "# a comment\n"
 		   "\n"
@@ -30,13 +29,6 @@ static void make_files(void)
 		   "web:x:33:33::/:/\n"
 		   "web2:x:33:33::/:/\n"
 		   "last:x:4294967294:1");
-	put(groups, "root:x:0:\nadm:x:4:web,last\n");
-}
-
-static void remove_files(void)
-{
-	unlink(users);
-	unlink(groups);
 }
 
 TEST(names_and_numbers_both_ways)
@@ -44,36 +36,31 @@ TEST(names_and_numbers_both_ways)
 	auto_ptr(accounts) a = NULL;
 	uint32_t id = 1;
 
-	make_files();
-	a = accounts_new(users, groups);
+	make_file();
+	a = accounts_new(users);
 	CHECK_STR(user_name(a, 0), "root");
 	CHECK_STR(user_name(a, 33), "web");
 	CHECK_STR(user_name(a, 4294967294), "last");
 	CHECK_STR(user_name(a, 5), NULL);
-	CHECK_STR(group_name(a, 4), "adm");
 	CHECK(user_id(a, "web2", &id));
 	CHECK_INT(id, 33);
 	CHECK(user_id(a, "1000", &id));
 	CHECK_INT(id, 1000);
 	CHECK(!user_id(a, "nobody-here", &id));
 	CHECK(!user_id(a, "huge", &id));
-	CHECK(group_id(a, "adm", &id));
-	CHECK_INT(id, 4);
 
 	put(users, "new:x:33:33::/:/\n");
 	accounts_refresh(a);
 	CHECK_STR(user_name(a, 33), "new");
 	CHECK_STR(user_name(a, 0), NULL);
-	CHECK_STR(group_name(a, 4), "adm");
-	remove_files();
+	unlink(users);
 	accounts_refresh(a);
 	CHECK_STR(user_name(a, 33), NULL);
 }
 
 TEST(this_machine_has_root)
 {
-	auto_ptr(accounts) a = accounts_new(NULL, NULL);
+	auto_ptr(accounts) a = accounts_new(ACCOUNTS_PATH);
 
 	CHECK_STR(user_name(a, 0), "root");
-	CHECK_STR(group_name(a, 0), "root");
 }

@@ -62,7 +62,7 @@ void strlist_add(struct strlist *l, const char *s)
 
 bool strlist_has(const struct strlist *l, const char *s)
 {
-	vec_for_each (it, l)
+	vec_for_each(it, l)
 		if (!strcmp(*it, s))
 			return true;
 	return false;
@@ -70,7 +70,7 @@ bool strlist_has(const struct strlist *l, const char *s)
 
 void strlist_done(struct strlist *l)
 {
-	vec_for_each (it, l)
+	vec_for_each(it, l)
 		free(*it);
 	vec_done(l);
 }
@@ -93,6 +93,27 @@ static const char *part_end(const char *s)
 		brackets -= *s == ']' && brackets;
 	}
 	return s;
+}
+
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+void str_unescape_octal(char *s)
+{
+	char *to = s;
+
+	for (const char *from = s; *from; to++) {
+		if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) &&
+		    is_octal(from[3])) {
+			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
 }
 
 static bool is_blank(char c)

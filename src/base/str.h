@@ -25,6 +25,9 @@ bool str_copy(char *to, size_t size, const char *from);
 /* snprintf that says whether all of it fitted. */
 bool str_format(char *to, size_t size, const char *fmt, ...) PRINTF(3, 4);
 
+/* Undoes octal escapes in place, as the kernel writes blanks in mounts: "a\\040b" is "a b". */
+void str_unescape_octal(char *s);
+
 /* A list of strings that owns them. Zero-initialised is ready. */
 struct strlist {
 	char **at;
@@ -53,3 +56,5 @@ MUST_USE const char *suggest_from(const char *name, suggest_fn *nth, const void 
  * "there is no column 'x': a, b, c". */
 int name_unknown(const char *what, const char *name, suggest_fn *nth, const void *ctx,
 		 struct err *e);
+/* Fails (ENOENT): "there is no user 'ana' (did you mean 'anna'?)", of `names` the nearest if one is near. */
+int name_missing(const char *what, const char *name, const struct strlist *names, struct err *e);

@@ -79,6 +79,20 @@ TEST(suggestions)
 	CHECK_STR(suggest("anything", NULL, 0), NULL);
 }
 
+TEST(missing_names)
+{
+	struct strlist names = { 0 };
+	struct err e = { 0 };
+
+	strlist_add(&names, "anna");
+	strlist_add(&names, "bert");
+	CHECK(name_missing("user", "ana", &names, &e) < 0);
+	CHECK_STR(e.text, "there is no user 'ana' (did you mean 'anna'?)");
+	CHECK(name_missing("user", "zoe", &names, &e) < 0);
+	CHECK_STR(e.text, "there is no user 'zoe'");
+	strlist_done(&names);
+}
+
 static const char *name_nth(const void *ctx, size_t i)
 {
 	const char *const *names = ctx;
@@ -120,4 +134,19 @@ TEST(list_has)
 	CHECK(strlist_has(&l, "a"));
 	CHECK(strlist_has(&l, "b"));
 	CHECK(!strlist_has(&l, "bcd"));
+}
+
+TEST(octal_escapes)
+{
+	static const char *const want[][2] = {
+		{ "", "" },         { "a", "a" },   { "a\\040b\\134", "a b\\" },
+		{ "\\04", "\\04" }, { "\\", "\\" }, { "\\089", "\\089" },
+	};
+	char text[16];
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		str_copy(text, sizeof(text), want[i][0]);
+		str_unescape_octal(text);
+		CHECK_STR(text, want[i][1]);
+	}
 }

@@ -123,22 +123,3 @@ void strbuf_done(struct strbuf *b)
 	free(b->s);
 	*b = (struct strbuf){ 0 };
 }
-
-int strbuf_write(struct strbuf *b, int fd)
-{
-	size_t sent = 0;
-	ssize_t n = 0;
-
-	while (sent < b->len) {
-		n = write(fd, b->s + sent, b->len - sent);
-		if (n < 0 && errno != EINTR)
-			break;
-		sent += n > 0 ? (size_t)n : 0;
-	}
-	n = n < 0 ? -errno : 0;
-	if (sent) {
-		memmove(b->s, b->s + sent, b->len - sent);
-		strbuf_cut(b, b->len - sent);
-	}
-	return (int)n;
-}

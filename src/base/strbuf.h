@@ -40,9 +40,6 @@ static inline const char *strbuf_str(const struct strbuf *b)
 char *strbuf_take(struct strbuf *b) MUST_USE RETURNS_NONNULL;
 void strbuf_done(struct strbuf *b);
 
-/* Writes it to `fd` and resets. 0 or -errno (EPIPE, ENOSPC ...); what was not written stays. */
-int strbuf_write(struct strbuf *b, int fd) MUST_USE;
-
 /* Makes room for `more` bytes and a NUL, and yields where they go; then set the length with
  * strbuf_end(). For code that writes bytes itself. */
 static inline char *strbuf_room(struct strbuf *b, size_t more)

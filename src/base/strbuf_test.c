@@ -5,7 +5,6 @@
 #include "base/test.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 TEST(append_grows_and_terminates)
 {
@@ -80,17 +79,4 @@ TEST(take_hands_over)
 	CHECK_STR(s, "x");
 	CHECK_INT(b.len, 0);
 	strbuf_done(&b);
-}
-
-TEST(write_says_what_went_wrong_and_keeps_the_rest)
-{
-	auto_done(strbuf) b = { 0 };
-	auto_close int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
-	auto_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-	strbuf_puts(&b, "abc");
-	CHECK_INT(strbuf_write(&b, full), -ENOSPC);
-	CHECK_STR(b.s, "abc");
-	CHECK_INT(strbuf_write(&b, null), 0);
-	CHECK_STR(b.s, "");
 }

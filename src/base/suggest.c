@@ -103,3 +103,11 @@ int name_unknown(const char *what, const char *name, suggest_fn *nth, const void
 	return fail_as(e, EXIT_USAGE, EINVAL, "there is no %s '%s'%s", what, name,
 		       strbuf_str(&all));
 }
+
+int name_missing(const char *what, const char *name, const struct strlist *names, struct err *e)
+{
+	const char *near = suggest(name, (const char *const *)names->at, names->len);
+
+	return fail(e, ENOENT, "there is no %s '%s'%s%s%s", what, name,
+		    near ? " (did you mean '" : "", near ?: "", near ? "'?)" : "");
+}

@@ -282,11 +282,3 @@ void table_row_end(struct table *t)
 	if (t->settled || t->rows >= t->style.settle_rows)
 		table_settle(t);
 }
-
-void table_resize(struct table *t, unsigned width_cols)
-{
-	assert(t);
-	t->style.width_cols = width_cols;
-	if (t->settled)
-		shrink(t);
-}

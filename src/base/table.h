@@ -54,4 +54,3 @@ void table_row_end(struct table *t);
 void table_settle(struct table *t);
 /* The header line once more (after a screenful, or after a resize). */
 void table_header(struct table *t);
-void table_resize(struct table *t, unsigned width_cols);

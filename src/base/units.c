@@ -50,7 +50,6 @@ static const struct unit number_units[] = {
 	{ "T", 1000000000000ULL },
 };
 /* Parts per million. */
-static const struct unit share_units[] = { { "", 1000000 }, { "%", 10000 } };
 /* A number before the slash times this is a count an hour. */
 static const struct unit rate_units[] = {
 	{ "s", 3600 }, { "sec", 3600 }, { "m", 60 }, { "min", 60 }, { "h", 1 }, { "hour", 1 },
@@ -70,8 +69,6 @@ static const struct quantity bytes_quantity =
 		 bytes_units, .ignore_case = true);
 static const struct quantity number_quantity = QUANTITY(
 	"a number", "digits, 0x and hex digits, or digits with k, M, G, T, like 10k", number_units);
-static const struct quantity share_quantity =
-	QUANTITY("a share", "a percentage like 5%, or a fraction from 0 to 1", share_units);
 
 static const char *skip_blanks(const char *at)
 {
@@ -254,16 +251,27 @@ int signed_parse(const char *text, int64_t *ret_value, struct err *e)
 	return 0;
 }
 
-int percent_parse(const char *text, uint32_t *ret_ppm, struct err *e)
+/* `parse` reads what is before the slash. */
+static int rate_of(const struct quantity *rate, const char *text,
+		   int (*parse)(const char *, uint64_t *, struct err *), uint64_t *ret_per_hour,
+		   struct err *e)
 {
-	uint64_t ppm = 0;
+	const char *slash = strchr(text, '/'), *name = slash ? skip_blanks(slash + 1) : "s";
+	const struct unit *unit = unit_find(rate, name, strcspn(name, " \t"));
+	char number[UNIT_TEXT_MAX];
+	uint64_t value;
 
-	if (read_whole(&share_quantity, text, &ppm, e) < 0)
-		return -e->code;
-	if (ppm > 1000000)
-		return fail(e, ERANGE, "'%s' is more than the whole: expected %s", text,
-			    share_quantity.expected);
-	*ret_ppm = (uint32_t)ppm;
+	if (!unit || *skip_blanks(name + strcspn(name, " \t")))
+		return not_understood(rate, text, e);
+	if (!str_format(number, sizeof(number), "%.*s",
+			slash ? (int)min((size_t)(slash - text), sizeof(number))
+			      : (int)sizeof(number),
+			text) ||
+	    parse(number, &value, e) < 0)
+		return not_understood(rate, text, e);
+	if (__builtin_mul_overflow(value, unit->size, &value))
+		return fail(e, ERANGE, "'%s' is too large", text);
+	*ret_per_hour = value;
 	return 0;
 }
 
@@ -271,23 +279,19 @@ int rate_parse(const char *text, uint64_t *ret_per_hour, struct err *e)
 {
 	static const struct quantity rate =
 		QUANTITY("a rate", "a number and one of /s, /m, /h, like 1000/s", rate_units);
-	const char *slash = strchr(text, '/'), *name = slash ? skip_blanks(slash + 1) : "s";
-	const struct unit *unit = unit_find(&rate, name, strcspn(name, " \t"));
-	char number[UNIT_TEXT_MAX];
-	uint64_t value;
 
-	if (!unit || *skip_blanks(name + strcspn(name, " \t")))
+	return rate_of(&rate, text, number_parse, ret_per_hour, e);
+}
+
+int byte_rate_parse(const char *text, uint64_t *ret_per_hour, struct err *e)
+{
+	static const struct quantity rate = QUANTITY(
+		"a rate of bytes", "a size and one of /s, /m, /h, like 10MiB/s", rate_units);
+	const char *slash = strchr(text, '/');
+
+	if (!slash || slash == text || (slash[-1] != 'B' && slash[-1] != 'b'))
 		return not_understood(&rate, text, e);
-	if (!str_format(number, sizeof(number), "%.*s",
-			slash ? (int)min((size_t)(slash - text), sizeof(number))
-			      : (int)sizeof(number),
-			text) ||
-	    number_parse(number, &value, e) < 0)
-		return not_understood(&rate, text, e);
-	if (__builtin_mul_overflow(value, unit->size, &value))
-		return fail(e, ERANGE, "'%s' is too large", text);
-	*ret_per_hour = value;
-	return 0;
+	return rate_of(&rate, text, bytes_parse, ret_per_hour, e);
 }
 
 /* A step of a scale: values that round to less than `limit` units are written in it. */

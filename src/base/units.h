@@ -22,10 +22,11 @@ MUST_USE int bytes_parse(const char *text, uint64_t *ret_bytes, struct err *e);
 /* "42", "0x2a", "10k" (SI: k M G T); no sign. */
 MUST_USE int number_parse(const char *text, uint64_t *ret_value, struct err *e);
 MUST_USE int signed_parse(const char *text, int64_t *ret_value, struct err *e); /* with a sign */
-/* "5%", "0.5%" in parts per million; without % it is a share from 0 to 1: "0.05". At most 100 %. */
-MUST_USE int percent_parse(const char *text, uint32_t *ret_ppm, struct err *e);
 /* "1000/s", "10/m", "5k/min", "100" (a second), as events per hour: exact for all of them. */
 MUST_USE int rate_parse(const char *text, uint64_t *ret_per_hour, struct err *e);
+
+/* "10MiB/s", "64kB/min": bytes (with a unit that ends in B) per hour. */
+MUST_USE int byte_rate_parse(const char *text, uint64_t *ret_per_hour, struct err *e);
 
 /* Three significant digits: "1.24 ms", "12.4 ms", "124 ms"; whole ns; days from 100 h on. */
 size_t duration_format(char out[static UNIT_TEXT_MAX], uint64_t ns);

@@ -99,18 +99,8 @@ TEST(numbers_in)
 	CHECK_INT(signed_parse("--5", &s, &e), -EINVAL);
 }
 
-TEST(shares_and_rates_in)
+TEST(rates_in)
 {
-	uint32_t ppm = 0;
-	struct err e;
-
-	CHECK_INT(percent_parse("5%", &ppm, &e), 0);
-	CHECK_INT(ppm, 50000);
-	CHECK_INT(percent_parse("0.05", &ppm, &e), 0);
-	CHECK_INT(ppm, 50000);
-	CHECK_INT(percent_parse("100 %", &ppm, &e), 0);
-	CHECK_INT(ppm, 1000000);
-	CHECK_INT(percent_parse("101%", &ppm, &e), -ERANGE);
 	check_parse(rate_parse, "1000/s", 3600000);
 	check_parse(rate_parse, "10/m", 600);
 	check_parse(rate_parse, "5k / min", 300000);

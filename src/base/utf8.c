@@ -80,18 +80,6 @@ unsigned utf8_next(const char *s, size_t len, uint32_t *ret_code)
 	return count;
 }
 
-bool utf8_valid(const char *s, size_t len)
-{
-	uint32_t code;
-
-	for (unsigned n; len; s += n, len -= n) {
-		n = utf8_next(s, len, &code);
-		if (!n)
-			return false;
-	}
-	return true;
-}
-
 static unsigned code_width(uint32_t code)
 {
 	if (code < 0x300)

@@ -16,7 +16,6 @@ struct strbuf;
  * it is not one (overlong, surrogate, above U+10FFFF, cut short). *ret_code gets the code
  * point. */
 MUST_USE unsigned utf8_next(const char *s, size_t len, uint32_t *ret_code);
-MUST_USE bool utf8_valid(const char *s, size_t len);
 
 /* Columns on a terminal, roughly: 1 a code point, 2 for East Asian wide and emoji, 0 for combining
  * marks; an invalid byte counts as 1. */

@@ -28,19 +28,25 @@ struct attach_spec {
 	bool any;            /* those of the targets that are there, at least one */
 };
 
-/* Everything that is attached; closed in the reverse order. Zero-initialised is ready. */
+/* Everything that is attached; taken away at once, for at each the kernel waits until nobody runs it any
+ * more. Zero-initialised is ready. */
 struct links {
 	struct link *at;
 	size_t len, cap;
 };
 void links_add(struct links *l, struct bpf_link *link); /* takes it over */
-void links_add_fd(struct links *l, int fd);             /* takes it over */
+/* The same, of a kind that can't be taken away at the same time as others: before them, the last first. */
+void links_add_in_turn(struct links *l, struct bpf_link *link);
+void links_add_fd(struct links *l, int fd); /* takes it over */
 void links_add_tc(struct links *l, unsigned ifindex, bool ingress, unsigned handle,
 		  unsigned priority, bool made_hook);
 void links_done(struct links *l);
 /* Descriptor of the nth attachment, borrowed; -ENOENT behind the last, -ENOTSUP: it has none that could be
  * pinned. */
 MUST_USE int links_fd(const struct links *l, size_t nth);
+/* Does a link stand where it was made? Not when it was detached, or its interface or cgroup is gone. Of those that can't be
+ * detached, or don't tell (netfilter's), it is taken so. */
+MUST_USE bool link_stands(int fd);
 /* Runs that missed kprobes skipped, as far as the kernel counts them (6.7). */
 MUST_USE uint64_t links_missed(const struct links *l);
 
@@ -100,5 +106,7 @@ int find_tracepoint(const struct attach_spec *spec, struct err *e);
 int find_btf_tracepoint(const struct attach_spec *spec, struct err *e);
 int find_function(const struct attach_spec *spec, struct err *e);
 int find_lsm(const struct attach_spec *spec, struct err *e);
+int find_kprobe(const struct attach_spec *spec, struct err *e);
 int find_kprobe_multi(const struct attach_spec *spec, struct err *e);
+int find_uprobe(const struct attach_spec *spec, struct err *e);
 int find_interface(const struct attach_spec *spec, struct err *e);

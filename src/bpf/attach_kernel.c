@@ -13,6 +13,7 @@
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
 
+#include "abi/conf.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -134,6 +135,61 @@ static int kprobe_one(const struct attach_spec *spec, unsigned nth, char *name, 
 	return 0;
 }
 
+/* As find_kprobe_multi() or find_kprobe() chose. */
+static bool is_multi(const struct attach_spec *spec)
+{
+	return bpf_program__expected_attach_type(spec->program) == BPF_TRACE_KPROBE_MULTI;
+}
+
+static struct bpf_link *multi_link(const struct attach_spec *spec, const char **names, size_t count,
+				   bool is_return)
+{
+	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
+	__u64 places[TARGETS_MAX];
+
+	if (count == 1 && strpbrk(names[0], "*?"))
+		return bpf_program__attach_kprobe_multi_opts(spec->program, names[0], &opts);
+	opts.syms = names;
+	opts.cnt = count;
+	for (size_t i = 0; spec->each && i < TARGETS_MAX; i++)
+		places[i] = i;
+	opts.cookies = spec->each && count <= TARGETS_MAX ? places : NULL;
+	return bpf_program__attach_kprobe_multi_opts(spec->program, NULL, &opts);
+}
+
+/* All names by one link, or, when one of them isn't there and may be missing, those that are by a link each. */
+static int multi_add(const struct attach_spec *spec, struct strlist *names, bool is_return,
+		     struct links *links, struct err *e)
+{
+	const char **at = (const char **)(void *)names->at;
+	const char *place = *spec->targets ? spec->targets : spec->rest;
+	struct bpf_link *link = multi_link(spec, at, names->len, is_return);
+	size_t before = links->len;
+
+	if (link || spec->each || (errno != ESRCH && errno != ENOENT))
+		return link_take(link, place, links, e);
+	for (size_t i = 0; i < names->len; i++) {
+		link = multi_link(spec, at + i, 1, is_return);
+		if (link)
+			links_add(links, link);
+	}
+	return links->len > before ? 0 : fail(e, ENOENT, "%s: not in this kernel", place);
+}
+
+static int kprobes_multi(const struct attach_spec *spec, bool is_return, struct links *links,
+			 struct err *e)
+{
+	struct strlist names = { 0 };
+	char name[TARGET_MAX];
+	int code;
+
+	for (unsigned i = 0; i < SYMBOLS_MAX && spec_target(spec, i, name, sizeof(name)); i++)
+		strlist_add(&names, name);
+	code = multi_add(spec, &names, is_return, links, e);
+	strlist_done(&names);
+	return code;
+}
+
 /* The first of the targets that is there, or each. */
 static int kprobe_add(const struct attach_spec *spec, bool is_return, struct links *links,
 		      struct err *e)
@@ -143,6 +199,8 @@ static int kprobe_add(const struct attach_spec *spec, bool is_return, struct lin
 
 	if (spec->each && !*spec->targets)
 		return 0; /* as for uprobes */
+	if (is_multi(spec))
+		return kprobes_multi(spec, is_return, links, e);
 	err = fail(e, EINVAL, "kprobe: no function is named");
 	for (unsigned i = 0; spec_target(spec, i, name, sizeof(name)); i++) {
 		err = kprobe_one(spec, i, name, is_return, links, e);
@@ -180,51 +238,12 @@ static int kprobes_add_each(const struct attach_spec *spec, bool is_return, stru
 	return e->code ? -e->code : fail(e, ENOENT, "kprobe.multi: no function is named");
 }
 
-static struct bpf_link *multi_link(const struct attach_spec *spec, const char **names, size_t count,
-				   bool is_return)
-{
-	LIBBPF_OPTS(bpf_kprobe_multi_opts, opts, .retprobe = is_return);
-
-	if (count == 1 && strpbrk(names[0], "*?"))
-		return bpf_program__attach_kprobe_multi_opts(spec->program, names[0], &opts);
-	opts.syms = names;
-	opts.cnt = count;
-	return bpf_program__attach_kprobe_multi_opts(spec->program, NULL, &opts);
-}
-
-/* All names by one link, or, when one of them isn't there, those that are by a link each. */
-static int multi_add(const struct attach_spec *spec, struct strlist *names, bool is_return,
-		     struct links *links, struct err *e)
-{
-	const char **at = (const char **)(void *)names->at;
-	const char *place = *spec->targets ? spec->targets : spec->rest;
-	struct bpf_link *link = multi_link(spec, at, names->len, is_return);
-	size_t before = links->len;
-
-	if (link || (errno != ESRCH && errno != ENOENT))
-		return link_take(link, place, links, e);
-	for (size_t i = 0; i < names->len; i++) {
-		link = multi_link(spec, at + i, 1, is_return);
-		if (link)
-			links_add(links, link);
-	}
-	return links->len > before ? 0 : fail(e, ENOENT, "%s: not in this kernel", place);
-}
-
 static int kprobes_add(const struct attach_spec *spec, bool is_return, struct links *links,
 		       struct err *e)
 {
-	struct strlist names = { 0 };
-	char name[TARGET_MAX];
-	int code;
-
-	if (bpf_program__expected_attach_type(spec->program) != BPF_TRACE_KPROBE_MULTI)
-		return kprobes_add_each(spec, is_return, links, e);
-	for (unsigned i = 0; i < SYMBOLS_MAX && spec_target(spec, i, name, sizeof(name)); i++)
-		strlist_add(&names, name);
-	code = multi_add(spec, &names, is_return, links, e);
-	strlist_done(&names);
-	return code;
+	if (is_multi(spec))
+		return kprobes_multi(spec, is_return, links, e);
+	return kprobes_add_each(spec, is_return, links, e);
 }
 
 int attach_kprobe_multi(const struct attach_spec *spec, struct links *links, struct err *e)

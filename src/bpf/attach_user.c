@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "bpf/binaries.h"
 
 enum { TARGET_MAX = 512 };
 
@@ -33,12 +34,14 @@ static bool target_split(char *text, char **parts, unsigned count)
 }
 
 static int user_refused(const struct attach_spec *spec, unsigned nth, const char *what,
-			const char *binary, struct err *e)
+			const char *binary, int code, struct err *e)
 {
-	int code = errno;
-
 	if (code == ENOENT && spec->each)
 		return fail_as(e, EXIT_USAGE, code, "%s of %s: not found", what, binary);
+	if (code == ENOTUNIQ)
+		return fail_as(e, EXIT_USAGE, code,
+			       "%s of %s: several functions have that name (BINARY:0xOFFSET says which)",
+			       what, binary);
 	if (nth && code == EOPNOTSUPP)
 		return fail_as(e, EXIT_KERNEL, EINVAL,
 			       "this kernel can't tell several functions apart (it takes 5.15)");
@@ -46,29 +49,40 @@ static int user_refused(const struct attach_spec *spec, unsigned nth, const char
 		    code == ENOENT ? "not found" : strerror(code));
 }
 
+/* The way that find_uprobe() chose. A link for each place: libbpf takes those of one file only. */
+static struct bpf_link *uprobe_link(const struct attach_spec *spec, uint64_t cookie,
+				    const struct binary_place *place, bool is_return)
+{
+	LIBBPF_OPTS(bpf_uprobe_opts, one, .retprobe = is_return, .bpf_cookie = cookie);
+	LIBBPF_OPTS(bpf_uprobe_multi_opts, multi, .retprobe = is_return, .cnt = 1);
+	const unsigned long offset = place->offset;
+	const __u64 cookies = cookie;
+
+	if (bpf_program__expected_attach_type(spec->program) != BPF_TRACE_UPROBE_MULTI)
+		return bpf_program__attach_uprobe_opts(spec->program, -1, place->path, offset,
+						       &one);
+	multi.offsets = &offset;
+	multi.cookies = &cookies;
+	return bpf_program__attach_uprobe_multi(spec->program, -1, place->path, NULL, &multi);
+}
+
 /* "BINARY:FUNCTION", "BINARY:FUNCTION+0x10", "BINARY:0x1130". */
 static int uprobe_one(const struct attach_spec *spec, unsigned nth, char *target, bool is_return,
 		      struct links *links, struct err *e)
 {
-	LIBBPF_OPTS(bpf_uprobe_opts, opts, .retprobe = is_return,
-		    .bpf_cookie = spec->each ? nth : 0);
-	char *part[2], *plus;
+	struct binary_place place;
 	struct bpf_link *link;
-	size_t offset;
+	char *part[2];
+	int err;
 
 	if (!target_split(target, part, 2))
 		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' is not BINARY:FUNCTION", target);
-	plus = strchr(part[1], '+');
-	offset = plus ? strtoul(plus + 1, NULL, 0) : 0;
-	if (plus)
-		*plus = '\0';
-	if (str_startswith(part[1], "0x"))
-		offset = strtoul(part[1], NULL, 16);
-	else
-		opts.func_name = part[1];
-	link = bpf_program__attach_uprobe_opts(spec->program, -1, part[0], offset, &opts);
+	err = binary_place_find(part[0], part[1], &place);
+	if (err)
+		return user_refused(spec, nth, part[1], part[0], -err, e);
+	link = uprobe_link(spec, spec->each ? nth : 0, &place, is_return);
 	if (!link)
-		return user_refused(spec, nth, part[1], part[0], e);
+		return user_refused(spec, nth, part[1], part[0], errno, e);
 	links_add(links, link);
 	return 0;
 }
@@ -164,9 +178,28 @@ static int usdt_one(const struct attach_spec *spec, unsigned nth, char *target, 
 		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' is not BINARY:PROVIDER:NAME", target);
 	link = bpf_program__attach_usdt(spec->program, -1, part[0], part[1], part[2], &opts);
 	if (!link)
-		return user_refused(spec, 0, part[2], part[0], e);
-	links_add(links, link);
+		return user_refused(spec, 0, part[2], part[0], errno, e);
+	links_add_in_turn(links, link); /* libbpf notes in one list which it has taken away */
 	return 0;
+}
+
+/* Holds the kernel's links of a program besides libbpf, which has those of a mark inside its own: so libbpf
+ * has not to wait for any of them. */
+static void links_hold(const struct bpf_program *program, struct links *links)
+{
+	struct bpf_prog_info own = { 0 };
+	__u32 id = 0, len = sizeof(own);
+
+	if (bpf_prog_get_info_by_fd(bpf_program__fd(program), &own, &len))
+		return;
+	while (!bpf_link_get_next_id(id, &id)) {
+		struct bpf_link_info info = { 0 };
+		auto_close int fd = bpf_link_get_fd_by_id(id);
+
+		len = sizeof(info);
+		if (fd >= 0 && !bpf_link_get_info_by_fd(fd, &info, &len) && info.prog_id == own.id)
+			links_add_fd(links, TAKE_FD(fd));
+	}
 }
 
 /* The first of the targets, or each. */
@@ -183,6 +216,7 @@ int attach_usdt(const struct attach_spec *spec, struct links *links, struct err 
 		if (!err != spec->each)
 			break;
 	}
+	links_hold(spec->program, links);
 	return err;
 }
 
@@ -195,6 +229,7 @@ static const struct {
 	{ "cpu-clock",        PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK },
 	{ "task-clock",       PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK },
 	{ "page-faults",      PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS },
+	{ "minor-faults",     PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN },
 	{ "major-faults",     PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ },
 	{ "context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES },
 	{ "cpu-migrations",   PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS },

@@ -23,7 +23,9 @@ int map_make(const struct map_shape *shape, int *ret_fd, struct err *e)
 	static const enum bpf_map_type types[] = { [MAP_ARRAY] = BPF_MAP_TYPE_ARRAY,
 						   [MAP_PERCPU_ARRAY] = BPF_MAP_TYPE_PERCPU_ARRAY,
 						   [MAP_HASH] = BPF_MAP_TYPE_HASH };
-	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = shape->mappable ? BPF_F_MMAPABLE : 0);
+	LIBBPF_OPTS(bpf_map_create_opts, opts,
+		    .map_flags = (shape->mappable ? BPF_F_MMAPABLE : 0) |
+				 (shape->on_demand ? BPF_F_NO_PREALLOC : 0));
 	int fd = bpf_map_create(types[shape->type], shape->name, shape->key_size, shape->value_size,
 				shape->max_entries, &opts);
 

@@ -16,7 +16,8 @@ struct map_shape {
 	const char *name; /* at most 15 bytes */
 	enum { MAP_ARRAY, MAP_PERCPU_ARRAY, MAP_HASH } type;
 	uint32_t key_size, value_size, max_entries;
-	bool mappable; /* an array that can be mapped into memory: map_word() */
+	bool mappable;  /* an array that can be mapped into memory: map_word() */
+	bool on_demand; /* a hash that takes memory for an element only when that is there */
 };
 /* A map of its own. *ret_fd is the caller's. Errors: EPERM (EXIT_DENIED), ENOMEM. */
 MUST_USE int map_make(const struct map_shape *shape, int *ret_fd, struct err *e);

@@ -43,7 +43,8 @@ static void fact_btf(struct kernel_fact *f)
 	bool has = kernel_has_btf();
 
 	str_copy(f->value, sizeof(f->value), has ? "present" : "missing");
-	say(f, has, "a kernel built with CONFIG_DEBUG_INFO_BTF");
+	say(f, has,
+	    "a kernel built with CONFIG_DEBUG_INFO_BTF, /sys mounted: nearly all of sonda needs it");
 }
 
 /* The value of a sysctl; "?" when it can't be read. */

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "bpf/capture.h"
+#include "bpf/kernel.h"
 #include "bpf/mounts.h"
 #include "bpf/trial.h"
 
@@ -103,6 +104,18 @@ static bool is_trampoline(const char *name)
 	       str_startswith(name, "lsm");
 }
 
+/* Loaded by the kernel's BTF, or with types of it. */
+static bool is_by_btf(const char *name)
+{
+	static const char *const others[] = { "tp_btf", "iterator", "struct_ops", "task storage",
+					      "bpf_loop" };
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (str_eq(name, others[i]))
+			return true;
+	return is_trampoline(name);
+}
+
 static void explain(struct feature *f, const struct feature_row *row)
 {
 	char list[128] = "", lockdown[64];
@@ -110,8 +123,11 @@ static void explain(struct feature *f, const struct feature_row *row)
 
 	if (uname(&uts))
 		return;
-	if (str_eq(f->group, "security") && str_startswith(f->name, "lsm") &&
-	    !lsm_list_has_bpf(list, sizeof(list))) {
+	if (!kernel_has_btf() && is_by_btf(f->name)) {
+		str_copy(f->why, sizeof(f->why), "this kernel has no BTF");
+		str_copy(f->remedy, sizeof(f->remedy), "see BTF above");
+	} else if (str_eq(f->group, "security") && str_startswith(f->name, "lsm") &&
+		   !lsm_list_has_bpf(list, sizeof(list))) {
 		str_copy(f->why, sizeof(f->why), "\"bpf\" is not an active security module");
 		str_format(f->remedy, sizeof(f->remedy), "boot with lsm=%s,bpf", list);
 	} else if (release_is_before(uts.release, f->since)) {
@@ -209,10 +225,8 @@ int features_try(feature_fn *fn, void *ctx, struct err *e)
 {
 	int code = 0;
 
-	if (geteuid()) {
-		fail_as(e, EXIT_DENIED, EPERM, "trying out BPF programs is not permitted");
-		return hint(e, "run it as root");
-	}
+	if (geteuid())
+		return fail_as(e, EXIT_DENIED, EPERM, "trying out BPF programs is not permitted");
 	capture_begin();
 	for (size_t i = 0; i < ARRAY_LEN(rows) && !code; i++) {
 		struct feature f = { .group = rows[i].group,

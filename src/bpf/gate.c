@@ -15,6 +15,7 @@
 #include "base/str.h"
 #include "bpf/kernel.h"
 #include "bpf/mounts.h"
+#include "bpf/relocations.h"
 
 enum { NEED_MAX = 256 };
 
@@ -242,6 +243,25 @@ int target_names_set(struct object *o, struct err *e)
 	return object_var_set(o, var.name, names, sizeof(names), e);
 }
 
+static bool reads_kernel_types(const struct object *o)
+{
+	relocations all = { 0 };
+	struct relocation_place place;
+	struct err unread;
+	bool any = false;
+
+	if (relocations_read(o->bytes, o->size, &all, &place, &unread) == 0)
+		vec_for_each(r, &all)
+			any |= r->kind != RELOCATION_TYPE_ID_LOCAL;
+	vec_done(&all);
+	return any;
+}
+
+int object_gate(const struct object *o, struct err *e)
+{
+	return kernel_has_btf() || !reads_kernel_types(o) ? 0 : kernel_btf_check(e);
+}
+
 int program_gate(struct object *o, struct program_part *p, unsigned ifindex, struct err *e)
 {
 	auto_free char *targets = program_targets(o, p);
@@ -251,6 +271,8 @@ int program_gate(struct object *o, struct program_part *p, unsigned ifindex, str
 
 	if (!p->method)
 		return fail(e, EINVAL, "%s: sonda doesn't know how to attach that", p->told.hook);
+	if (object_gate(o, e) < 0)
+		return -e->code;
 	for (unsigned i = 0; (need = types_tag(o->types, p->told.func, -1, "need", i)); i++)
 		if (need_check(need, e) < 0)
 			return wrap(e, "%s", p->told.hook);

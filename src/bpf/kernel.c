@@ -25,6 +25,13 @@ static struct {
 	bool absent;
 } kernel;
 
+static int btf_missing(struct err *e)
+{
+	fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF: there is no %s", kernel_btf_path);
+	return hint(e, "it must be built with CONFIG_DEBUG_INFO_BTF; in a chroot or container "
+		       "/sys must be mounted");
+}
+
 /* From 6.16 on the file can be mapped, which costs no memory of ours. Before, it is read into a mapping of
  * our own: unlike the heap's, giving it back really gives it back. */
 static int kernel_bytes_read(struct err *e)
@@ -36,8 +43,7 @@ static int kernel_bytes_read(struct err *e)
 	char *to;
 
 	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size <= 0)
-		return fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF (%s)",
-			       kernel_btf_path);
+		return btf_missing(e);
 	kernel.size = (size_t)st.st_size;
 	to = mmap(NULL, kernel.size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (to != MAP_FAILED) {
@@ -59,12 +65,12 @@ int kernel_types(const struct types **ret_types, struct err *e)
 {
 	if (!kernel.types) {
 		if (kernel.absent)
-			return fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF");
+			return btf_missing(e);
 		if (kernel_bytes_read(e) < 0 ||
 		    types_new(kernel.bytes, kernel.size, true, &kernel.types, e) < 0) {
 			kernel_btf_release();
 			kernel.absent = true;
-			return hint(e, "it must be built with CONFIG_DEBUG_INFO_BTF");
+			return -e->code;
 		}
 	}
 	*ret_types = kernel.types;
@@ -83,6 +89,11 @@ void kernel_btf_release(void)
 bool kernel_has_btf(void)
 {
 	return kernel.types || (!kernel.absent && !access(kernel_btf_path, R_OK));
+}
+
+int kernel_btf_check(struct err *e)
+{
+	return kernel_has_btf() ? 0 : btf_missing(e);
 }
 
 static int name_is_module(int dir_fd, const char *name, unsigned char type, void *ctx,

@@ -16,13 +16,15 @@ struct types;
 
 /* Is there any? */
 MUST_USE bool kernel_has_btf(void);
+/* 0, or ENOENT (EXIT_KERNEL) with what to do. */
+MUST_USE int kernel_btf_check(struct err *e);
 /* Modules bring BTF of their own, which isn't read here: what vmlinux lacks may be in them. */
 MUST_USE bool kernel_has_module_btf(void);
 /* Gives the memory back; the next question reads it again. */
 void kernel_btf_release(void);
 
-/* The reader itself, borrowed until kernel_btf_release(). Errors: ENOENT (kernel without BTF;
- * EXIT_KERNEL), EINVAL. */
+/* The reader itself, borrowed until kernel_btf_release(). Errors: those of kernel_btf_check(),
+ * EINVAL. */
 MUST_USE int kernel_types(const struct types **ret_types, struct err *e);
 
 MUST_USE bool kernel_has_type(const char *name); /* struct, union, enum, typedef or int */

@@ -3,6 +3,7 @@
 #include "bpf/attach.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -12,9 +13,12 @@
 #include "base/mem.h"
 #include "base/vec.h"
 
+enum { THREADS_MAX = 32 };
+
 struct link {
 	struct bpf_link *bpf; /* or NULL */
 	int fd;               /* or -1 */
+	bool in_turn;         /* not at the same time as others */
 	struct {
 		unsigned ifindex; /* 0: not TC */
 		unsigned handle, priority;
@@ -30,6 +34,12 @@ void links_add(struct links *l, struct bpf_link *link)
 	added->fd = -1;
 }
 
+void links_add_in_turn(struct links *l, struct bpf_link *link)
+{
+	links_add(l, link);
+	l->at[l->len - 1].in_turn = true;
+}
+
 void links_add_fd(struct links *l, int fd)
 {
 	vec_add(l)->fd = fd;
@@ -41,6 +51,7 @@ void links_add_tc(struct links *l, unsigned ifindex, bool ingress, unsigned hand
 	struct link *added = vec_add(l);
 
 	added->fd = -1;
+	added->in_turn = true; /* the qdisc was made with the first, and goes with it */
 	added->tc.ifindex = ifindex;
 	added->tc.ingress = ingress;
 	added->tc.handle = handle;
@@ -61,16 +72,43 @@ static void tc_undo(const struct link *link)
 	bpf_tc_hook_destroy(&hook);
 }
 
+static void link_undo(struct link *link)
+{
+	if (link->tc.ifindex)
+		tc_undo(link);
+	bpf_link__destroy(link->bpf);
+	fd_close(&link->fd);
+	*link = (struct link){ .fd = -1 };
+}
+
+/* What is left, from the last on; run by several threads. */
+static void *links_undo(void *ctx)
+{
+	struct links *l = ctx;
+	size_t left;
+
+	while ((left = __atomic_load_n(&l->len, __ATOMIC_RELAXED)))
+		if (__atomic_compare_exchange_n(&l->len, &left, left - 1, false, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
+			link_undo(&l->at[left - 1]);
+	return NULL;
+}
+
+/* As many threads as there are links to wait for, within reason; also without any it gets done. */
 void links_done(struct links *l)
 {
-	while (l->len) {
-		struct link link = vec_pop(l);
+	size_t wanted = min(l->len, (size_t)THREADS_MAX), started = 0;
+	pthread_t threads[THREADS_MAX];
 
-		if (link.tc.ifindex)
-			tc_undo(&link);
-		bpf_link__destroy(link.bpf);
-		fd_close(&link.fd);
-	}
+	for (size_t i = l->len; i--;)
+		if (l->at[i].in_turn)
+			link_undo(&l->at[i]);
+	while (started + 1 < wanted &&
+	       !pthread_create(&threads[started], NULL, links_undo, l))
+		started++;
+	links_undo(l);
+	while (started)
+		pthread_join(threads[--started], NULL);
 	vec_done(l);
 }
 
@@ -83,6 +121,19 @@ int links_fd(const struct links *l, size_t nth)
 	if (link->tc.ifindex)
 		return -ENOTSUP;
 	return link->bpf ? bpf_link__fd(link->bpf) : link->fd;
+}
+
+bool link_stands(int fd)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	if (fd < 0 || bpf_link_get_info_by_fd(fd, &info, &len))
+		return false;
+	return info.type == BPF_LINK_TYPE_XDP      ? info.xdp.ifindex
+	       : info.type == BPF_LINK_TYPE_TCX    ? info.tcx.ifindex
+	       : info.type == BPF_LINK_TYPE_CGROUP ? info.cgroup.cgroup_id
+						   : true;
 }
 
 uint64_t links_missed(const struct links *l)

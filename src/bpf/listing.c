@@ -161,8 +161,7 @@ static int process_look(int dir_fd, const char *name, unsigned char type, void *
 
 static int denied(struct err *e)
 {
-	fail_as(e, EXIT_DENIED, EPERM, "listing BPF programs is not permitted");
-	return hint(e, "run it as root");
+	return fail_as(e, EXIT_DENIED, EPERM, "listing BPF programs is not permitted");
 }
 
 static int one_read(struct listing *s, enum listed_what what, uint32_t id)

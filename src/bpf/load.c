@@ -94,8 +94,7 @@ static int denied(struct err *e)
 {
 	if (e->exit_class == EXIT_USAGE)
 		return -e->code;
-	fail_as(e, EXIT_DENIED, EPERM, "loading BPF programs is not permitted");
-	return hint(e, "run it as root");
+	return fail_as(e, EXIT_DENIED, EPERM, "loading BPF programs is not permitted");
 }
 
 /* Puts the chosen programs of a slot to the gates; returns 1 when one was refused by them. */
@@ -138,13 +137,53 @@ static bool program_wanted(const struct program_part *p, enum load_part part)
 	return true;
 }
 
+/* What the variable says now; `otherwise` if there is none. */
+static uint64_t var_now(const struct object *o, const char *name, uint64_t otherwise)
+{
+	struct object_var v;
+	uint64_t value = 0;
+
+	if (!object_var_find(o, name, &v))
+		return otherwise;
+	memcpy(&value, v.bytes, min(v.size, (uint32_t)sizeof(value)));
+	return value;
+}
+
+/* "TABLE NTH ...": are there to be events, or one of these labels? */
+static bool label_asked(struct object *o, const char *text)
+{
+	const struct conf *conf = object_conf(o);
+	const char *at = text + strcspn(text, " ");
+	auto_free char *name = xasprintf("sonda_without_%.*s", (int)(at - text), text);
+	uint64_t without = var_now(o, name, 0);
+	char *end;
+
+	if (!conf || !conf->events_off)
+		return true;
+	for (unsigned long nth = strtoul(at, &end, 10); end != at; nth = strtoul(at, &end, 10)) {
+		if (!(without & 1ULL << nth))
+			return true;
+		at = end;
+	}
+	return false;
+}
+
+/* Not while the parameter that it is for is 0, nor while nobody asks for what it tells. */
+static bool program_asked(struct object *o, const struct program_part *p)
+{
+	const char *param = types_tag(o->types, p->told.func, -1, "if_set", 0);
+	const char *labels = types_tag(o->types, p->told.func, -1, "if_wanted", 0);
+
+	return (!param || var_now(o, param, 1)) && (!labels || label_asked(o, labels));
+}
+
 /* Is any of its programs of the part that is wanted? */
-static bool slot_wanted(const struct object *o, unsigned slot, enum load_part part)
+static bool slot_wanted(struct object *o, unsigned slot, enum load_part part)
 {
 	if (o->slots.at[slot].left)
 		return false;
 	vec_for_each(p, &o->programs)
-		if (p->slot == slot && program_wanted(p, part))
+		if (p->slot == slot && program_wanted(p, part) && program_asked(o, p))
 			return true;
 	return false;
 }
@@ -165,6 +204,8 @@ static int choose(struct object *o, const struct load_options *options, struct e
 {
 	vec_for_each(p, &o->programs)
 		p->chosen = false;
+	if (object_gate(o, e) < 0)
+		return -e->code;
 	for (unsigned slot = 0; slot < o->slots.len; slot++) {
 		struct slot_part *s = &o->slots.at[slot];
 		int code;

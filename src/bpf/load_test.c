@@ -71,6 +71,21 @@ TEST(gates_choose_before_loading)
 	CHECK_STR(program_of(o, "pair_optional").missed, "exits");
 }
 
+TEST(what_a_parameter_is_for_waits_until_it_is_set)
+{
+	auto_ptr(object) o = object_named("SONDA_OBJECTS", "process.hog");
+	uint64_t limit = 100;
+	struct err e = { 0 };
+
+	REQUIRE(o);
+	CHECK_INT(object_preview(o, NULL, &e), 0);
+	CHECK_INT(rank_of(o, "opens"), 0);
+	CHECK(program_of(o, "opens_returns").state == PROGRAM_UNTRIED);
+	CHECK_INT(object_var_set(o, "opens_per_s", &limit, sizeof(limit), &e), 0);
+	CHECK_INT(object_preview(o, NULL, &e), 0);
+	CHECK(rank_of(o, "opens") > 0);
+}
+
 TEST(the_impossible_says_why_for_each)
 {
 	auto_ptr(object) o = object_named("SONDA_TEST_OBJECTS", "impossible");

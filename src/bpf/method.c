@@ -37,8 +37,7 @@ static int ready_trampoline(struct err *e)
 
 	opts.attach_btf_id = kernel_func_id(test_function);
 	if (!opts.attach_btf_id)
-		return kernel_has_btf() ? 0
-					: fail_as(e, EXIT_KERNEL, ENOENT, "this kernel has no BTF");
+		return kernel_btf_check(e);
 	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "sonda_test", "GPL", return_zero,
 			   ARRAY_LEN(return_zero), &opts);
 	if (fd >= 0)
@@ -108,7 +107,7 @@ static const struct method methods[] = {
 	{ "raw_tp/",           "raw_tp",       NULL,             find_btf_tracepoint, attach_raw_tracepoint },
 	{ "raw_tp.w/",         "raw_tp",       NULL,             find_btf_tracepoint, attach_raw_tracepoint },
 	{ "raw_tracepoint/",   "raw_tp",       NULL,             find_btf_tracepoint, attach_raw_tracepoint },
-	{ "tp_btf/",           "tp_btf",       NULL,             find_btf_tracepoint, attach_trace },
+	{ "tp_btf/",           "tp_btf",       kernel_btf_check, find_btf_tracepoint, attach_trace },
 	{ "fentry/",           "fentry",       ready_trampoline, find_function,       attach_trace },
 	{ "fentry.s/",         "fentry.s",     ready_trampoline, find_function,       attach_trace },
 	{ "fexit/",            "fexit",        ready_trampoline, find_function,       attach_trace },
@@ -118,20 +117,20 @@ static const struct method methods[] = {
 	{ "lsm/",              "lsm",          ready_lsm,        find_lsm,            attach_lsm },
 	{ "lsm.s/",            "lsm.s",        ready_lsm,        find_lsm,            attach_lsm },
 	{ "lsm_cgroup/",       "lsm_cgroup",   ready_lsm,        find_lsm,            attach_cgroup },
-	{ "kprobe/",           "kprobe",       ready_kprobe,     NULL,                attach_kprobe },
-	{ "kretprobe/",        "kretprobe",    ready_kprobe,     NULL,                attach_kretprobe },
+	{ "kprobe/",           "kprobe",       ready_kprobe,     find_kprobe,         attach_kprobe },
+	{ "kretprobe/",        "kretprobe",    ready_kprobe,     find_kprobe,         attach_kretprobe },
 	{ "kprobe.multi/",     "kprobe.multi", ready_kprobe,     find_kprobe_multi,   attach_kprobe_multi },
 	{ "kretprobe.multi/",  "kretprobe.multi", ready_kprobe,  find_kprobe_multi,   attach_kretprobe_multi },
 	{ "ksyscall/",         "ksyscall",     ready_kprobe,     NULL,                attach_ksyscall },
 	{ "kretsyscall/",      "kretsyscall",  ready_kprobe,     NULL,                attach_kretsyscall },
-	{ "uprobe/",           "uprobe",       ready_uprobe,     NULL,                attach_uprobe },
-	{ "uprobe.s/",         "uprobe.s",     ready_uprobe,     NULL,                attach_uprobe },
-	{ "uretprobe/",        "uretprobe",    ready_uprobe,     NULL,                attach_uretprobe },
-	{ "uretprobe.s/",      "uretprobe.s",  ready_uprobe,     NULL,                attach_uretprobe },
+	{ "uprobe/",           "uprobe",       ready_uprobe,     find_uprobe,         attach_uprobe },
+	{ "uprobe.s/",         "uprobe.s",     ready_uprobe,     find_uprobe,         attach_uprobe },
+	{ "uretprobe/",        "uretprobe",    ready_uprobe,     find_uprobe,         attach_uretprobe },
+	{ "uretprobe.s/",      "uretprobe.s",  ready_uprobe,     find_uprobe,         attach_uretprobe },
 	{ "usdt/",             "usdt",         ready_uprobe,     NULL,                attach_usdt },
 	{ "perf_event/",       "perf_event",   NULL,             NULL,                attach_perf_event },
-	{ "iter/",             "iter",         NULL,             NULL,                attach_iter },
-	{ "iter.s/",           "iter.s",       NULL,             NULL,                attach_iter },
+	{ "iter/",             "iter",         kernel_btf_check, NULL,                attach_iter },
+	{ "iter.s/",           "iter.s",       kernel_btf_check, NULL,                attach_iter },
 	{ "cgroup_skb/",       "cgroup_skb",   ready_cgroup,     NULL,                attach_cgroup },
 	{ "cgroup/",           "cgroup",       ready_cgroup,     NULL,                attach_cgroup },
 	{ "sockops/",          "sockops",      ready_cgroup,     NULL,                attach_cgroup },

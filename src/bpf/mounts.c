@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <linux/magic.h>
 #include <linux/mount.h>
 
 #include "base/err.h"
@@ -22,47 +24,36 @@ enum { TRACEFS, CGROUP2, SECURITYFS, MOUNT_COUNT };
 static struct mount {
 	const char *type;
 	const char *config; /* what the kernel was built without when it doesn't know the type */
+	long magic;
 	int fd;
 } mounts[MOUNT_COUNT] = {
-	[TRACEFS] = { "tracefs", "CONFIG_TRACING", -1 },
-	[CGROUP2] = { "cgroup2", "CONFIG_CGROUPS", -1 },
-	[SECURITYFS] = { "securityfs", "CONFIG_SECURITYFS", -1 },
+	[TRACEFS] = { "tracefs", "CONFIG_TRACING", TRACEFS_MAGIC, -1 },
+	[CGROUP2] = { "cgroup2", "CONFIG_CGROUPS", CGROUP2_SUPER_MAGIC, -1 },
+	[SECURITYFS] = { "securityfs", "CONFIG_SECURITYFS", SECURITYFS_MAGIC, -1 },
 };
-
-/* Undoes the octal escapes of the mount table, in place. */
-static void path_unescape(char *path)
-{
-	char *to = path;
-
-	for (const char *from = path; *from; to++) {
-		if (from[0] == '\\' && strlen(from) >= 4) {
-			*to = (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0'));
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
 
 /* A line of mountinfo is "... root mount-point options ... - type source options". Only whole file
  * systems count (root "/"), else a container's bind mount would pass for the real root. */
-static int mounted_open(const char *type)
+static int mounted_open(const struct mount *m)
 {
 	auto_free char *line = NULL;
 	auto_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
 	char root[512], point[512], found[64];
+	struct statfs fs;
 	const char *tail;
 	size_t cap = 0;
 	int fd = -1;
 
 	while (f && fd < 0 && getline(&line, &cap, f) > 0) {
 		tail = strstr(line, " - ");
-		if (!tail || sscanf(tail, " - %63s", found) != 1 || !str_eq(found, type) ||
+		if (!tail || sscanf(tail, " - %63s", found) != 1 || !str_eq(found, m->type) ||
 		    sscanf(line, "%*s %*s %*s %511s %511s", root, point) != 2 || !str_eq(root, "/"))
 			continue;
-		path_unescape(point);
+		str_unescape_octal(point);
 		fd = open(point, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		/* another may be mounted over it */
+		if (fd >= 0 && (fstatfs(fd, &fs) < 0 || fs.f_type != m->magic))
+			fd_close(&fd);
 	}
 	return fd;
 }
@@ -85,7 +76,7 @@ static int detached_open(const char *type)
 static int mount_fd(struct mount *m, int *ret_fd, struct err *e)
 {
 	if (m->fd < 0)
-		m->fd = mounted_open(m->type);
+		m->fd = mounted_open(m);
 	if (m->fd < 0)
 		m->fd = detached_open(m->type);
 	if (m->fd >= 0) {
@@ -185,10 +176,4 @@ void lockdown_mode(char *mode, unsigned size)
 		return;
 	*to = '\0';
 	str_copy(mode, size, from + 1);
-}
-
-void mounts_release(void)
-{
-	for (int i = 0; i < MOUNT_COUNT; i++)
-		fd_close(&mounts[i].fd);
 }

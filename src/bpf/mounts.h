@@ -28,6 +28,3 @@ MUST_USE bool securityfs_line(const char *name, char *line, unsigned size);
 
 /* The kernel's lockdown mode: "none", "integrity" or "confidentiality". */
 void lockdown_mode(char *mode, unsigned size);
-
-/* Closes what is kept; it is opened again when needed. */
-void mounts_release(void);

@@ -70,6 +70,8 @@ MUST_USE struct program_part *program_part_find(const struct object *o, const ch
 MUST_USE int object_reopen(struct object *o, struct err *e);
 /* Puts what is set into the opened object: variables, sizes, shared maps, maps not needed. */
 MUST_USE int object_apply(struct object *o, struct err *e);
+/* What holds for all programs: kernel types to relocate against, if it reads any. */
+MUST_USE int object_gate(const struct object *o, struct err *e);
 /* The gates: what `need` tags, methods and places say before anything is loaded. */
 MUST_USE int program_gate(struct object *o, struct program_part *p, unsigned ifindex,
 			  struct err *e);

@@ -12,11 +12,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #define BPF_FS "/sys/fs/bpf"
 
@@ -46,11 +49,40 @@ static int path_of(char out[static PATH_MAX], const char *below, struct err *e)
 	return 0;
 }
 
+/* A directory of root's, which nobody else may put something into, or take something out of that isn't his. */
+static int root_alone(const char *path, mode_t others_may, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return errno == ENOENT ? 0 : failed("look at", path, e);
+	if (S_ISDIR(st.st_mode) && !st.st_uid && !(st.st_mode & (S_IWGRP | S_IWOTH) & ~others_may))
+		return 0;
+	fail_as(e, EXIT_FAILED, EPERM,
+		"'%s' is not root's alone (user %u, mode %04o), so what lies there can't be trusted",
+		path, st.st_uid, st.st_mode & 07777);
+	return str_eq(path, BPF_FS) ? hint(e, "chmod 0700 %s, and look at what lies there", path)
+				    : hint(e, "see what it is, then take it away: rm -r %s", path);
+}
+
+int pins_check(struct err *e)
+{
+	struct stat st;
+	mode_t sticky = !stat(BPF_FS, &st) && st.st_mode & S_ISVTX ? S_IWGRP | S_IWOTH : 0;
+
+	if (root_alone(BPF_FS, sticky, e) < 0 || root_alone(PINS_ROOT, 0, e) < 0 ||
+	    root_alone(PINS_ASIDE, 0, e) < 0)
+		return -e->code;
+	return faccessat(AT_FDCWD, PINS_ROOT, R_OK | X_OK, AT_EACCESS) && errno != ENOENT
+		       ? failed("open", PINS_ROOT, e)
+		       : 0;
+}
+
 int pins_make(const char *dir, struct err *e)
 {
 	char path[PATH_MAX];
 
-	if (bpf_fs_ready(e) < 0 || path_of(path, dir, e) < 0)
+	if (bpf_fs_ready(e) < 0 || path_of(path, dir, e) < 0 || pins_check(e) < 0)
 		return -e->code;
 	if (mkdir(PINS_ROOT, 0700) && errno != EEXIST)
 		return failed("mkdir", PINS_ROOT, e);
@@ -98,7 +130,8 @@ int pins_remove(const char *dir, struct err *e)
 
 int pins_aside(struct err *e)
 {
-	return rename(PINS_ROOT, PINS_ASIDE) ? failed("rename", PINS_ROOT, e) : 0;
+	return rename(PINS_ROOT, PINS_ASIDE) && errno != ENOENT ? failed("rename", PINS_ROOT, e)
+								: 0;
 }
 
 int pins_back(struct err *e)
@@ -115,7 +148,7 @@ int pins_aside_remove(struct err *e)
 {
 	if (!pins_are_aside())
 		return 0;
-	return pins_make("", e) < 0 ? -e->code : pins_remove("../sonda-before", e);
+	return pins_make("", e) < 0 ? -e->code : pins_remove(PINS_ASIDE_BELOW, e);
 }
 
 int pin_fd(int fd, const char *below, struct err *e)
@@ -159,21 +192,180 @@ int object_maps_share(struct object *o, const struct object *from, struct err *e
 	return 0;
 }
 
-/* The first number that no pinned link has. */
-static unsigned link_number(const char *dir)
+/* ---- links: "link7"; and a directory "links8", which says how many there are to be ---- */
+
+struct link_pins {
+	unsigned end, count; /* of those that are there */
+	unsigned noted;
+	bool has_note;
+};
+
+static int link_pin_read(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
+{
+	const char *number = str_after(name, type == DT_DIR ? "links" : "link");
+	struct link_pins *pins = ctx;
+	unsigned n;
+
+	(void)dir_fd, (void)e;
+	if (!number || *number < '0' || *number > '9')
+		return 0;
+	n = (unsigned)strtoul(number, NULL, 10);
+	if (type == DT_DIR) {
+		pins->noted = n;
+		pins->has_note = true;
+		return 0;
+	}
+	pins->end = max(pins->end, n + 1);
+	pins->count++;
+	return 0;
+}
+
+static void link_pins_read(const char *path, struct link_pins *ret)
+{
+	struct err ignored = { 0 };
+
+	*ret = (struct link_pins){ 0 };
+	(void)!dir_each(path, link_pin_read, ret, &ignored);
+}
+
+unsigned pins_links_end(const char *path)
+{
+	struct link_pins pins;
+
+	link_pins_read(path, &pins);
+	return pins.end;
+}
+
+/* *ret_fd -1: it isn't there. */
+static int link_open(const char *dir, unsigned number, int *ret_fd, struct err *e)
 {
 	char below[PATH_MAX];
-	unsigned number = 0;
 
-	while (str_format(below, sizeof(below), "%s/link%u", dir, number) && pins_have(below))
-		number++;
-	return number;
+	*ret_fd = -1;
+	if (!str_format(below, sizeof(below), "%s/link%u", dir, number) || !pins_have(below))
+		return 0;
+	return pin_open(below, ret_fd, e);
+}
+
+static void link_unpin(const char *dir, unsigned number)
+{
+	char path[PATH_MAX];
+
+	if (str_format(path, sizeof(path), PINS_ROOT "/%s/link%u", dir, number))
+		(void)!unlink(path);
+}
+
+int pins_aside_link(const char *dir, link_is_fn *is, const void *ctx)
+{
+	struct err ignored = { 0 };
+	char below[PATH_MAX], path[PATH_MAX];
+
+	if (!str_format(below, sizeof(below), PINS_ASIDE_BELOW "/%s", dir) ||
+	    path_of(path, below, &ignored) < 0)
+		return -1;
+	for (unsigned number = 0, end = pins_links_end(path); number < end; number++) {
+		struct bpf_link_info info = { 0 };
+		__u32 len = sizeof(info);
+		auto_close int fd = -1;
+
+		if (!link_open(below, number, &fd, &ignored) && fd >= 0 &&
+		    !bpf_link_get_info_by_fd(fd, &info, &len) && is(&info, ctx))
+			return TAKE_FD(fd);
+	}
+	return -1;
+}
+
+typedef bool link_fn(int fd, uint32_t id);
+
+/* Those of which `fn` says so. */
+static void links_unpin(const char *dir, link_fn *fn, uint32_t id)
+{
+	struct err ignored = { 0 };
+	char path[PATH_MAX];
+
+	if (path_of(path, dir, &ignored) < 0)
+		return;
+	for (unsigned number = 0, end = pins_links_end(path); number < end; number++) {
+		auto_close int fd = -1;
+
+		if (!link_open(dir, number, &fd, &ignored) && fd >= 0 && fn(fd, id))
+			link_unpin(dir, number);
+	}
+}
+
+static bool is_gone(int fd, uint32_t id)
+{
+	(void)id;
+	return !link_stands(fd);
+}
+
+static bool has_id(int fd, uint32_t id)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	return !bpf_link_get_info_by_fd(fd, &info, &len) && info.id == id;
+}
+
+void pins_link_remove(const char *dir, uint32_t id)
+{
+	links_unpin(dir, has_id, id);
+}
+
+static int links_note(const char *dir, struct err *e)
+{
+	char path[PATH_MAX], before[PATH_MAX], after[PATH_MAX];
+	struct link_pins pins;
+
+	if (path_of(path, dir, e) < 0)
+		return -e->code;
+	link_pins_read(path, &pins);
+	if (!str_format(before, sizeof(before), "%s/links%u", path, pins.noted) ||
+	    !str_format(after, sizeof(after), "%s/links%u", path, pins.count))
+		return fail(e, ENAMETOOLONG, "'%s' is too long a name", path);
+	if (pins.has_note ? !rename(before, after) : !mkdir(after, 0700))
+		return 0;
+	return failed("note the links in", path, e);
+}
+
+unsigned object_links_lost(const struct object *o, const char *dir, unsigned *ret_all)
+{
+	struct err ignored = { 0 };
+	struct link_pins pins = { 0 };
+	char path[PATH_MAX];
+	unsigned stand = 0;
+
+	if (path_of(path, dir, &ignored) == 0)
+		link_pins_read(path, &pins);
+	for (unsigned i = 0; i < o->links_adopted; i++)
+		stand += link_stands(links_fd(&o->links, i));
+	*ret_all = max(pins.noted, o->links_adopted);
+	return *ret_all - stand;
+}
+
+static int links_pin(const struct object *o, const char *dir, struct err *e)
+{
+	unsigned link = o->links_adopted;
+	char path[PATH_MAX];
+
+	if (path_of(path, dir, e) < 0)
+		return -e->code;
+	links_unpin(dir, is_gone, 0);
+	for (int fd; (fd = links_fd(&o->links, link)) != -ENOENT; link++) {
+		char name[32];
+
+		if (fd < 0)
+			return fail(e, ENOTSUP, "'%s': one of its attachments can't be pinned",
+				    o->name);
+		(void)str_format(name, sizeof(name), "link%u", pins_links_end(path));
+		if (pin_below(fd, dir, name, e) < 0)
+			return -e->code;
+	}
+	return links_note(dir, e);
 }
 
 int object_pin(const struct object *o, const char *dir, struct err *e)
 {
-	unsigned link = o->links_adopted, number = link_number(dir);
-
 	vec_for_each(m, &o->maps) {
 		int fd = m->shared_fd >= 0 ? -1 : object_map_fd(o, m->told.name);
 
@@ -181,23 +373,13 @@ int object_pin(const struct object *o, const char *dir, struct err *e)
 		    pin_below(fd, dir, m->told.name, e) < 0)
 			return -e->code;
 	}
-	for (int fd; (fd = links_fd(&o->links, link)) != -ENOENT; link++, number++) {
-		char name[32];
-
-		if (fd < 0)
-			return fail(e, ENOTSUP, "'%s': one of its attachments can't be pinned",
-				    o->name);
-		(void)str_format(name, sizeof(name), "link%u", number);
-		if (pin_below(fd, dir, name, e) < 0)
-			return -e->code;
-	}
-	return 0;
+	return links_pin(o, dir, e);
 }
 
 static int adopt_map(struct map_part *m, const char *dir, struct err *e)
 {
 	char below[PATH_MAX];
-	int fd, err;
+	int fd = -1, err;
 
 	if (path_join(below, dir, m->told.name, e) < 0)
 		return -e->code;
@@ -221,20 +403,24 @@ static int adopt_map(struct map_part *m, const char *dir, struct err *e)
 
 int object_adopt(struct object *o, const char *dir, struct err *e)
 {
+	char path[PATH_MAX];
+
 	if (!pins_have(dir))
 		return fail(e, ENOENT, "'%s' is not in force", o->name);
 	vec_for_each(m, &o->maps)
 		if (!m->told.internal && adopt_map(m, dir, e) < 0)
 			return -e->code;
-	for (;; o->links_adopted++) {
-		char below[PATH_MAX];
-		int fd = -1;
+	if (path_of(path, dir, e) < 0)
+		return -e->code;
+	for (unsigned number = 0, end = pins_links_end(path); number < end; number++) {
+		int fd;
 
-		if (!str_format(below, sizeof(below), "%s/link%u", dir, o->links_adopted) ||
-		    !pins_have(below))
-			return 0;
-		if (pin_open(below, &fd, e) < 0)
+		if (link_open(dir, number, &fd, e) < 0)
 			return -e->code;
+		if (fd < 0)
+			continue;
 		links_add_fd(&o->links, fd);
+		o->links_adopted++;
 	}
+	return 0;
 }

@@ -40,8 +40,7 @@ struct survey {
 
 static int denied(struct err *e)
 {
-	fail_as(e, EXIT_DENIED, EPERM, "listing BPF programs is not permitted");
-	return hint(e, "run it as root");
+	return fail_as(e, EXIT_DENIED, EPERM, "listing BPF programs is not permitted");
 }
 
 static struct map_use *map_survey(struct survey *s, uint32_t id)

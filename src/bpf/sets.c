@@ -23,8 +23,7 @@ int sets_new(int *ret_fd, struct err *e)
 	}
 	if (errno != EPERM)
 		return fail(e, errno, "map of filters: %s", strerror(errno));
-	fail_as(e, EXIT_DENIED, EPERM, "making BPF maps is not permitted");
-	return hint(e, "run it as root");
+	return fail_as(e, EXIT_DENIED, EPERM, "making BPF maps is not permitted");
 }
 
 static struct set_key set_key(enum filter_set set, uint64_t a, uint64_t b)
@@ -41,13 +40,6 @@ int sets_add(int fd, enum filter_set set, uint64_t a, uint64_t b, struct err *e)
 		return fail(e, errno, "filters hold at most %d values: %s", SETS_MAX,
 			    strerror(errno));
 	return 0;
-}
-
-void sets_remove(int fd, enum filter_set set, uint64_t a, uint64_t b)
-{
-	struct set_key key = set_key(set, a, b);
-
-	bpf_map_delete_elem(fd, &key);
 }
 
 bool sets_has(int fd, enum filter_set set, uint64_t a, uint64_t b)

@@ -16,8 +16,6 @@ struct err;
 MUST_USE int sets_new(int *ret_fd, struct err *e);
 /* `a` and `b` as abi/conf.h says for the set. Errors: E2BIG (16384 entries). */
 MUST_USE int sets_add(int fd, enum filter_set set, uint64_t a, uint64_t b, struct err *e);
-/* No effect when it isn't there. */
-void sets_remove(int fd, enum filter_set set, uint64_t a, uint64_t b);
 MUST_USE bool sets_has(int fd, enum filter_set set, uint64_t a, uint64_t b);
 /* The 16 bytes of a command name as sets_add() wants them (cut to 15 and a NUL). */
 void sets_comm(const char *comm, uint64_t *ret_a, uint64_t *ret_b);

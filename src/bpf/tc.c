@@ -233,13 +233,16 @@ void tc_detach(int program_fd, unsigned ifindex, bool out)
 	}
 }
 
-void tc_unmake(unsigned ifindex)
+bool tc_unmake(unsigned ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	struct filters in, out;
 
-	if (!filters_read(ifindex, false, &in) && !filters_read(ifindex, true, &out) && !in.count &&
-	    !out.count)
-		(void)!bpf_tc_hook_destroy(&hook);
+	if (filters_read(ifindex, false, &in) || filters_read(ifindex, true, &out))
+		return false;
+	if (in.count || out.count)
+		return true;
+	(void)!bpf_tc_hook_destroy(&hook);
+	return false;
 }

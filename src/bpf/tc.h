@@ -25,5 +25,5 @@ MUST_USE enum tc_way tc_attached(const struct object *o, int program_fd, unsigne
 				 bool out);
 /* Takes the filters that run it away. */
 void tc_detach(int program_fd, unsigned ifindex, bool out);
-/* Takes clsact off the interface if nobody uses it. */
-void tc_unmake(unsigned ifindex);
+/* Takes clsact off the interface if nobody uses it. true: somebody does. */
+bool tc_unmake(unsigned ifindex);

@@ -292,20 +292,6 @@ bool types_get_resolved(const struct types *t, uint32_t id, struct type *ret_typ
 	return types_get(t, types_resolve(t, id), ret_type);
 }
 
-const char *types_typedef_name(const struct types *t, uint32_t id)
-{
-	struct type type;
-
-	for (int depth = 0; depth < CHAIN_MAX; depth++) {
-		if (!types_get(t, id, &type) || !kind_is_alias(type.kind))
-			break;
-		if (type.kind == TYPE_TYPEDEF)
-			return type.name;
-		id = type.target;
-	}
-	return "";
-}
-
 uint32_t types_size(const struct types *t, uint32_t id)
 {
 	uint64_t size = 1;
@@ -366,19 +352,6 @@ bool types_enum(const struct types *t, const struct type *en, uint32_t nth,
 	narrow = raw_entry(t, en, nth);
 	ret_value->name = string_at(t, narrow->name_off);
 	ret_value->value = en->is_signed ? (uint64_t)(int64_t)narrow->val : (uint32_t)narrow->val;
-	return true;
-}
-
-bool types_param(const struct types *t, const struct type *proto, uint32_t nth,
-		 struct type_param *ret_param)
-{
-	const struct btf_param *p;
-
-	if (proto->kind != TYPE_FUNC_PROTO || nth >= proto->count)
-		return false;
-	p = raw_entry(t, proto, nth);
-	ret_param->name = string_at(t, p->name_off);
-	ret_param->type = p->type;
 	return true;
 }
 

@@ -68,11 +68,6 @@ struct type_enum {
 	uint64_t value; /* sign-extended when the enum is signed */
 };
 
-struct type_param { /* of a func_proto */
-	const char *name;
-	uint32_t type;
-};
-
 struct type_var { /* of a section */
 	const char *name;
 	uint32_t var;    /* id of the VAR (tags stand on it) */
@@ -101,8 +96,6 @@ MUST_USE uint32_t types_find(const struct types *t, const char *name, enum type_
 MUST_USE uint32_t types_resolve(const struct types *t, uint32_t id);
 /* types_resolve() and types_get() in one. */
 MUST_USE bool types_get_resolved(const struct types *t, uint32_t id, struct type *ret_type);
-/* Name of the first typedef on the way from `id` down to what it means; "" when there is none. */
-MUST_USE const char *types_typedef_name(const struct types *t, uint32_t id);
 
 /* Bytes that a value of this type takes; 0: not known, or more than 4 GB. */
 MUST_USE uint32_t types_size(const struct types *t, uint32_t id);
@@ -112,8 +105,6 @@ MUST_USE bool types_member(const struct types *t, const struct type *s, uint32_t
 			   struct type_member *ret_member);
 MUST_USE bool types_enum(const struct types *t, const struct type *en, uint32_t nth,
 			 struct type_enum *ret_value);
-MUST_USE bool types_param(const struct types *t, const struct type *proto, uint32_t nth,
-			  struct type_param *ret_param);
 MUST_USE bool types_var(const struct types *t, const struct type *section, uint32_t nth,
 			struct type_var *ret_var);
 /* Member of that name, looked for in anonymous structs and unions too; offsets are from `s`. */

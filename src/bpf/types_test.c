@@ -163,7 +163,6 @@ TEST(typedefs_sections_enums)
 
 	REQUIRE(t);
 	CHECK_INT(types_resolve(t, 4), 1);
-	CHECK_STR(types_typedef_name(t, 4), "num");
 	CHECK_INT(types_size(t, 6), 4);
 	REQUIRE(types_get(t, types_find(t, ".rodata", TYPE_SECTION), &type));
 	REQUIRE(types_var(t, &type, 0, &var));
@@ -193,20 +192,18 @@ static void types_walk(const struct types *t)
 {
 	struct type_member m;
 	struct type_enum value;
-	struct type_param param;
 	struct type_var var;
 	struct type type;
 
 	for (uint32_t id = 0; id < types_count(t) + 2; id++) {
 		(void)!types_size(t, id);
-		(void)!types_typedef_name(t, id);
 		(void)!types_tag(t, id, -1, "doc", 0);
 		if (!types_get(t, id, &type))
 			continue;
 		(void)!types_member_named(t, &type, "no such name", &m);
 		for (uint32_t i = 0; i < type.count && i < 100000; i++)
 			if (!types_member(t, &type, i, &m) && !types_enum(t, &type, i, &value) &&
-			    !types_param(t, &type, i, &param) && !types_var(t, &type, i, &var))
+			    !types_var(t, &type, i, &var))
 				break;
 	}
 }

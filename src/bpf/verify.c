@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loads each program on its own and reads what the verifier said. */
+/* Loads all programs, or each on its own where one is refused, and reads what the verifier said. */
 #include "bpf/verify.h"
 
 #include <ctype.h>
@@ -23,6 +23,7 @@ enum {
 	LOG_BYTES = 16 * 1024 * 1024, /* pages are taken only as far as they are written */
 	LOG_TEXT = 1,                 /* BPF_LOG_LEVEL1: what led to a refusal */
 	LOG_STATS = 4,
+	STATS_BYTES = 16 * 1024, /* of a log that has only LOG_STATS */
 };
 
 /* ---- the log ---- */
@@ -153,27 +154,25 @@ void verify_read_log(char *log, struct verdict *v)
 
 /* ---- the programs ---- */
 
-/* Loads only `p`, with the log at that level in `log`. Returns 0 or a positive errno. */
+/* Loads only `p`, with the log at that level in `log`. Returns 0 or a positive errno; `ret_gate` says so if it
+ * was a gate that refused it. */
 static int load_alone(struct object *o, struct program_part *p, unsigned level, char *log,
-		      struct err *e)
+		      struct err *ret_gate, struct err *e)
 {
-	struct err why = { 0 };
-	int code;
-
 	if (object_reopen(o, e) < 0)
 		return e->code;
 	vec_for_each(other, &o->programs)
 		other->chosen = other == p;
-	/* once more, because the gate may have chosen the target, in the handle before */
-	(void)!program_gate(o, p, 1, &why);
+	/* in the new handle, as a gate may choose the target: not in one that was loaded */
+	if (program_gate(o, p, 1, ret_gate) < 0)
+		return ret_gate->code;
 	if (object_apply(o, e) < 0)
 		return e->code;
 	log[0] = '\0';
 	bpf_program__set_log_buf(p->handle, log, LOG_BYTES);
 	bpf_program__set_log_level(p->handle, level);
 	capture_begin();
-	code = bpf_object__load(o->bpf);
-	return -code;
+	return -bpf_object__load(o->bpf);
 }
 
 static void verdict_sizes(const struct program_part *p, struct verdict *v)
@@ -202,62 +201,141 @@ static void verdict_blame(struct verdict *v, char *words, size_t size)
 	v->words = words;
 }
 
-static int verify_program(struct object *o, struct program_part *p, char *log, char *copy,
-			  verdict_fn *fn, void *ctx, struct err *e)
+static struct verdict verdict_begin(const struct program_part *p)
 {
 	struct verdict v = { .program = p->told.name,
 			     .hook = p->told.hook,
 			     .slot = p->told.slot,
 			     .rank = p->told.rank };
-	struct err why = { 0 };
-	char words[512];
 
 	v.file = v.source = v.words = v.advice = v.log = "";
-	if (program_gate(o, p, 1, &why) < 0) {
-		v.skipped = true;
-		v.code = why.code;
-		v.words = why.text;
-		return fn(&v, ctx);
-	}
-	v.code = load_alone(o, p, LOG_STATS, log, e);
-	if (v.code && !e->code)
-		v.code = load_alone(o, p, LOG_TEXT | LOG_STATS, log, e);
+	return v;
+}
+
+static int verdict_skipped(const struct program_part *p, const struct err *why, verdict_fn *fn,
+			   void *ctx)
+{
+	struct verdict v = verdict_begin(p);
+
+	v.skipped = true;
+	v.code = why->code;
+	v.words = why->text;
+	return fn(&v, ctx);
+}
+
+/* What the log says, which is cut up in `copy`. */
+static void verdict_read(struct verdict *v, const struct program_part *p, const char *log,
+			 char *copy)
+{
+	v->log = log;
+	str_copy(copy, LOG_BYTES, log);
+	verify_read_log(copy, v);
+	if (!v->loads)
+		return;
+	verdict_sizes(p, v);
+	v->words = v->advice = v->source = v->file = "";
+	v->line = 0;
+}
+
+static int verify_program(struct object *o, struct program_part *p, char *log, char *copy,
+			  verdict_fn *fn, void *ctx, struct err *e)
+{
+	struct verdict v = verdict_begin(p);
+	struct err gate = { 0 };
+	char words[512];
+
+	v.code = load_alone(o, p, LOG_STATS, log, &gate, e);
+	if (v.code && !gate.code && !e->code)
+		v.code = load_alone(o, p, LOG_TEXT | LOG_STATS, log, &gate, e);
 	if (e->code)
 		return -e->code;
+	if (gate.code)
+		return verdict_skipped(p, &gate, fn, ctx);
 	if (v.code == EPERM && geteuid())
 		return fail_as(e, EXIT_DENIED, EPERM, "loading BPF programs is not permitted");
 	v.loads = !v.code;
-	v.log = log;
-	str_copy(copy, LOG_BYTES, log);
-	verify_read_log(copy, &v);
-	if (v.loads) {
-		verdict_sizes(p, &v);
-		v.words = v.advice = v.source = v.file = "";
-		v.line = 0;
-	} else if (!*v.words) {
+	verdict_read(&v, p, log, copy);
+	if (!v.loads && !*v.words)
 		verdict_blame(&v, words, sizeof(words));
-	}
 	return fn(&v, ctx);
+}
+
+/* ---- all of them ---- */
+
+/* Loads what the gates let pass, each with a log of its own in `logs`. False: not all of it loads. */
+static bool load_together(struct object *o, char *logs)
+{
+	struct err ignored = { 0 };
+	char *log = logs;
+
+	if (object_reopen(o, &ignored) < 0)
+		return false;
+	vec_for_each(p, &o->programs)
+		p->chosen = program_gate(o, p, 1, &p->why) >= 0;
+	if (object_apply(o, &ignored) < 0)
+		return false;
+	vec_for_each(p, &o->programs) {
+		*log = '\0';
+		bpf_program__set_log_buf(p->handle, log, STATS_BYTES);
+		bpf_program__set_log_level(p->handle, LOG_STATS);
+		log += STATS_BYTES;
+	}
+	capture_begin();
+	return !bpf_object__load(o->bpf);
+}
+
+static int verify_together(struct object *o, const char *logs, char *copy, verdict_fn *fn,
+			   void *ctx)
+{
+	const char *log = logs;
+	int code = 0;
+
+	vec_for_each(p, &o->programs) {
+		struct verdict v = verdict_begin(p);
+
+		if (p->chosen) {
+			v.loads = true;
+			verdict_read(&v, p, log, copy);
+		}
+		code = p->chosen ? fn(&v, ctx) : verdict_skipped(p, &p->why, fn, ctx);
+		if (code)
+			break;
+		log += STATS_BYTES;
+	}
+	return code;
+}
+
+static int verify_each(struct object *o, char *copy, verdict_fn *fn, void *ctx, struct err *e)
+{
+	auto_free char *log = xmalloc(LOG_BYTES);
+	int code = 0;
+
+	vec_for_each(p, &o->programs) {
+		code = verify_program(o, p, log, copy, fn, ctx, e);
+		if (code)
+			break;
+	}
+	return code;
 }
 
 int verify_object(struct object *o, verdict_fn *fn, void *ctx, struct err *e)
 {
-	auto_free char *log = xmalloc(LOG_BYTES), *copy = xmalloc(LOG_BYTES);
+	auto_free char *logs = xmalloc(o->programs.len * STATS_BYTES + 1);
+	auto_free char *copy = xmalloc(LOG_BYTES);
 	struct err reopened = { 0 };
-	int code = 0;
+	int code;
 
 	if (o->loaded)
 		return fail(e, EBUSY, "'%s' is already loaded", o->name);
 	err_clear(e);
 	if (casts_settle(o, e) < 0)
 		return -e->code;
+	code = load_together(o, logs) ? verify_together(o, logs, copy, fn, ctx)
+				      : verify_each(o, copy, fn, ctx, e);
 	vec_for_each(p, &o->programs) {
-		code = verify_program(o, p, log, copy, fn, ctx, e);
-		if (code)
-			break;
-	}
-	vec_for_each(p, &o->programs)
 		p->chosen = false;
+		err_clear(&p->why);
+	}
 	if (object_reopen(o, &reopened) < 0 && !code) {
 		*e = reopened;
 		code = -e->code;

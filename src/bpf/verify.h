@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #pragma once
 /*
- * Does a probe load on this kernel? Each program is loaded on its own, verbosely, and nothing is
- * attached. For `sonda check`. One thread.
+ * Does a probe load on this kernel? All programs are loaded, alternatives too; each on its own, verbosely,
+ * where one is refused. Nothing is attached. For `sonda check`. One thread.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -43,6 +43,13 @@ static int linked_program(const struct object *o)
 	return -1;
 }
 
+bool xdp_is_linked(const struct object *o)
+{
+	auto_close int program = linked_program(o);
+
+	return program >= 0;
+}
+
 /* The caller's. */
 static int program_open(const struct object *o, const char *slot, int *ret_fd, struct err *e)
 {
@@ -113,30 +120,15 @@ static int is_taken(unsigned ifindex, struct err *e)
 		    interface);
 }
 
-/* The link by which another version of sonda stands at the interface; the caller's, -1: there is none. */
-static int link_aside(const char *slot, unsigned ifindex)
+static bool is_at_interface(const struct bpf_link_info *info, const void *ifindex)
 {
-	for (unsigned n = 0;; n++) {
-		struct bpf_link_info info = { 0 };
-		__u32 len = sizeof(info);
-		char path[128];
-		int fd;
-
-		(void)!str_format(path, sizeof(path), PINS_ASIDE "/%s/link%u", slot, n);
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			return -1;
-		if (!bpf_link_get_info_by_fd(fd, &info, &len) && info.type == BPF_LINK_TYPE_XDP &&
-		    info.xdp.ifindex == ifindex)
-			return fd;
-		close(fd);
-	}
+	return info->type == BPF_LINK_TYPE_XDP && info->xdp.ifindex == *(const unsigned *)ifindex;
 }
 
 /* From one frame to the next it is this program that decides. */
 static bool link_taken_over(struct object *o, const char *slot, unsigned ifindex, int program)
 {
-	int fd = link_aside(slot, ifindex);
+	int fd = pins_aside_link(slot, is_at_interface, &ifindex);
 
 	if (fd < 0 || bpf_link_update(fd, program, NULL)) {
 		if (fd >= 0)
@@ -247,11 +239,20 @@ int program_run(int program_fd, const void *frame, size_t size, struct err *e)
 int program_run_in(int program_fd, const void *frame, size_t size, const void *context,
 		   size_t context_size, struct err *e)
 {
+	uint32_t took_ns;
+
+	return program_run_many(program_fd, frame, size, context, context_size, 1, &took_ns, e);
+}
+
+int program_run_many(int program_fd, const void *frame, size_t size, const void *context,
+		     size_t context_size, unsigned repeat, uint32_t *ret_ns, struct err *e)
+{
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = (__u32)size,
-		    .repeat = 1, .ctx_in = context, .ctx_size_in = (__u32)context_size);
+		    .repeat = (int)repeat, .ctx_in = context, .ctx_size_in = (__u32)context_size);
 
 	if (bpf_prog_test_run_opts(program_fd, &opts))
 		return fail(e, errno, "running the guard on a frame of %zu bytes: %s", size,
 			    strerror(errno));
+	*ret_ns = opts.duration;
 	return 0;
 }

@@ -20,6 +20,9 @@ MUST_USE int xdp_attach(struct object *o, const char *slot, unsigned ifindex, bo
 			struct err *e);
 
 enum xdp_mode { XDP_MODE_NONE, XDP_MODE_NATIVE, XDP_MODE_GENERIC, XDP_MODE_OFFLOAD };
+/* Has the object, which was adopted, a link by which its program is found? */
+MUST_USE bool xdp_is_linked(const struct object *o);
+
 struct xdp_state {
 	enum xdp_mode mode;
 	uint32_t program_id;
@@ -40,3 +43,7 @@ MUST_USE int program_run(int program_fd, const void *frame, size_t size, struct 
 /* The same with what it is handed besides, as its type wants it. */
 MUST_USE int program_run_in(int program_fd, const void *frame, size_t size, const void *context,
 			    size_t context_size, struct err *e);
+/* The same `repeat` times; *ret_ns is what a run took. */
+MUST_USE int program_run_many(int program_fd, const void *frame, size_t size, const void *context,
+			      size_t context_size, unsigned repeat, uint32_t *ret_ns,
+			      struct err *e);

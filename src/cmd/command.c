@@ -33,6 +33,12 @@ const struct command *const *command_list(size_t *ret_count)
 	return commands;
 }
 
+const char *command_nth(const void *ctx, size_t i)
+{
+	(void)ctx;
+	return i < ARRAY_LEN(commands) ? commands[i]->name : NULL;
+}
+
 const struct command *command_find(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
@@ -108,8 +114,10 @@ int command_run(const struct command *c, int argc, char **argv)
 	if (!code)
 		code = command_parsed(c, &set, cfg, &common, &rest, &e);
 	if (code < 0) {
-		err_print(&e, stderr);
 		code = err_exit_code(&e);
+		if (code == EXIT_DENIED && !e.hint[0] && geteuid())
+			hint(&e, "run it as root");
+		err_print(&e, stderr);
 		if (code == EXIT_USAGE && !e.hint[0])
 			fprintf(stderr, "sonda: `sonda %s --help` shows the usage\n", c->name);
 	}

@@ -17,6 +17,9 @@ struct command {
 	const char *help;     /* one line */
 	const char *text;     /* paragraphs for --help and the man page; blank lines between */
 	const char *examples; /* a line each: "COMMAND<tab>what it shows"; NULL */
+	/* The nth word of its own that it takes, for completion; NULL at the end. `ctx` is not used.
+	 * May be NULL: probes and files, as the synopsis says. */
+	const char *(*word)(const void *ctx, size_t i);
 	size_t cfg_size;
 	void (*init)(void *cfg); /* may be NULL */
 	/* Adds the options; tables point into `cfg`. May be NULL. */
@@ -29,6 +32,8 @@ struct command {
 /* All commands, in the order of the help. */
 MUST_USE const struct command *const *command_list(size_t *ret_count);
 MUST_USE const struct command *command_find(const char *name);
+/* The nth name, NULL at the end: for suggest_from() and completion. `ctx` is not used. */
+MUST_USE const char *command_nth(const void *ctx, size_t i);
 
 /* Parses and runs: argv without the program's and the command's name. Prints its error. Returns the
  * exit code. */

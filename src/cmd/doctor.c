@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "base/table.h"
 #include "bpf/features.h"
+#include "bpf/kernel.h"
 #include "cmd/command.h"
 #include "sink/out.h"
 
@@ -81,6 +82,7 @@ static void feature_text(struct report *r, const struct feature *f)
 	report_cell(r, TERM_DIM, f->group);
 	report_cell(r, TERM_BOLD, f->name);
 	report_cell(r, works ? TERM_GREEN : TERM_RED, stages[f->stage]);
+	report_cell(r, TERM_PLAIN, f->since);
 	report_cell(r, TERM_PLAIN, f->doc);
 	strbuf_appendf(&why, "%s%s%s", f->why, f->remedy[0] ? "; " : "", f->remedy);
 	report_cell(r, TERM_PLAIN, strbuf_str(&why));
@@ -103,6 +105,7 @@ static int on_feature(const struct feature *f, void *ctx)
 	json_key(&j, "works");
 	json_bool(&j, f->stage == FEATURE_WORKS);
 	json_pair(&j, "stage", stages[f->stage]);
+	json_pair(&j, "since", f->since);
 	json_key(&j, "errno");
 	json_s64(&j, f->code);
 	json_pair(&j, "why", f->why);
@@ -129,6 +132,7 @@ static int doctor_text(struct report *r, struct err *e)
 	static const struct table_col features[] = { { .title = "GROUP" },
 						     { .title = "METHOD" },
 						     { .title = "HERE" },
+						     { .title = "SINCE" },
 						     { .title = "FOR" },
 						     { .title = "WHY NOT; WHAT TO DO" } };
 	int err;
@@ -167,6 +171,8 @@ static int doctor_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	else
 		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
 			       format);
+	if (!err)
+		err = kernel_btf_check(e);
 	/* the facts are worth having also when the trials are not permitted */
 	struct err write_error = { 0 };
 
@@ -184,7 +190,8 @@ const struct command command_doctor = {
 	.synopsis = "[-o text|json]",
 	.help = "what this kernel can do, and what to change where it can't",
 	.text = "Loads and attaches one small program of each kind, lets it fire where that is harmless, and\n"
-		"removes it. Says what works, what doesn't, why, and how to change it.",
+		"removes it. Says what works, what doesn't, why, and how to change it; SINCE is the\n"
+		"first version of Linux that has it.",
 	.cfg_size = sizeof(struct doctor),
 	.options = doctor_options,
 	.run = doctor_run,

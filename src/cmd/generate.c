@@ -10,6 +10,7 @@
 #include "pipeline/catalog.h"
 #include "policy/words.h"
 #include "schema/kind.h"
+#include "sink/sink.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -280,18 +281,90 @@ static int generate_man(const char *dir, struct err *e)
 	return err ? err : man_write(dir, "sonda.1", &out, e);
 }
 
-static void completion_options(struct strbuf *out, const struct command *c)
+/* The formats that the help of --output names. */
+static void completion_formats(struct strbuf *out, const struct opt *output)
 {
+	size_t count;
+	const struct sink_ops *const *sinks = sink_list(&count);
+
+	for (size_t i = 0; i < count; i++)
+		if (strstr(output->help, sinks[i]->name))
+			strbuf_appendf(out, "%s ", sinks[i]->name);
+}
+
+static void completion_option(const struct opt *row, struct strbuf *options, struct strbuf *valued,
+			      struct strbuf *formats)
+{
+	strbuf_appendf(options, "--%s ", row->name);
+	if (!opt_takes_value(row))
+		return;
+	strbuf_appendf(valued, "--%s ", row->name);
+	if (row->letter)
+		strbuf_appendf(valued, "-%c ", row->letter);
+	if (str_eq(row->name, "output"))
+		completion_formats(formats, row);
+}
+
+/* What may follow the command, as variables of the function. */
+static void completion_command(struct strbuf *out, const struct command *c)
+{
+	auto_done(strbuf) options = { 0 };
+	auto_done(strbuf) valued = { 0 };
+	auto_done(strbuf) formats = { 0 };
+	const char *word;
 	struct usage u;
 
 	usage_open(&u, c);
-	strbuf_appendf(out, "\t%s) options=\"", c->name);
 	for (size_t t = 0; t < u.set.len; t++)
 		for (size_t k = 0; k < u.set.table[t].count; k++)
-			strbuf_appendf(out, "--%s ", u.set.table[t].rows[k].name);
-	strbuf_puts(out, "\" ;;\n");
+			completion_option(&u.set.table[t].rows[k], &options, &valued, &formats);
 	usage_close(&u, c);
+	strbuf_appendf(out, "\t%s) options=\"%s\" valued=\"%s\" formats=\"%s\" words=\"", c->name,
+		       strbuf_str(&options), strbuf_str(&valued), strbuf_str(&formats));
+	for (size_t i = 0; c->word && (word = c->word(NULL, i)); i++)
+		strbuf_appendf(out, "%s ", word);
+	strbuf_appendf(out, "\" probes=%s files=%s ;;\n", strstr(c->synopsis, "PROBE") ? "1" : "",
+		       strstr(c->synopsis, "FILE") ? "1" : "");
 }
+
+static const char completion_begin[] =
+	"# bash completion for sonda; generated from its option tables\n"
+	"_sonda() {\n"
+	"\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
+	"\tlocal options= valued= formats= words= probes= files= named\n"
+	"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
+	"\t\tCOMPREPLY=($(compgen -W \"";
+
+/* A probe's parameters are options behind its name; a value has no names to offer, but a format and
+ * a file have. */
+static const char completion_end[] =
+	"\tesac\n"
+	"\tCOMPREPLY=()\n"
+	"\tcase \" $valued \" in\n"
+	"\t*\" $before \"*)\n"
+	"\t\tcase $before in\n"
+	"\t\t-o | --output) COMPREPLY=($(compgen -W \"$formats\" -- \"$word\")) ;;\n"
+	"\t\t-t | --to | --against | --exe | --ancestor) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+	"\t\tesac\n"
+	"\t\treturn\n"
+	"\t\t;;\n"
+	"\tesac\n"
+	"\tif [ \"${word#-}\" != \"$word\" ]; then\n"
+	"\t\tfor named in \"${COMP_WORDS[@]:2}\"; do\n"
+	"\t\t\t[ -z \"$probes\" ] || [ \"$named\" = \"${named#*.}\" ] || options+=\" $(sonda list \"$named\" 2>/dev/null |\n"
+	"\t\t\t\tsed -n '/^Parameters/,/^$/s/^ *\\(--[a-z0-9-]*\\) .*/\\1/p')\"\n"
+	"\t\tdone\n"
+	"\t\tCOMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
+	"\t\treturn\n"
+	"\tfi\n"
+	"\tif [ -n \"$words\" ]; then\n"
+	"\t\t[ \"$COMP_CWORD\" -eq 2 ] && files= || words=\n"
+	"\tfi\n"
+	"\t[ -z \"$probes\" ] || words+=\" $(sonda list -o json 2>/dev/null | sed -n 's/^{\"probe\":\"\\([^\"]*\\)\".*/\\1/p')\"\n"
+	"\tCOMPREPLY=($(compgen -W \"$words\" -- \"$word\"))\n"
+	"\t[ -z \"$files\" ] && [ \"${word#*/}\" = \"$word\" ] || COMPREPLY+=($(compgen -f -- \"$word\"))\n"
+	"}\n"
+	"complete -F _sonda sonda\n";
 
 static int generate_completion(struct strbuf *out, struct err *e)
 {
@@ -299,20 +372,13 @@ static int generate_completion(struct strbuf *out, struct err *e)
 	const struct command *const *all = command_list(&count);
 
 	(void)e;
-	strbuf_puts(out, "# bash completion for sonda; generated from its option tables\n"
-			 "_sonda() {\n\tlocal word=${COMP_WORDS[COMP_CWORD]} options=\n"
-			 "\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n\t\tCOMPREPLY=($(compgen -W \"");
+	strbuf_puts(out, completion_begin);
 	for (size_t i = 0; i < count; i++)
 		strbuf_appendf(out, "%s ", all[i]->name);
 	strbuf_puts(out, "\" -- \"$word\"))\n\t\treturn\n\tfi\n\tcase ${COMP_WORDS[1]} in\n");
 	for (size_t i = 0; i < count; i++)
-		completion_options(out, all[i]);
-	strbuf_puts(
-		out,
-		"\tesac\n\tcase $word in\n\t-*) COMPREPLY=($(compgen -W \"$options\" -- \"$word\")) ;;\n"
-		"\t*) COMPREPLY=($(compgen -W \"$(sonda list -o json 2>/dev/null |\n"
-		"\t\tsed -n 's/^{\"probe\":\"\\([^\"]*\\)\".*/\\1/p')\" -- \"$word\") $(compgen -f -- \"$word\")) ;;\n"
-		"\tesac\n}\ncomplete -F _sonda sonda\n");
+		completion_command(out, all[i]);
+	strbuf_puts(out, completion_end);
 	return 0;
 }
 

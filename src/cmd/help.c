@@ -97,6 +97,7 @@ static int help_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_help_ = {
 	.name = "help",
+	.word = command_nth,
 	.synopsis = "[COMMAND|PROBE...]",
 	.help = "how a command is used, what a probe tells",
 	.cfg_size = sizeof(struct help),

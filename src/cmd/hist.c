@@ -87,8 +87,9 @@ static const struct metric_table *table_with(const struct declaration *d, const 
 }
 
 /* "TABLE.FIELD", "TABLE", or "FIELD"; NULL: the first table that has a histogram. */
-static int hist_choose(struct meter *m, struct panel *p, const struct declaration *d, struct err *e)
+static int hist_choose(struct meter *m, struct panel *p, const struct probe *probe, struct err *e)
 {
+	const struct declaration *d = probe->decl;
 	struct hist *h = m->self;
 	const char *what = p->what;
 	const char *dot = what ? strchr(what, '.') : NULL;
@@ -103,7 +104,7 @@ static int hist_choose(struct meter *m, struct panel *p, const struct declaratio
 	if (!p->asked.table) {
 		auto_free char *table = what ? xstrndup(what, strcspn(what, ".")) : NULL;
 
-		err = tables_find(d, table, &p->asked.table, e);
+		err = tables_find(probe, table, &p->asked.table, e);
 		if (err)
 			return err;
 	}
@@ -243,7 +244,7 @@ const struct command command_hist = {
 		"share, how much up to there, and a bar; then count, mean and percentiles. A percentile is known\n"
 		"to its slot: p99 \u22641.02 ms (>512 us) means that much or less, and more than the bound before.\n"
 		"TABLE.FIELD chooses one histogram, TABLE or FIELD alone will do. Without a word: the tables\n"
-		"that have histograms.\n"
+		"that have histograms. COMMAND is ended with it.\n"
 		"\n"
 		"Over time: --heat prints a line each interval, a column for each slot; --across draws a map with\n"
 		"a column each interval, slow at the top. Darker is more; the legend says how many. JSON has an\n"

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sonda list: what can be watched, whether it works here, and by which hook. */
+#include "base/file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/table.h"
 #include "bpf/object.h"
+#include "bpf/sets.h"
 #include "cmd/catalog_list.h"
 #include "cmd/command.h"
 #include "cmd/describe.h"
@@ -163,6 +166,14 @@ static int list_one(const struct catalog *c, const char *word, bool as_json, str
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
+static bool may_load(void)
+{
+	auto_close int fd = -1;
+	struct err e;
+
+	return !geteuid() || sets_new(&fd, &e) != -EPERM;
+}
+
 static int list_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
 	const char *format = ((struct list *)cfg)->format ?: "text";
@@ -178,6 +189,9 @@ static int list_run(void *cfg, const struct opt_rest *rest, struct err *e)
 		err = list_all(&c, as_json, e);
 	for (size_t i = 0; !err && i < rest->count; i++)
 		err = list_one(&c, rest->words[i], as_json, e);
+	if (!err && !may_load())
+		log_note(NULL,
+			 "this is what the kernel can do; you may not load BPF programs: root may");
 	catalog_done(&c);
 	return err;
 }

@@ -218,7 +218,7 @@ static int panel_open(struct meter *m, struct panel *p, struct err *e)
 {
 	const struct probe *probe = m->session.probes.at[p->asked.probe].probe;
 	struct reading *r = &p->reading;
-	int err = m->ops->choose(m, p, probe->decl, e);
+	int err = m->ops->choose(m, p, probe, e);
 
 	if (err)
 		return err;

@@ -36,7 +36,7 @@ struct meter_ops {
 	/* Is the word about tables of that probe, rather than another probe? */
 	bool (*is_part)(const struct declaration *d, const char *word);
 	/* Of the ready session: fills panel.asked from panel.what. */
-	int (*choose)(struct meter *m, struct panel *p, const struct declaration *d, struct err *e);
+	int (*choose)(struct meter *m, struct panel *p, const struct probe *probe, struct err *e);
 	/* The fold is there: fills the order of panel.reading. */
 	int (*order)(struct meter *m, struct panel *p, struct err *e);
 	/* A reading was made. May be NULL. */

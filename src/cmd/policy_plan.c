@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "cmd/policy_trial.h"
 #include "enforce/enforce.h"
+#include "enforce/lists.h"
 #include "enforce/preview.h"
 #include "sink/out.h"
 
@@ -53,10 +54,33 @@ static const struct policy_rule *namesake(const struct policy *p, const struct p
 	return NULL;
 }
 
-static void tell(struct planned *plan, enum change change, const struct policy *p,
+/* How a rule changes, and what its lists were and would be. */
+struct difference {
+	enum change change;
+	struct policy_lists before, after;
+};
+
+static void lists_json(struct json *j, const struct difference *d)
+{
+	if (d->after.hash)
+		number(j, "list_values", d->after.count);
+	if (d->before.hash)
+		number(j, "list_values_before", d->before.count);
+}
+
+static void lists_text(struct planned *plan, const struct difference *d)
+{
+	if (d->before.hash && d->after.hash && d->before.hash != d->after.hash)
+		strbuf_appendf(
+			plan->out, "~     # its lists have changed: %llu values, before %llu\n",
+			(unsigned long long)d->after.count, (unsigned long long)d->before.count);
+}
+
+static void tell(struct planned *plan, const struct difference *d, const struct policy *p,
 		 const struct policy_rule *r, const char *strength)
 {
 	auto_done(strbuf) written = { 0 };
+	enum change change = d->change;
 
 	plan->changes += change != CHANGE_SAME;
 	policy_print_rule(p, r, &written);
@@ -69,6 +93,7 @@ static void tell(struct planned *plan, enum change change, const struct policy *
 		if (strength)
 			text(&j, "strength", strength);
 		text(&j, "text", strbuf_str(&written));
+		lists_json(&j, d);
 		json_obj_end(&j);
 		json_line_end(&j);
 		return;
@@ -79,6 +104,7 @@ static void tell(struct planned *plan, enum change change, const struct policy *
 		strbuf_appendf(plan->out, "%c %.*s\n", change_marks[change], (int)len, line);
 		line += len + (line[len] == '\n');
 	}
+	lists_text(plan, d);
 	if (strength)
 		strbuf_appendf(plan->out, "%c     # here: %s\n", change_marks[change], strength);
 }
@@ -96,22 +122,43 @@ static bool same_rule(const struct policy *a, const struct policy_rule *x, const
 	return str_eq(strbuf_str(&left), strbuf_str(&right));
 }
 
-static void changes_tell(struct planned *plan, const struct policy *now, const struct policy *next,
-			 const struct preview *preview)
+static int rule_compare(const struct enforce *f, const struct policy *next,
+			const struct policy_rule *r, struct difference *ret, struct err *e)
 {
-	vec_for_each(r, &next->rules) {
-		const struct policy_rule *old = namesake(now, r);
+	const struct policy *now = enforce_state(f)->policy;
+	const struct policy_rule *old = namesake(now, r);
+	struct enforce_rule told = { 0 };
 
-		tell(plan,
-		     !old                           ? CHANGE_NEW
-		     : same_rule(now, old, next, r) ? CHANGE_SAME
-						    : CHANGE_OTHER,
-		     next, r, preview->strength[r - next->rules.at]);
+	if (lists_sum(next, r, &ret->after, e) < 0)
+		return -e->code;
+	if (old)
+		enforce_rule(f, (size_t)(old - now->rules.at), &told);
+	ret->before = told.lists;
+	ret->change = !old ? CHANGE_NEW
+		      : same_rule(now, old, next, r) && ret->before.hash == ret->after.hash
+			      ? CHANGE_SAME
+			      : CHANGE_OTHER;
+	return 0;
+}
+
+static int changes_tell(struct planned *plan, const struct enforce *f, const struct policy *next,
+			const struct preview *preview, struct err *e)
+{
+	const struct policy *now = enforce_state(f)->policy;
+
+	vec_for_each(r, &next->rules) {
+		struct difference d = { 0 };
+
+		if (rule_compare(f, next, r, &d, e) < 0)
+			return -e->code;
+		tell(plan, &d, next, r, preview->strength[r - next->rules.at]);
 	}
 	if (now)
 		vec_for_each(r, &now->rules)
 			if (!namesake(next, r))
-				tell(plan, CHANGE_GONE, now, r, NULL);
+				tell(plan, &(struct difference){ .change = CHANGE_GONE }, now, r,
+				     NULL);
+	return 0;
 }
 
 /* ---- what it costs ---- */
@@ -129,7 +176,7 @@ static void guard_text(const struct preview_guard *g, struct strbuf *out)
 		       w->insns_are_code ? "" : " verified", programs, maps);
 	if (g->has_cost)
 		strbuf_appendf(out, "; measured: %s %s", time, g->cost_of);
-	else if (g->no_cost)
+	else
 		strbuf_appendf(out, "; not measured: %s", g->no_cost);
 	strbuf_appendf(out, "\n    at %s\n", g->hooks);
 }
@@ -149,6 +196,8 @@ static void guard_json(const struct preview_guard *g, struct strbuf *out)
 	if (g->has_cost) {
 		number(&j, "cost_ns", g->cost_ns);
 		text(&j, "cost_of", g->cost_of);
+	} else {
+		text(&j, "not_measured", g->no_cost);
 	}
 	json_obj_end(&j);
 	json_line_end(&j);
@@ -158,17 +207,19 @@ int policy_plan_print(const struct enforce *f, const struct enforce_source *sour
 		      const struct policy *next, const char *against, const char *format,
 		      struct err *e)
 {
-	const struct policy *now = enforce_state(f)->policy;
 	auto_done(strbuf) out = { 0 };
 	struct planned plan = { .out = &out, .json = format && str_eq(format, "json") };
 	struct preview preview = { 0 };
+	int err;
 
 	if (preview_make(source, next, &preview, e) < 0)
 		return -e->code;
-	changes_tell(&plan, now, next, &preview);
+	err = changes_tell(&plan, f, next, &preview, e);
 	vec_for_each(g, &preview.guards)
 		(plan.json ? guard_json : guard_text)(g, &out);
 	preview_done(&preview);
+	if (err < 0)
+		return err;
 	if (!plan.json)
 		strbuf_appendf(&out, "%u change%s\n", plan.changes, plan.changes == 1 ? "" : "s");
 	if (out_write(&out, STDOUT_FILENO, -1, e) < 0)

@@ -9,6 +9,7 @@
 #include "base/table.h"
 #include "base/units.h"
 #include "enforce/enforce.h"
+#include "enforce/packet.h"
 #include "sink/out.h"
 
 #include <errno.h>
@@ -68,8 +69,7 @@ static void how_cell(struct table *t, const struct enforce_rule *r)
 /* Of the policy in force, or of the one beside it. */
 typedef void rule_fn(const struct enforce *f, size_t nth, struct enforce_rule *ret);
 
-static void rules_text(const struct enforce *f, const struct policy *p, rule_fn *read,
-		       struct strbuf *out)
+static void rules_text(struct enforce *f, const struct policy *p, rule_fn *read, struct strbuf *out)
 {
 	static const struct table_col cols[] = {
 		{ "RULE", .min_cols = 12 },
@@ -91,6 +91,7 @@ static void rules_text(const struct enforce *f, const struct policy *p, rule_fn 
 		char bytes[UNIT_TEXT_MAX];
 
 		read(f, i, &r);
+		enforce_look(f, p, i, &r);
 		bytes_format(bytes, r.count.bytes);
 		table_str(t, p->rules.at[i].name);
 		table_cellf(t, mode_style(&r), "%s", mode_word(&r));
@@ -118,14 +119,14 @@ static void text(struct json *j, const char *key, const char *s)
 	json_str(j, s);
 }
 
-static void rules_json(const struct enforce *f, const struct policy *p, rule_fn *read,
-		       struct strbuf *out)
+static void rules_json(struct enforce *f, const struct policy *p, rule_fn *read, struct strbuf *out)
 {
 	for (size_t i = 0; i < p->rules.len; i++) {
 		struct json j = { .out = out };
 		struct enforce_rule r;
 
 		read(f, i, &r);
+		enforce_look(f, p, i, &r);
 		json_obj_begin(&j);
 		text(&j, "rule", p->rules.at[i].name);
 		json_key(&j, "beside");
@@ -140,6 +141,8 @@ static void rules_json(const struct enforce *f, const struct policy *p, rule_fn 
 		if (r.expires_in_ns)
 			number(&j, "expires_in_ns", r.expires_in_ns);
 		text(&j, "strength", r.strength);
+		json_key(&j, "attached");
+		json_bool(&j, r.attached);
 		json_obj_end(&j);
 		json_line_end(&j);
 	}
@@ -238,6 +241,26 @@ static int floods_print(struct enforce *f, bool json, struct strbuf *out, struct
 	return 0;
 }
 
+/* Interfaces that came after the policy. */
+static void uncovered_text(const struct policy_rule *r, const char *interface, void *ctx)
+{
+	strbuf_appendf(ctx, "%s is not guarded: rule %s (line %u) %s: apply the policy again\n",
+		       interface, r->name, r->at.line,
+		       rule_names_interfaces(r) ? "names it, but does not stand there any more"
+						: "has no `on`, and it came later");
+}
+
+static void uncovered_json(const struct policy_rule *r, const char *interface, void *ctx)
+{
+	struct json j = { .out = ctx };
+
+	json_obj_begin(&j);
+	text(&j, "uncovered", interface);
+	text(&j, "of_rule", r->name);
+	json_obj_end(&j);
+	json_line_end(&j);
+}
+
 int policy_status_print(struct enforce *f, const char *format, struct err *e)
 {
 	const struct enforce_state *s = enforce_state(f);
@@ -253,7 +276,8 @@ int policy_status_print(struct enforce *f, const char *format, struct err *e)
 		(json ? rules_json : rules_text)(f, s->beside, enforce_rule_beside, &out);
 	if ((s->in_force || s->beside) &&
 	    (enforce_counts(f, json ? count_json : count_text, &out, e) < 0 ||
-	     floods_print(f, json, &out, e) < 0))
+	     floods_print(f, json, &out, e) < 0 ||
+	     enforce_uncovered(f, json ? uncovered_json : uncovered_text, &out, e) < 0))
 		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

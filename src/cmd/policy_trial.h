@@ -6,7 +6,7 @@
 struct err;
 struct policy;
 
-/* `path` is a recording of fs.open, fs.remove, process.exec; "-": standard input. `format`: "text", "json",
+/* `path` is a recording of what policy_asked.c has a row for; "-": standard input. `format`: "text", "json",
  * NULL: text. Returns EXIT_OK, or -errno. */
 MUST_USE int policy_trial_print(const struct policy *p, const char *path, const char *format,
 				struct err *e);

@@ -1,140 +1,163 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* `sonda policy why`. Operations are judged by the policy's text, packets by the guard itself. */
+/* `sonda policy why`: operations, files and processes are judged by the policy's text, and files by what they are. */
 #include "cmd/policy_why.h"
 
 #include "base/err.h"
 #include "base/passwd.h"
 #include "base/str.h"
+#include "base/strbuf.h"
+#include "base/units.h"
+#include "cmd/policy_who.h"
 #include "enforce/enforce.h"
-#include "enforce/packet.h"
-#include "policy/judge.h"
+#include "policy/lookup.h"
 #include "policy/words.h"
 #include "sink/out.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
-#include <net/if.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-/* ---- addresses ---- */
-
-static int address_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port, struct err *e)
+unsigned why_sides(const struct enforce *f, struct why_side ret[static 2])
 {
-	bool six = *text == '[' || (strchr(text, ':') != strrchr(text, ':'));
-	const char *begin = text + (*text == '['),
-		   *end = six ? strchrnul(begin, ']') : strchrnul(begin, ':');
-	const char *port = *end ? end + (*end == ']') : end;
-	struct policy_network n;
-	char address[64];
-	uint16_t last;
+	const struct enforce_state *s = enforce_state(f);
+	unsigned count = 0;
 
-	if (six && *text != '[')
-		end = port = begin + strlen(begin);
-	if (!str_format(address, sizeof(address), "%.*s", (int)(end - begin), begin) ||
-	    policy_network_parse(address, &n, e) < 0 || strchr(address, '/'))
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "'%s': expected an address such as 192.0.2.1:22 or [2001:db8::1]:22",
-			       text);
-	if (*port && (policy_ports_parse(port + 1, ret_port, &last, e) < 0 || last != *ret_port))
-		return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected a port behind the address",
-			       text);
-	*ret_ip = (struct ip){ .family = n.family };
-	memcpy(ret_ip->bytes, n.bytes, sizeof(ret_ip->bytes));
-	return 0;
+	if (s->in_force)
+		ret[count++] = (struct why_side){ s->policy, enforce_rule, "", false };
+	if (s->beside)
+		ret[count++] =
+			(struct why_side){ s->beside, enforce_rule_beside, "beside: ", true };
+	return count;
 }
 
-static int protocol_parse(const char *text, uint8_t *ret, struct err *e)
-{
-	static const struct {
-		const char *name;
-		uint8_t protocol;
-	} all[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "icmp", IPPROTO_ICMP } };
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (str_eq(all[i].name, text)) {
-			*ret = all[i].protocol;
-			return 0;
-		}
-	return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected tcp, udp or icmp", text);
-}
-
-/* ---- files, sockets, the kernel ---- */
-
-/* What a rule that is about it does. */
-static const char *effect(const struct policy_rule *r, const struct enforce_rule *now)
+/* What a rule that is about it does; beside the policy in force, what it would do there. */
+static const char *effect(const struct policy_rule *r, const struct enforce_rule *now, bool beside)
 {
 	if (now->expired)
 		return "has expired";
 	if (r->verdict == POLICY_ALERT)
-		return "tells it";
+		return beside ? "would tell it" : "tells it";
 	if (now->tripped)
 		return "would deny it, but has refused too much and only counts";
 	if (now->mode == POLICY_AUDIT)
 		return "would deny it, but only counts (mode audit)";
 	if (str_startswith(now->strength, "kill"))
-		return "kills who does it, when it is done";
-	return str_startswith(now->strength, "detect") ? "tells it, when it is done" : "denies it";
+		return beside ? "would kill who does it, when it is done"
+			      : "kills who does it, when it is done";
+	if (str_startswith(now->strength, "detect"))
+		return beside ? "would tell it, when it is done" : "tells it, when it is done";
+	return beside ? "would deny it" : "denies it";
 }
 
-static int why_each(const struct enforce *f, const struct policy_question *q, struct strbuf *out,
-		    struct err *e)
+/* "(read, write)" where several were asked about; of a process what the rule says. */
+static void about_tell(const struct why *w, const struct policy *p, const struct policy_rule *r,
+		       const struct policy_question *q)
 {
-	const struct policy *p = enforce_state(f)->policy;
+	unsigned asked = r->operations & q->operations;
+	auto_done(strbuf) text = { 0 };
+
+	if (q->any_object) {
+		const char *line, *words;
+
+		policy_print_rule(p, r, &text);
+		line = strchr(strbuf_str(&text), '\n') ?: "";
+		words = strchr(line + strspn(line, "\n "), ' ') ?: "";
+		strbuf_appendf(w->out, ":%.*s", (int)strcspn(words, "\n"), words);
+	} else if (q->operations & (q->operations - 1)) {
+		policy_operations_name(r->domain, asked, &text);
+		strbuf_appendf(w->out, ": %s", strbuf_str(&text));
+	}
+}
+
+static void rule_tell(const struct why *w, const struct why_side *side, size_t nth,
+		      const struct policy_question *q, const struct policy_judged *judged)
+{
+	const struct policy_rule *r = &side->policy->rules.at[nth];
+	struct enforce_rule now;
+
+	side->rule(w->enforce, nth, &now);
+	strbuf_appendf(w->out, "%srule %s (line %u) %s", side->mark, r->name, r->at.line,
+		       effect(r, &now, side->beside));
+	about_tell(w, side->policy, r, q);
+	if (judged->answer == ANSWER_UNKNOWN && w->who->pid)
+		strbuf_appendf(w->out, ", if '%s' fits", judged->lacks);
+	else if (judged->answer == ANSWER_UNKNOWN)
+		strbuf_puts(
+			w->out,
+			", if its condition holds (say --pid, or --exe, --ancestor, --user, --cgroup)");
+	strbuf_appendf(w->out, "%s%s\n", r->note ? ": " : "", r->note ?: "");
+}
+
+static int why_side(const struct why *w, const struct why_side *side,
+		    const struct policy_question *q, unsigned *rules, struct err *e)
+{
+	const struct policy *p = side->policy;
 
 	for (size_t i = 0; i < p->rules.len; i++) {
-		const struct policy_rule *r = &p->rules.at[i];
-		enum policy_answer answer;
-		struct enforce_rule now;
+		struct policy_judged judged;
 
-		if (policy_judge(p, r, q, &answer, e) < 0)
+		if (policy_judge(p, &p->rules.at[i], q, &judged, e) < 0)
 			return -e->code;
-		if (answer == ANSWER_NO)
+		if (judged.answer == ANSWER_NO)
 			continue;
-		enforce_rule(f, i, &now);
-		strbuf_appendf(out, "rule %s (line %u) %s%s", r->name, r->at.line, effect(r, &now),
-			       answer == ANSWER_UNKNOWN
-				       ? ", if its condition holds (say --exe, --user, --cgroup)"
-				       : "");
-		strbuf_appendf(out, "%s%s\n", r->note ? ": " : "", r->note ?: "");
+		rule_tell(w, side, i, q, &judged);
+		++*rules;
 	}
-	if (!out->len)
-		strbuf_puts(out, "no rule is about it: it is let through\n");
 	return 0;
 }
 
-static int why_tell(const struct enforce *f, const struct policy_question *q, struct err *e)
+/* Each policy's rules about any of the questions. */
+static int why_tell(const struct why *w, const struct policy_question *questions, size_t count,
+		    struct err *e)
 {
-	auto_done(strbuf) out = { 0 };
+	struct why_side sides[2];
+	unsigned side_count = why_sides(w->enforce, sides);
 
-	if (why_each(f, q, &out, e) < 0)
-		return -e->code;
-	return out_write(&out, STDOUT_FILENO, -1, e);
+	for (unsigned s = 0; s < side_count; s++) {
+		unsigned rules = 0;
+
+		for (size_t i = 0; i < count; i++)
+			if (why_side(w, &sides[s], &questions[i], &rules, e) < 0)
+				return -e->code;
+		if (!rules)
+			strbuf_appendf(w->out, "%sno rule is about it: it %s let through\n",
+				       sides[s].mark, sides[s].beside ? "would be" : "is");
+	}
+	return 0;
 }
 
+int why_operation(const struct why *w, const struct policy_question *q, struct err *e)
+{
+	return why_tell(w, q, 1, e);
+}
+
+/* ---- one operation ---- */
+
 /* "connect tcp 10.0.0.1:22", "raw-socket" */
-static int why_socket(const struct enforce *f, char **words, size_t count,
-		      struct policy_question *q, struct err *e)
+static int asked_socket(struct policy_question *q, char **words, size_t count,
+			char path[static PATH_MAX], struct err *e)
 {
 	static const uint8_t none[16];
 	struct ip ip;
 
+	(void)path;
 	if (!(q->operations & POLICY_ADDRESSED))
-		return count == 1 ? why_tell(f, q, e)
+		return count == 1 ? 0
 				  : fail_as(e, EXIT_USAGE, EINVAL, "why %s: '%s' is too much",
 					    words[0], words[1]);
 	if (count != 3)
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "why %s: expected tcp, udp or icmp and an address", words[0]);
-	if (protocol_parse(words[1], &q->protocol, e) < 0 ||
-	    address_parse(words[2], &ip, &q->port, e) < 0)
+	if (why_protocol_parse(words[1], &q->protocol, e) < 0 ||
+	    why_address_parse(words[2], &ip, &q->port, e) < 0)
 		return -e->code;
-	memcpy(q->address.bytes, ip.bytes, sizeof(q->address.bytes));
-	q->address.bits = ip.family == AF_INET ? 32 : 128;
+	memcpy(q->to.bytes, ip.bytes, sizeof(q->to.bytes));
+	q->to.bits = ip.family == AF_INET ? 32 : 128;
 	if (memcmp(ip.bytes, none, sizeof(none)))
-		q->address.family = (uint8_t)ip.family;
-	return why_tell(f, q, e);
+		q->to.family = (uint8_t)ip.family;
+	return 0;
 }
 
 static int asked_file(struct policy_question *q, char **words, size_t count,
@@ -143,7 +166,7 @@ static int asked_file(struct policy_question *q, char **words, size_t count,
 	if (count != 2 || *words[1] != '/')
 		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected an absolute path",
 			       words[0]);
-	q->path = realpath(words[1], path) ?: words[1];
+	q->of[OBJECT_FILE] = realpath(words[1], path) ?: words[1];
 	return 0;
 }
 
@@ -168,112 +191,107 @@ static int asked_kernel(struct policy_question *q, char **words, size_t count,
 		e->exit_class = EXIT_USAGE;
 		return -e->code;
 	}
-	q->object = row->object;
-	q->path = row->form == FORM_PATH ? realpath(words[1], path) ?: words[1] : words[1];
+	q->of[row->object] =
+		row->form == FORM_PATH ? realpath(words[1], path) ?: words[1] : words[1];
 	return 0;
 }
 
-int policy_why_file(const struct enforce *f, char **words, size_t count,
-		    const struct policy_who *who, struct err *e)
+static struct policy_question question(const struct why *w, enum policy_domain domain,
+				       unsigned operations)
 {
-	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	struct policy_question q = { .domain = domain,
+				     .operations = operations,
+				     .accounts = w->accounts,
+				     .files = w->files };
+
+	policy_who_ask(w->who, &q);
+	return q;
+}
+
+static int why_one(const struct why *w, char **words, size_t count, struct err *e)
+{
+	static int (*const askers[])(struct policy_question *, char **, size_t, char *,
+				     struct err *) = { [POLICY_FILE] = asked_file,
+						       [POLICY_KERNEL] = asked_kernel,
+						       [POLICY_SOCKET] = asked_socket };
 	const struct policy_operation_row *operation = policy_operation_find(words[0]);
-	char path[PATH_MAX], exe[PATH_MAX];
-	struct policy_question q = { .accounts = accounts,
-				     .user = who->user,
-				     .cgroup = who->cgroup };
+	struct policy_question q;
+	char path[PATH_MAX];
 
 	if (!operation)
 		return name_unknown("operation", words[0], policy_operation_nth, NULL, e);
-	q.domain = operation->domain;
-	q.operations = operation->bits;
-	q.exe = who->exe ? realpath(who->exe, exe) ?: who->exe : NULL;
-	if (q.domain == POLICY_SOCKET)
-		return why_socket(f, words, count, &q, e);
-	if ((q.domain == POLICY_FILE ? asked_file : asked_kernel)(&q, words, count, path, e) < 0)
+	q = question(w, operation->domain, operation->bits);
+	if (askers[q.domain](&q, words, count, path, e) < 0)
 		return -e->code;
-	return why_tell(f, &q, e);
+	return why_tell(w, &q, 1, e);
 }
 
-/* ---- packets ---- */
+/* ---- whatever is done to a file, or by and to a process ---- */
 
-/* "syn", "on eth0" behind the addresses. */
-static int rest_parse(char **words, size_t count, struct packet_asked *asked, struct err *e)
+#define PROCESS (POLICY_KILL | POLICY_PTRACE | POLICY_INSPECT)
+
+/* As a file, and where it is a program, as that which processes run. */
+static int why_path(const struct why *w, const char *path, struct err *e)
 {
-	for (size_t i = 0; i < count; i++)
-		if (str_eq(words[i], "syn"))
-			asked->syn = true;
-		else if (str_eq(words[i], "on") && i + 1 < count) {
-			asked->ifindex = if_nametoindex(words[++i]);
-			if (!asked->ifindex)
-				return fail_as(e, EXIT_USAGE, ENODEV, "there is no interface '%s'",
-					       words[i]);
-		} else
-			return fail_as(e, EXIT_USAGE, EINVAL,
-				       "'%s': expected 'syn' or 'on INTERFACE'", words[i]);
-	return 0;
+	struct policy_question questions[] = { question(w, POLICY_FILE, ~0u),
+					       question(w, POLICY_KERNEL, PROCESS) };
+	char real[PATH_MAX];
+
+	for (size_t i = 0; i < ARRAY_LEN(questions); i++)
+		questions[i].of[i ? OBJECT_EXE : OBJECT_FILE] = realpath(path, real) ?: path;
+	return why_tell(w, questions, access(path, X_OK) == 0 ? 2 : 1, e);
 }
 
-/* Where: "out", "in" (both at TC), "at forward priority -10"; nothing: where packets come in. */
-static int place_parse(char ***words, size_t *count, struct packet_asked *asked, struct err *e)
+static int why_process(const struct why *w, struct err *e)
 {
-	size_t used = 0;
-	unsigned hook;
+	const struct policy_who nobody = { 0 };
+	struct why others = *w;
+	struct policy_question by[] = { question(w, POLICY_FILE, ~0u),
+					question(w, POLICY_KERNEL, ~0u),
+					question(w, POLICY_SOCKET, ~0u) };
+	struct policy_question to;
 
-	if (*count && str_eq(**words, "out")) {
-		asked->place = PACKET_OUT;
-		used = 1;
-	} else if (*count && str_eq(**words, "in")) {
-		asked->place = PACKET_IN;
-		used = 1;
-	} else if (*count > 1 && str_eq(**words, "at")) {
-		if (policy_hook_parse((*words)[1], &hook, e) < 0)
-			return -e->code;
-		asked->place = PACKET_PREROUTING + hook;
-		asked->priority = FILTER_PRIORITY;
-		used = 2;
-		if (*count > 3 && str_eq((*words)[2], "priority")) {
-			if (policy_priority_parse((*words)[3], &asked->priority, e) < 0)
-				return -e->code;
-			used = 4;
-		}
-	}
-	*words += used;
-	*count -= used;
-	return 0;
-}
-
-int policy_why_parse(char **words, size_t count, struct packet_asked *ret_asked, struct err *e)
-{
-	struct packet_asked asked = *ret_asked;
-
-	if (place_parse(&words, &count, &asked, e) < 0) {
-		e->exit_class = EXIT_USAGE;
+	policy_who_tell(w->who, w->out);
+	for (size_t i = 0; i < ARRAY_LEN(by); i++)
+		by[i].any_object = true;
+	strbuf_puts(w->out, "what it does:\n");
+	if (why_tell(w, by, ARRAY_LEN(by), e) < 0)
 		return -e->code;
-	}
-	if (count < 3)
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "why packet: expected tcp, udp or icmp, where from, where to");
-	if (protocol_parse(words[0], &asked.protocol, e) < 0 ||
-	    address_parse(words[1], &asked.from, &asked.from_port, e) < 0 ||
-	    address_parse(words[2], &asked.to, &asked.to_port, e) < 0 ||
-	    rest_parse(words + 3, count - 3, &asked, e) < 0)
-		return -e->code;
-	if (asked.from.family != asked.to.family)
-		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' and '%s' are not of one family",
-			       words[1], words[2]);
-	if (asked.protocol == IPPROTO_ICMP && asked.from.family == AF_INET6)
-		asked.protocol = IPPROTO_ICMPV6;
-	*ret_asked = asked;
-	return 0;
+	others.who = &nobody;
+	to = question(&others, POLICY_KERNEL, PROCESS);
+	to.of[OBJECT_EXE] = w->who->own_exe;
+	to.of[OBJECT_USER] = w->who->own_user;
+	to.of[OBJECT_CGROUP] = w->who->own_cgroup;
+	strbuf_puts(w->out, "what others do to it:\n");
+	return why_tell(&others, &to, 1, e);
 }
 
-int policy_why_packet(const struct enforce *f, const struct object *guard,
-		      const struct packet_asked *asked, struct err *e)
+/* What the words are: one is a path, a number, "-", or they begin with an operation. */
+static int why_words(const struct why *w, char **words, size_t count, struct err *e)
 {
+	bool alone = count == 1;
+
+	if (alone && str_eq(words[0], "-"))
+		return why_events(w, e);
+	if (alone && *words[0] == '/')
+		return why_path(w, words[0], e);
+	if (alone && strspn(words[0], "0123456789") == strlen(words[0]))
+		return why_process(w, e);
+	return why_one(w, words, count, e);
+}
+
+int policy_why(const struct enforce *f, char **words, size_t count, struct policy_who *who,
+	       struct err *e)
+{
+	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
+	auto_ptr(lookup) files = lookup_new();
 	auto_done(strbuf) out = { 0 };
+	const struct why w = { f, who, accounts, files, &out };
+	uint64_t pid;
 
-	if (packet_why(guard, enforce_state(f)->policy, asked, &out, e) < 0)
+	if (count == 1 && number_parse(words[0], &pid, e) == 0 && pid <= INT_MAX)
+		who->pid = (uint32_t)pid;
+	if (policy_who_fill(who, e) < 0 || why_words(&w, words, count, e) < 0)
 		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

@@ -73,14 +73,32 @@ static bool is_left(const struct shown *s)
 static void column_add(struct ranking *k, const struct field *f, enum form form, size_t nth,
 		       bool sorted)
 {
-	auto_free char *name = columns_title(f->name, f);
 	struct shown *s = vec_add(&k->columns);
 
 	s->field = f;
 	s->form = form;
 	s->nth = nth;
 	s->sorted = sorted;
-	s->title = xasprintf("%s%s%s", name, forms[form].suffix, sorted ? sorted_mark(k->r) : "");
+}
+
+static bool is_percentile(const struct shown *s)
+{
+	return s->form >= FORM_P50;
+}
+
+/* Units are left out, unless two would be called the same. */
+static void column_entitle(const struct ranking *k, struct shown *s)
+{
+	size_t len = columns_name_len(s->field->name, s->field);
+	auto_free char *name = NULL;
+
+	vec_for_each(other, &k->columns)
+		if (is_percentile(s) == is_percentile(other) &&
+		    columns_collide(s->field, other->field))
+			len = strlen(s->field->name);
+	name = columns_title(s->field->name, len);
+	s->title = xasprintf("%s%s%s", name, forms[s->form].suffix,
+			     s->sorted ? sorted_mark(k->r) : "");
 	s->cols = max(utf8_width(s->title, strlen(s->title)),
 		      is_left(s) ? LABEL_COLS : (unsigned)NUMBER_COLS);
 }
@@ -123,6 +141,8 @@ static void columns_list(struct ranking *k)
 			if (is_shown(r, FOLD_HIST, i, c->hists[i]))
 				column_add(k, c->hists[i], form, i,
 					   form == FORM_P99 && is_sorted(r, FOLD_HIST, i));
+	vec_for_each(s, &k->columns)
+		column_entitle(k, s);
 }
 
 static bool columns_fit(const struct ranking *k)

@@ -36,7 +36,8 @@ const struct command command_record = {
 	.help = "a stream to a file, for replay",
 	.text = "Writes the events of probes to a file, compressed, with what is known of them then (names of\n"
 		"users, executables, units, enums), so that `sonda replay` shows them as they were on any\n"
-		"machine. What was written stays readable whenever it ends: disk full, kill -9, power.",
+		"machine. What was written stays readable whenever it ends: disk full, kill -9, power.\n"
+		"COMMAND is ended with it.",
 	.examples =
 		"sonda record process.exec net.dns --to night.rec --for 8h\twhat ran and asked overnight\n"
 		"sonda replay night.rec --where 'comm == \"curl\"'\tread it, filtered\n",

@@ -30,6 +30,7 @@ static void replay_options(void *cfg, struct opt_set *set)
 					     .count = ARRAY_LEN(replay_opts),
 					     .cfg = r });
 	run_options(&r->run, set);
+	set->unknown = "a recording is filtered by --where: 'pid == 1 and time > 02:30'";
 }
 
 static void replay_done(void *cfg)
@@ -72,7 +73,7 @@ static int replay_run(void *cfg, const struct opt_rest *rest, struct err *e)
 	if (err)
 		return err;
 	replay_origin(recorded_head(stream));
-	kind_replays(stream->ops->wall_offset_ns(stream));
+	kind_replays(stream->ops->wall_offset_ns(stream), recorded_head(stream)->started_ns);
 	err = run_recorded(stream, where, &r->run, &tally, e);
 	stream_free(stream);
 	return !err && r->run.strict && tally.lost ? strict_failed() : err;

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/table.h"
@@ -129,6 +130,7 @@ static int sink_start(struct showing *g, struct err *e)
 		.no_header = cfg->no_header,
 		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
+		.note = log_note_text,
 		.wall = &g->wall,
 		.one_probe = true,
 		.snapshot = true,
@@ -311,6 +313,7 @@ static int show_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_show = {
 	.name = "show",
+	.word = topic_nth,
 	.synopsis = "[process|file|socket|bpf|PROBE] [FILTERS] [OPTIONS]",
 	.help = "snapshots: processes, open files, sockets, BPF programs",
 	.text = "Shows what is now: the rows of the probe's iterators, once, in the same formats as events and\n"

@@ -75,10 +75,10 @@ static void view_columns(struct panel *p, const struct metric_table *t)
 	p->asked.values = &p->values;
 }
 
-static int top_choose(struct meter *m, struct panel *p, const struct declaration *d, struct err *e)
+static int top_choose(struct meter *m, struct panel *p, const struct probe *probe, struct err *e)
 {
 	(void)m;
-	if (tables_find(d, p->what, &p->asked.table, e) < 0)
+	if (tables_find(probe, p->what, &p->asked.table, e) < 0)
 		return -e->code;
 	if (!p->view)
 		return 0;
@@ -249,7 +249,7 @@ const struct command command_top = {
 		"slot that holds them), and a line with the total of all groups. Without a word: who uses CPU,\n"
 		"memory, disks and network now, of tables that cost nothing while others work (what the kernel keeps\n"
 		"account of anyway: process.usage and net.usage, of TCP). Several probes share the screen. On a terminal the screen is\n"
-		"drawn anew in place; h shows the keys. Elsewhere blocks follow one another.\n"
+		"drawn anew in place; h shows the keys. Elsewhere blocks follow one another. COMMAND is ended with it.\n"
 		"\n"
 		"--by says which labels to group by; those left out are neither worked out nor stored. Where a\n"
 		"table has a uid, a cgroup or a pid, user, unit, container, cgroup_path, comm and exe are labels\n"

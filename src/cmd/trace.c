@@ -12,8 +12,10 @@ const struct command command_trace = {
 	.synopsis = "PROBE... [FILTERS] [OPTIONS] [-- COMMAND ...]",
 	.help = "events as they happen",
 	.text = "Shows the events of one or more probes, a line each, until Ctrl-C, --count, --for, or the\n"
-		"end of COMMAND, whose exit status is passed on. A probe may have a condition of its own:\n"
-		"'fs.open: err != 0'. `sonda list PROBE` shows its fields and parameters.",
+		"end of COMMAND, whose exit status is passed on. COMMAND is ended with it (SIGTERM, or the\n"
+		"signal that ends sonda) when it still runs then. A probe may have a condition of its own:\n"
+		"'fs.open: err != 0'. `sonda list PROBE` shows its fields and parameters. On a terminal too\n"
+		"narrow for all columns those that matter less are left out, and it says which.",
 	.examples =
 		"sonda trace fs.open --comm nginx\tfiles that nginx opens\n"
 		"sonda trace 'fs.open: err == ENOENT' --user www-data\twhat it looks for in vain\n"

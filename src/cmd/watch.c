@@ -65,15 +65,8 @@ static bool shows_processes(const struct watch *w, bool record)
 static int events_check(const struct session *s, struct err *e)
 {
 	vec_for_each(w, &s->probes) {
-		const struct declaration *d = w->probe->decl;
-
-		if (d->event_count)
-			continue;
-		fail_as(e, EXIT_USAGE, EINVAL, "%s has no events", d->name);
-		return hint(e,
-			    d->row_count ? "sonda show %s shows its snapshots"
-					 : "sonda top %s shows its tables",
-			    d->name);
+		if (!w->probe->decl->event_count)
+			return probe_lacks(w->probe, "events", e);
 	}
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "base/strbuf.h"
 
 static void ifindex_add(ifindex_list *list, unsigned ifindex)
 {
@@ -50,13 +51,33 @@ static bool is_above_another(const char *name)
 	return dir_each(path, is_lower, NULL, &ignored) > 0;
 }
 
+int interface_find(const char *name, unsigned *ret_ifindex, struct err *e)
+{
+	unsigned ifindex = if_nametoindex(name);
+	struct if_nameindex *all = ifindex ? NULL : if_nameindex();
+	struct strlist names = { 0 };
+
+	*ret_ifindex = ifindex;
+	if (ifindex)
+		return 0;
+	for (const struct if_nameindex *i = all; all && i->if_index; i++)
+		strlist_add(&names, i->if_name);
+	if (all)
+		if_freenameindex(all);
+	(void)name_missing("network interface", name, &names, e);
+	strlist_done(&names);
+	e->exit_class = EXIT_POLICY;
+	e->code = ENODEV;
+	return -e->code;
+}
+
 static int named_add(const char *text, struct policy_at at, void *ctx, struct err *e)
 {
-	unsigned ifindex = if_nametoindex(text);
+	unsigned ifindex;
 
 	(void)at;
-	if (!ifindex)
-		return fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", text);
+	if (interface_find(text, &ifindex, e) < 0)
+		return -e->code;
 	if (!has_frames(text))
 		return fail_as(e, EXIT_POLICY, EOPNOTSUPP,
 			       "'%s' carries no Ethernet frames, which rules about packets need",
@@ -112,6 +133,71 @@ int rule_interfaces(const struct policy *p, const struct policy_rule *r, ifindex
 	return named ? 0 : up_add(list, e);
 }
 
+/* ---- where a rule stands ---- */
+
+struct each_name {
+	interface_fn *fn;
+	void *ctx;
+};
+
+static int on_name(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	const struct each_name *each = ctx;
+
+	(void)at;
+	return each->fn(text, if_nametoindex(text), each->ctx, e);
+}
+
+int rule_each_interface(const struct policy *p, const struct policy_rule *r, interface_fn *fn,
+			void *ctx, struct err *e)
+{
+	struct each_name each = { fn, ctx };
+	ifindex_list list = { 0 };
+	int err = 0;
+
+	vec_for_each(c, &r->clauses)
+		if (!err && c->word->word == WORD_ON && !c->unless)
+			err = policy_each(p, &c->values, on_name, &each, e);
+	if (err || rule_names_interfaces(r))
+		return err;
+	err = up_add(&list, e);
+	vec_for_each(ifindex, &list) {
+		char name[IF_NAMESIZE];
+
+		if (!err && if_indextoname(*ifindex, name))
+			err = fn(name, *ifindex, ctx, e);
+	}
+	vec_done(&list);
+	return err;
+}
+
+struct standing {
+	const struct object *object;
+	const struct policy_rule *rule;
+	stands_fn *stands;
+	struct guard_standing *found;
+};
+
+static int standing_add(const char *name, unsigned ifindex, void *ctx, struct err *e)
+{
+	const struct standing *s = ctx;
+
+	(void)name, (void)e;
+	s->found->places++;
+	s->found->held += ifindex && s->stands(s->object, s->rule, ifindex);
+	return 0;
+}
+
+void interfaces_standing(const struct object *o, const struct policy *p,
+			 const struct policy_rule *r, stands_fn *stands, struct guard_standing *ret)
+{
+	struct standing s = { o, r, stands, ret };
+	struct err ignored = { 0 };
+
+	*ret = (struct guard_standing){ 0 };
+	(void)!rule_each_interface(p, r, standing_add, &s, &ignored);
+}
+
 static int not_guarded(unsigned ifindex, const struct policy_rule *everywhere, struct err *e)
 {
 	char name[IF_NAMESIZE] = "?";
@@ -145,4 +231,35 @@ int interfaces_beside(const struct object *o, const struct policy *now, const st
 		vec_done(&list);
 	}
 	return code;
+}
+
+static bool stands_everywhere(const struct policy_rule *r)
+{
+	return (r->domain == POLICY_PACKET || r->domain == POLICY_TRAFFIC) &&
+	       !rule_names_interfaces(r);
+}
+
+void interfaces_caution(const struct policy *p, struct strbuf *out)
+{
+	ifindex_list list = { 0 };
+	struct err ignored = { 0 };
+	size_t rules = 0;
+
+	vec_for_each(r, &p->rules)
+		if (stands_everywhere(r) && rules++ == 0)
+			(void)!up_add(&list, &ignored);
+	if (!rules)
+		return;
+	strbuf_appendf(out, "%zu rule%s without `on` stand%s at", rules, rules == 1 ? "" : "s",
+		       rules == 1 ? "s" : "");
+	vec_for_each(ifindex, &list) {
+		char name[IF_NAMESIZE] = "?";
+
+		if_indextoname(*ifindex, name);
+		strbuf_appendf(out, "%s %s", ifindex == list.at ? "" : ",", name);
+	}
+	strbuf_appendf(
+		out, "%s: interfaces that come later need another `apply` (`status` names them)\n",
+		list.len ? "" : " no interface");
+	vec_done(&list);
 }

@@ -8,39 +8,21 @@
 #include "bpf/object.h"
 #include "bpf/pins.h"
 #include "enforce/guard.h"
+#include "enforce/lists.h"
+#include "enforce/names.h"
+#include "enforce/packet.h"
 #include "enforce/shared.h"
+#include "enforce/state.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <time.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LOCKED           "/sys/fs/bpf"
 #define LOCK_PATIENCE_NS 5000000000ull
-#define PARTS_MAX        16
-
-/* A guard that takes part. */
-struct part {
-	const struct guard *guard;
-	void *handle; /* of the source */
-	struct object *object;
-	bool fresh; /* loaded now: to be pinned */
-	bool adds;  /* to an earlier part, in whose maps it works */
-};
-
-struct enforce {
-	const struct enforce_source *source;
-	int lock;
-	struct shared shared;
-	struct part parts[PARTS_MAX];
-	unsigned part_count;
-	struct enforce_state state;
-	unsigned generation; /* in force; POLICY_NOBODY: none */
-	bool over;           /* what is in force is of another version, to be taken over */
-};
 
 /* ---- opening ---- */
 
@@ -52,7 +34,8 @@ static int lock_take(int *ret_fd, struct err *e)
 	int fd = open(LOCKED, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return fail(e, errno, "open '%s': %s", LOCKED, strerror(errno));
+		return fail_as(e, errno == EACCES ? EXIT_DENIED : EXIT_FAILED, errno,
+			       "open '%s': %s", LOCKED, strerror(errno));
 	while (flock(fd, LOCK_EX | LOCK_NB)) {
 		if (clock_mono_ns() > until_ns) {
 			close(fd);
@@ -119,6 +102,23 @@ static int aside_mend(struct err *e)
 	return pins_are_aside() && (pins_remove("", e) < 0 || pins_back(e) < 0) ? -e->code : 0;
 }
 
+static bool any_guard_pinned(void)
+{
+	for (const struct guard *const *g = guards; *g; g++)
+		if (pins_have((*g)->name))
+			return true;
+	return false;
+}
+
+static int orphaned(struct err *e)
+{
+	fail(e, ESTALE,
+	     "guards are attached, but what they go by was removed from '" PINS_ROOT "/policy': "
+	     "they refuse what they refused then");
+	return hint(e,
+		    "`sonda policy apply FILE` takes over from them; `sonda policy off` ends it");
+}
+
 static int open_state(const struct enforce_source *source, bool over, struct enforce **ret,
 		      struct err *e)
 {
@@ -130,9 +130,11 @@ static int open_state(const struct enforce_source *source, bool over, struct enf
 	f->lock = -1;
 	f->generation = POLICY_NOBODY;
 	shared_init(&f->shared);
-	if (lock_take(&f->lock, e) < 0 || aside_mend(e) < 0)
+	if (lock_take(&f->lock, e) < 0 || pins_check(e) < 0 || aside_mend(e) < 0)
 		return -e->code;
 	err = shared_find(&f->shared, &there, e);
+	if (!err && !there && any_guard_pinned())
+		err = orphaned(e);
 	if (err == -ESTALE && over) {
 		err_clear(e);
 		f->over = true;
@@ -159,12 +161,19 @@ int enforce_open_over(const struct enforce_source *source, struct enforce **ret,
 	return open_state(source, true, ret, e);
 }
 
+static void parts_close(struct enforce *f)
+{
+	for (unsigned i = 0; i < f->part_count; i++)
+		f->source->close(f->parts[i].handle);
+	memset(f->parts, 0, sizeof(f->parts));
+	f->part_count = 0;
+}
+
 void enforce_free(struct enforce *f)
 {
 	if (!f)
 		return;
-	for (unsigned i = 0; i < f->part_count; i++)
-		f->source->close(f->parts[i].handle);
+	parts_close(f);
 	shared_done(&f->shared);
 	policy_free(f->state.policy);
 	policy_free(f->state.beside);
@@ -179,7 +188,7 @@ const struct enforce_state *enforce_state(const struct enforce *f)
 
 /* ---- applying ---- */
 
-static int part_open(struct enforce *f, const struct guard *g, struct part **ret, struct err *e)
+int part_open(struct enforce *f, const struct guard *g, struct part **ret, struct err *e)
 {
 	struct part *part = &f->parts[f->part_count];
 	auto_free char *name = xasprintf("guard.%s", g->name);
@@ -237,6 +246,8 @@ static int part_adopt(struct enforce *f, struct part *part, const struct policy 
 
 	if (object_adopt(part->object, g->name, e) < 0)
 		return wrap(e, "guard.%s", g->name);
+	if (part_check(part, e) < 0)
+		return -e->code;
 	return g->lacks && g->lacks(part->object, p) ? part_extend(f, part, p, e) : 0;
 }
 
@@ -247,6 +258,8 @@ static int parts_ready(struct enforce *f, const struct policy *p, struct err *e)
 		bool pinned = pins_have((*g)->name);
 		struct part *part = NULL;
 
+		if (!pinned && guard_takes_any(*g, f->state.policy))
+			return guard_lost(*g, e);
 		if (!pinned && !guard_takes_any(*g, p))
 			continue;
 		if (part_open(f, *g, &part, e) < 0)
@@ -344,8 +357,9 @@ static int prepare(struct enforce *f, const struct policy *p, const char *text, 
 		   bool beside, struct err *e)
 {
 	if (parts_ready(f, p, e) < 0 || (beside && parts_beside(f, p, e) < 0) ||
-	    parts_fill(f, p, gen, e) < 0 || parts_attach(f, p, e) < 0 ||
-	    rows_write(f, p, gen, beside, e) < 0 || shared_set_text(&f->shared, gen, text, e) < 0)
+	    shared_set_lists(&f->shared, gen, p, e) < 0 || parts_fill(f, p, gen, e) < 0 ||
+	    parts_attach(f, p, e) < 0 || rows_write(f, p, gen, beside, e) < 0 ||
+	    shared_set_text(&f->shared, gen, text, e) < 0)
 		return -e->code;
 	return parts_pin(f, e);
 }
@@ -413,13 +427,14 @@ static uint64_t until(uint64_t confirm_ns)
 
 /* In force in the new guards first, which stand beside the old; then one takes the other's place where only one
  * can stand, and the old go. */
-static int over_begin(struct enforce *f, const struct policy *p, const char *text, struct err *e)
+static int over_begin(struct enforce *f, const struct policy *p, const char *text,
+		      uint64_t confirm_ns, struct err *e)
 {
 	if (shared_make(&f->shared, e) < 0 || parts_ready(f, p, e) < 0 ||
-	    parts_fill(f, p, 0, e) < 0 || rows_write(f, p, 0, false, e) < 0 ||
-	    shared_set_text(&f->shared, 0, text, e) < 0)
+	    shared_set_lists(&f->shared, 0, p, e) < 0 || parts_fill(f, p, 0, e) < 0 ||
+	    rows_write(f, p, 0, false, e) < 0 || shared_set_text(&f->shared, 0, text, e) < 0)
 		return -e->code;
-	shared_switch(&f->shared, POLICY_HOLDS(0));
+	shared_switch(&f->shared, POLICY_HOLDS(0) | until(confirm_ns));
 	return parts_attach(f, p, e) < 0 ? -e->code : parts_pin(f, e);
 }
 
@@ -428,20 +443,62 @@ static int take_over(struct enforce *f, const struct policy *p, const char *text
 {
 	struct err ignored;
 
-	if (confirm_ns)
-		return hint(
-			(fail(e, EBUSY, "there would be no way back to another version of sonda"),
-			 e),
-			"apply the policy that is in force without --confirm, then the new one");
 	if (pins_aside(e) < 0)
 		return -e->code;
-	if (over_begin(f, p, text, e) < 0) {
+	if (over_begin(f, p, text, confirm_ns, e) < 0) {
 		parts_unpin(f);
 		(void)!pins_remove("", &ignored);
 		(void)!pins_back(&ignored);
 		return -e->code;
 	}
-	return pins_aside_remove(e);
+	return guards_aside_remove(e);
+}
+
+/* As if nothing was in force; the lock stays. */
+static void forget(struct enforce *f)
+{
+	parts_close(f);
+	shared_done(&f->shared);
+	shared_init(&f->shared);
+	policy_free(f->state.policy);
+	policy_free(f->state.beside);
+	f->state = (struct enforce_state){ 0 };
+	f->generation = POLICY_NOBODY;
+	f->over = false;
+}
+
+/* As if it was opened now. */
+static int look_again(struct enforce *f, struct err *e)
+{
+	bool there;
+
+	forget(f);
+	return shared_find(&f->shared, &there, e) < 0 || look(f, e) < 0 ? -e->code : 0;
+}
+
+static int no_way_back(struct err *e)
+{
+	(void)wrap(e, "there would be no way back to what is in force");
+	return hint(e, "without --confirm the new one takes over from it");
+}
+
+/* The way back leads to the policy that is in force now: it is put into force in this version's guards first,
+ * word by word, so that the kernel has both generations. */
+static int take_over_with_a_way_back(struct enforce *f, const struct policy *p, const char *text,
+				     uint64_t confirm_ns, struct err *e)
+{
+	auto_free struct policy_text *before = xnew(struct policy_text);
+	auto_ptr(policy) was = NULL;
+	bool any;
+
+	if (shared_text_of_another(before, &any, e) < 0)
+		return no_way_back(e);
+	if (!any)
+		return take_over(f, p, text, confirm_ns, e);
+	if (policy_parse("policy in force", before->text, &was, e) < 0 ||
+	    take_over(f, was, before->text, 0, e) < 0)
+		return no_way_back(e);
+	return look_again(f, e) < 0 ? -e->code : enforce_apply(f, p, text, confirm_ns, e);
 }
 
 int enforce_apply(struct enforce *f, const struct policy *p, const char *text, uint64_t confirm_ns,
@@ -450,10 +507,16 @@ int enforce_apply(struct enforce *f, const struct policy *p, const char *text, u
 	unsigned gen;
 
 	assert(f && p && text && e);
+	if (!f->over && lay(f, p, text, false, &gen, e) < 0) {
+		if (e->code != ESTALE)
+			return -e->code;
+		err_clear(e);
+		forget(f);
+		f->over = true;
+	}
 	if (f->over)
-		return take_over(f, p, text, confirm_ns, e);
-	if (lay(f, p, text, false, &gen, e) < 0)
-		return -e->code;
+		return (confirm_ns ? take_over_with_a_way_back : take_over)(f, p, text, confirm_ns,
+									    e);
 	shared_switch(&f->shared, (*f->shared.word & POLICY_HOLDS(gen ^ 1)) | POLICY_HOLDS(gen) |
 					  gen | until(confirm_ns));
 	alerts_tidy(f);
@@ -526,6 +589,9 @@ int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 		return 0;
 	}
 	*ret_ended = f->state.beside || !holds_rules(f, other);
+	if (*ret_ended && !f->state.beside && !f->state.waits_ns)
+		return hint((fail(e, ENOENT, "there is no policy to go back to"), e),
+			    "what is in force stays; `sonda policy off` ends it");
 	if (*ret_ended) {
 		bool was;
 
@@ -537,18 +603,22 @@ int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e)
 
 int enforce_off(bool *ret_was, struct err *e)
 {
+	bool guards_were = any_guard_pinned();
 	struct shared shared;
 	struct err ignored;
 
+	if (pins_check(e) < 0)
+		return -e->code;
 	/* The kernel takes what is attached away a little after its pin: until then nothing is in
 	 * force. Also where half of it is gone, so without complaint. */
 	shared_init(&shared);
 	if (shared_find(&shared, ret_was, &ignored) == 0 && *ret_was)
 		shared_switch(&shared, 0);
 	shared_done(&shared);
+	*ret_was |= guards_were;
 	for (const struct guard *const *g = guards; *g; g++)
 		guard_remove(*g);
-	if (pins_aside_remove(e) < 0)
+	if (guards_aside_remove(e) < 0)
 		return -e->code;
 	return pins_remove("", e);
 }
@@ -565,84 +635,11 @@ void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rul
 	shared_read_rule(&f->shared, POLICY_ACTIVE(*f->shared.word) ^ 1, (unsigned)nth, ret);
 }
 
-/* A guard that is pinned, its maps open; *ret_part NULL: it isn't. */
-static int part_look(struct enforce *f, const struct guard *g, struct part **ret_part,
-		     struct err *e)
-{
-	struct part *part = NULL;
-
-	*ret_part = NULL;
-	for (unsigned i = 0; i < f->part_count; i++)
-		if (f->parts[i].guard == g)
-			part = &f->parts[i];
-	if (!part && pins_have(g->name) &&
-	    (part_open(f, g, &part, e) < 0 || object_adopt(part->object, g->name, e) < 0))
-		return wrap(e, "guard.%s", g->name);
-	*ret_part = part;
-	return 0;
-}
-
-int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e)
-{
-	for (const struct guard *const *g = guards; *g; g++) {
-		struct part *part;
-
-		if (!(*g)->counts)
-			continue;
-		if (part_look(f, *g, &part, e) < 0)
-			return -e->code;
-		if (part && (*g)->counts(part->object, fn, ctx, e) < 0)
-			return wrap(e, "guard.%s", (*g)->name);
-	}
-	return 0;
-}
-
-struct telling {
-	const struct enforce *f;
-	enforce_flood_fn *fn;
-	void *ctx;
-};
-
-/* Of rules that are in force. */
-static void flood_tell(const struct guard_flood *flood, void *ctx)
-{
-	const struct telling *t = ctx;
-
-	for (unsigned i = 0; i < t->f->state.policy->rules.len; i++) {
-		struct enforce_rule rule;
-
-		shared_read_rule(&t->f->shared, t->f->generation, i, &rule);
-		if (rule.slot != flood->slot || !t->f->state.policy->rules.at[i].limit.drop_ns)
-			continue;
-		t->fn(&(struct enforce_flood){ .rule = t->f->state.policy->rules.at[i].name,
-					       .of = flood->of,
-					       .left_ns = flood->left_ns,
-					       .packets = flood->packets,
-					       .bytes = flood->bytes },
-		      t->ctx);
-		return;
-	}
-}
-
-int enforce_floods(struct enforce *f, enforce_flood_fn *fn, void *ctx, struct err *e)
-{
-	struct telling telling = { f, fn, ctx };
-
-	for (const struct guard *const *g = guards; f->state.in_force && *g; g++) {
-		struct part *part;
-
-		if (!(*g)->floods)
-			continue;
-		if (part_look(f, *g, &part, e) < 0)
-			return -e->code;
-		if (part && (*g)->floods(part->object, flood_tell, &telling, e) < 0)
-			return wrap(e, "guard.%s", (*g)->name);
-	}
-	return 0;
-}
-
 void enforce_cautions(const struct policy *p, struct strbuf *out)
 {
+	names_caution(p, out);
+	interfaces_caution(p, out);
+	lists_caution(p, out);
 	for (const struct guard *const *g = guards; *g; g++)
 		if ((*g)->caution)
 			(*g)->caution(p, out);

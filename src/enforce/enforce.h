@@ -28,7 +28,8 @@ struct enforce_source {
  * at it). `source` is borrowed. */
 MUST_USE int enforce_open(const struct enforce_source *source, struct enforce **ret, struct err *e);
 /* The same for enforce_apply(), which then also takes over from another version of sonda: its guards stay
- * in force until the new ones are. */
+ * in force until the new ones are. With confirm_ns the policy in force is taken over first, so that there is a
+ * way back to it; it stays so taken over if the new one fails. */
 MUST_USE int enforce_open_over(const struct enforce_source *source, struct enforce **ret,
 			       struct err *e);
 void enforce_free(struct enforce *f);
@@ -50,7 +51,8 @@ MUST_USE int enforce_promote(struct enforce *f, uint64_t confirm_ns, struct err 
 /* Errors: ENOENT (nothing waits). */
 MUST_USE int enforce_confirm(struct enforce *f, struct err *e);
 /* Takes away what lies beside what is in force; where nothing does, back to what was in force before.
- * *ret_ended: there was nothing, so that nothing is in force now. Errors: ENOENT (nothing is in force). */
+ * *ret_ended: nothing is in force now, as before what lay beside, or what waits for confirmation, was applied.
+ * Errors: ENOENT (nothing is in force, or there is nothing to go back to: what is in force stays). */
 MUST_USE int enforce_rollback(struct enforce *f, bool *ret_ended, struct err *e);
 /* Ends all of it and removes what was pinned. *ret_was: something was in force. */
 MUST_USE int enforce_off(bool *ret_was, struct err *e);
@@ -73,14 +75,20 @@ struct enforce_rule {
 	struct policy_count count;
 	enum policy_mode mode;
 	bool tripped, expired;
-	uint64_t expires_in_ns; /* 0: never */
-	unsigned slot;          /* of its counts */
-	char strength[POLICY_STRENGTH];
+	uint64_t expires_in_ns;         /* 0: never */
+	unsigned slot;                  /* of its counts */
+	struct policy_lists lists;      /* as they were when it was applied */
+	char strength[POLICY_STRENGTH]; /* as it was when it was applied */
+	bool attached;                  /* by enforce_look() */
 };
 /* Of rule `nth` of the policy in force. */
 void enforce_rule(const struct enforce *f, size_t nth, struct enforce_rule *ret);
 /* Of the policy beside it. */
 void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rule *ret);
+
+/* Looks whether rule `nth` of `p`, which is the policy in force or the one beside it, is enforced everywhere where it was to be:
+ * `attached` and `strength` say so, as of now. */
+void enforce_look(struct enforce *f, const struct policy *p, size_t nth, struct enforce_rule *told);
 
 /* Calls `fn` for each count of the guards in force that belongs to no rule and isn't 0: what was
  * malformed, what passed in spite of a rule. */
@@ -95,6 +103,13 @@ struct enforce_flood {
 };
 typedef void enforce_flood_fn(const struct enforce_flood *flood, void *ctx);
 MUST_USE int enforce_floods(struct enforce *f, enforce_flood_fn *fn, void *ctx, struct err *e);
+
+/* Calls `fn` for each interface that rules in force are about, but don't stand at: it came, or was made anew, when
+ * they were applied already, or isn't there. Once for all rules without `on`, by the first of them. */
+typedef void enforce_uncovered_fn(const struct policy_rule *first, const char *interface,
+				  void *ctx);
+MUST_USE int enforce_uncovered(struct enforce *f, enforce_uncovered_fn *fn, void *ctx,
+			       struct err *e);
 
 /* What whoever applies `p` should know of this machine, a line each. */
 void enforce_cautions(const struct policy *p, struct strbuf *out);

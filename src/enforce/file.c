@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The guard of files: rules turned into sets by object, operation and subject, and laid into its maps. */
 #include "abi/policy_file.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "bpf/elements.h"
@@ -13,6 +14,7 @@
 #include "enforce/subjects.h"
 
 #include <errno.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* What a generation is made of. */
@@ -75,9 +77,9 @@ static unsigned seen(const struct file_proof *proof)
 		       : proof->denied;
 }
 
-static bool has_exe_condition(const struct policy_rule *rule)
+static bool has_program_condition(const struct policy_rule *rule)
 {
-	return policy_clause_find(rule, WORD_EXE, 0);
+	return policy_clause_find(rule, WORD_EXE, 0) || policy_clause_find(rule, WORD_ANCESTOR, 0);
 }
 
 /* The rule is enforced, in the strength that it wants or accepts, or the policy is refused. */
@@ -88,7 +90,7 @@ static int rule_check(const struct filling *f, const struct policy_rule *rule, s
 	auto_done(strbuf) words = { 0 };
 
 	if (f->proof.flags & FILE_PROOF_NO_CALLER && rule->operations & POLICY_EXEC &&
-	    has_exe_condition(rule)) {
+	    has_program_condition(rule)) {
 		fail_as(e, EXIT_KERNEL, ENOTSUP,
 			"this kernel sees a program that is run, but not which one runs it");
 		return policy_wrap(f->policy, rule->verdict_at, e);
@@ -153,25 +155,38 @@ static int policy_take(struct filling *f, struct err *e)
 
 static void filter_set(struct file_filter *filter, const struct file_id *id)
 {
-	filter->seen[FILE_FILTER_AT(id->inode, id->device)] = 1;
+	filter->seen[FILE_FILTER_AT(id->inode)] |= FILE_SEEN;
 }
 
-static void paths_filter(struct filling *f)
+static void filter_set_place(struct file_filter *filter, const struct file_path *file)
 {
+	uint64_t first = file_name_first(file->name), len = strlen(file->name);
+
+	filter_set(filter, &file->dir);
+	filter->seen[FILE_FILTER_PLACE_AT(file->dir.inode, first, len)] |= FILE_SEEN_PLACE;
+}
+
+static int filter_fill(struct filling *f, struct err *e)
+{
+	f->filter->epoch = clock_boot_ns();
+	if (getrandom(f->filter->secrets, sizeof(f->filter->secrets), 0) !=
+	    sizeof(f->filter->secrets))
+		return fail(e, EAGAIN, "no random numbers are to be had");
 	vec_for_each(file, &f->paths.all) {
 		if (file->id.inode)
 			filter_set(f->filter, &file->id);
 		if (!file->is_mount && *file->name)
-			filter_set(f->filter, &file->dir);
+			filter_set_place(f->filter, file);
 	}
+	return 0;
 }
 
 static int filling_write(struct filling *f, const struct object *o, struct err *e)
 {
 	int filter = object_map_fd(o, "file_filter"), rules = object_map_fd(o, "file_rules");
 
-	paths_filter(f);
-	if (subjects_write(&f->subjects, &f->paths, o, f->gen, e) < 0 ||
+	if (filter_fill(f, e) < 0 ||
+	    subjects_write(&f->subjects, &f->paths, o, f->gen, e) < 0 ||
 	    map_set(rules, "the rules", &f->gen, &f->rules, e) < 0)
 		return -e->code;
 	return map_set(filter, "the filter", &f->gen, f->filter, e);
@@ -330,5 +345,6 @@ const struct guard guard_file = {
 	.fill = file_guard_fill,
 	.strength = strength,
 	.cost = file_cost,
+	.caution = file_caution,
 	.beside = guard_beside_anywhere,
 };

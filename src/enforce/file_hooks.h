@@ -34,5 +34,7 @@ MUST_USE int file_hooks_choose(struct object *o, uint64_t slots, struct err *e);
 void file_hooks_tell(const struct object *o, struct file_proof *ret);
 /* "lsm", "sys_exit, sched_prepare_exec": what sees these operations. */
 void file_method(const struct file_proof *proof, unsigned operations, struct strbuf *out);
+/* struct guard's caution, for all rules that name files. */
+void file_caution(const struct policy *p, struct strbuf *out);
 /* The slot whose program runs at every open; NULL: none does. */
 MUST_USE const char *file_hooks_at_open(const struct object *o);

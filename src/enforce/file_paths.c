@@ -31,6 +31,14 @@ void file_paths_done(struct file_paths *paths)
 
 /* ---- paths ---- */
 
+uint64_t file_name_first(const char *name)
+{
+	uint64_t first = 0;
+
+	memcpy(&first, name, min(strlen(name), sizeof(first)));
+	return first;
+}
+
 /* Where `path` is really: for what doesn't exist, where it would be made. */
 static int path_real(const char *path, char **ret_path, struct err *e)
 {
@@ -104,23 +112,6 @@ static bool is_below_any(const struct file_paths *paths, const char *path)
 	return false;
 }
 
-/* "\040" in mountinfo is a blank. */
-static void unescape(char *text)
-{
-	char *to = text;
-	unsigned code;
-
-	for (const char *from = text; *from; to++) {
-		if (*from == '\\' && sscanf(from, "\\%3o", &code) == 1) {
-			*to = (char)code;
-			from += 4;
-		} else {
-			*to = *from++;
-		}
-	}
-	*to = '\0';
-}
-
 /* Whole file systems that are mounted below; the guard's hooks about names aren't told of mounts. */
 static int mounts_add(struct file_paths *paths, struct err *e)
 {
@@ -133,7 +124,7 @@ static int mounts_add(struct file_paths *paths, struct err *e)
 		line += *line == '\n';
 		if (sscanf(line, "%*u %*u %*s %4095s %4095s", root, place) != 2)
 			continue;
-		unescape(place);
+		str_unescape_octal(place);
 		if (!str_eq(root, "/") || !is_below_any(paths, place) ||
 		    map_has_bytes(&paths->by_path, place, strlen(place)))
 			continue;
@@ -251,7 +242,8 @@ int file_paths_identify(struct file_paths *paths, struct err *e)
 		return -e->code;
 	err = object_load(o, NULL, e);
 	for (size_t i = 0; !err && i < paths->all.len; i += BATCH)
-		err = batch_identify(o, paths->all.at + i, min(paths->all.len - i, (size_t)BATCH), e);
+		err = batch_identify(o, paths->all.at + i, min(paths->all.len - i, (size_t)BATCH),
+				     e);
 	guard_source->close(handle);
 	return err;
 }

@@ -21,6 +21,8 @@ struct file_path {
 	struct file_object object; /* what the rules say */
 	bool is_mount; /* a mount below a directory of the policy: known by its root alone */
 };
+/* `first` of FILE_NAME_BIT. */
+MUST_USE uint64_t file_name_first(const char *name);
 
 struct file_paths {
 	vec(struct file_path) all;

@@ -287,10 +287,11 @@ static int measure(const struct object *o, const struct place *p, void *ctx, str
 	return slot ? object_run_ns(o, slot, open_often, NULL, ctx, e) : 0;
 }
 
-int file_cost(struct object *o, struct guard_cost *ret_cost, struct err *e)
+int file_cost(struct object *o, const struct policy *p, struct guard_cost *ret_cost, struct err *e)
 {
 	uint64_t ns = 0;
 
+	(void)p;
 	if (trial_hold(o, 1, measure, &ns, e) < 0)
 		return -e->code;
 	*ret_cost = (struct guard_cost){ ns, "an open that no rule is about" };

@@ -17,7 +17,8 @@ MUST_USE int file_trial(const struct object *o, unsigned gen, struct file_proof 
 			struct err *e);
 
 /* struct guard's cost: what an open takes in the guard that no rule is about. */
-MUST_USE int file_cost(struct object *o, struct guard_cost *ret_cost, struct err *e);
+MUST_USE int file_cost(struct object *o, const struct policy *p, struct guard_cost *ret_cost,
+		       struct err *e);
 
 /* Fills a generation of a loaded guard.file; `p` NULL: with nothing. */
 MUST_USE int file_guard_fill(const struct object *o, const struct policy *p, unsigned gen,

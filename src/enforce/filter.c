@@ -18,12 +18,6 @@
 
 #define DIR "filter"
 
-/* As the kernel takes it for a run; the rest of it must be zero. */
-struct hook_state {
-	uint8_t hook, family;
-	uint8_t zero[46];
-};
-
 static unsigned hook_of(const struct policy_rule *r)
 {
 	const struct policy_clause *c = policy_clause_find(r, WORD_AT, 0);
@@ -33,17 +27,6 @@ static unsigned hook_of(const struct policy_rule *r)
 	if (c)
 		(void)!policy_hook_parse(c->values.at[0].text, &hook, &ignored);
 	return hook;
-}
-
-static int priority_of(const struct policy_rule *r)
-{
-	const struct policy_clause *c = policy_clause_find(r, WORD_PRIORITY, 0);
-	struct err ignored = { 0 };
-	int priority = FILTER_PRIORITY;
-
-	if (c)
-		(void)!policy_priority_parse(c->values.at[0].text, &priority, &ignored);
-	return priority;
 }
 
 /* ---- which program stands for which priority ---- */
@@ -82,7 +65,7 @@ static int slots_write(const struct object *o, const struct slots *slots, struct
 static int slot_take(struct slots *slots, const struct policy *p, const struct policy_rule *r,
 		     unsigned gen, struct err *e)
 {
-	int slot = slot_of(slots, priority_of(r));
+	int slot = slot_of(slots, policy_rule_priority(r));
 
 	for (int i = 0; slot < 0 && i < FILTER_SLOTS; i++)
 		if (!slots->at[i].generations)
@@ -93,7 +76,7 @@ static int slot_take(struct slots *slots, const struct policy *p, const struct p
 			FILTER_SLOTS);
 		return policy_wrap(p, policy_clause_find(r, WORD_AT, 0)->at, e);
 	}
-	slots->at[slot].priority = priority_of(r);
+	slots->at[slot].priority = policy_rule_priority(r);
 	slots->at[slot].generations |= 1u << gen;
 	return 0;
 }
@@ -113,7 +96,7 @@ static int slots_assign(const struct object *o, const struct policy *p, unsigned
 
 static unsigned post_of(const struct policy_rule *r, const void *ctx)
 {
-	return (unsigned)slot_of(ctx, priority_of(r)) * PACKET_PLACES + PACKET_PREROUTING +
+	return (unsigned)slot_of(ctx, policy_rule_priority(r)) * PACKET_PLACES + PACKET_PREROUTING +
 	       hook_of(r);
 }
 
@@ -172,15 +155,15 @@ static int program_open(unsigned slot, int *ret_fd, struct err *e)
 }
 
 static int rule_attach(struct object *o, const struct slots *slots, const struct policy *p,
-		       const struct policy_rule *r, struct err *e)
+		       const struct policy_rule *r, bool take, struct err *e)
 {
-	int priority = priority_of(r), slot = slot_of(slots, priority);
+	int priority = policy_rule_priority(r), slot = slot_of(slots, priority);
 	auto_close int program = -1;
 
 	if (program_open((unsigned)slot, &program, e) < 0)
 		return -e->code;
-	nf_detach_others(o, program, priority);
-	if (nf_attach(o, program, hook_of(r), priority, e) < 0)
+	nf_detach_others(o, DIR, program, priority);
+	if (nf_attach(o, DIR, program, hook_of(r), priority, take, e) < 0)
 		return policy_wrap(p, policy_clause_find(r, WORD_AT, 0)->at, e);
 	return 0;
 }
@@ -192,10 +175,42 @@ static int filter_attach(struct object *o, const struct policy *p, struct err *e
 	if (programs_pin(o, e) < 0)
 		return -e->code;
 	slots_read(o, &slots);
-	vec_for_each(r, &p->rules)
-		if (r->domain == POLICY_FILTER && rule_attach(o, &slots, p, r, e) < 0)
-			return -e->code;
+	/* what is taken from another version comes last, when nothing else can be refused */
+	for (int take = 0; take < 2; take++)
+		vec_for_each(r, &p->rules)
+			if (r->domain == POLICY_FILTER && rule_attach(o, &slots, p, r, take, e) < 0)
+				return -e->code;
 	return 0;
+}
+
+static bool whole(const struct object *o)
+{
+	struct err ignored = { 0 };
+
+	(void)o;
+	for (unsigned slot = 0; slot < FILTER_SLOTS; slot++) {
+		auto_close int program = -1;
+
+		if (program_open(slot, &program, &ignored) < 0)
+			return false;
+	}
+	return true;
+}
+
+static void standing(const struct object *o, const struct policy *p, const struct policy_rule *r,
+		     struct guard_standing *ret)
+{
+	int priority = policy_rule_priority(r), slot;
+	struct err ignored = { 0 };
+	auto_close int program = -1;
+	struct slots slots;
+
+	(void)p;
+	*ret = (struct guard_standing){ .places = NF_FAMILIES };
+	slots_read(o, &slots);
+	slot = slot_of(&slots, priority);
+	if (slot >= 0 && program_open((unsigned)slot, &program, &ignored) == 0)
+		ret->held = nf_standing(o, program, hook_of(r), priority);
 }
 
 /* ---- telling ---- */
@@ -207,13 +222,13 @@ static void filter_strength(const struct object *o, const struct policy_rule *r,
 
 	(void)o;
 	strbuf_appendf(out, "%s (netfilter %s, priority %d)", policy_verdict_name(r->verdict),
-		       hooks[hook_of(r)], priority_of(r));
+		       hooks[hook_of(r)], policy_rule_priority(r));
 }
 
 int filter_run(const struct object *o, unsigned hook, int priority, bool is_v6, const void *frame,
 	       size_t size, struct err *e)
 {
-	struct hook_state state = { .hook = (uint8_t)hook, .family = is_v6 ? 10 : 2 };
+	struct filter_state state = { .hook = (uint8_t)hook, .family = is_v6 ? 10 : 2 };
 	auto_close int program = -1;
 	struct slots slots;
 	int slot;
@@ -225,6 +240,24 @@ int filter_run(const struct object *o, unsigned hook, int priority, bool is_v6, 
 	if (program_open((unsigned)slot, &program, e) < 0)
 		return -e->code;
 	return program_run_in(program, frame, size, &state, sizeof(state), e);
+}
+
+int filter_program(const struct object *o, const struct policy_rule *r, int *ret_fd,
+		   struct filter_state *ret_state, struct err *e)
+{
+	int rules = object_program_fd(o, "filter_rules"), slot;
+	auto_free char *name = NULL;
+	struct slots slots;
+	uint32_t zero = 0;
+
+	slots_read(o, &slots);
+	slot = slot_of(&slots, policy_rule_priority(r));
+	name = program_name((unsigned)max(slot, 0));
+	*ret_fd = object_program_fd(o, name);
+	*ret_state = (struct filter_state){ .hook = (uint8_t)hook_of(r), .family = 2 };
+	if (rules < 0 || slot < 0 || *ret_fd < 0)
+		return fail(e, ENOENT, "the program is not loaded");
+	return map_set(object_map_fd(o, "filter_jump"), "the jump", &zero, &rules, e);
 }
 
 static int filter_counts(const struct object *o, guard_count_fn *fn, void *ctx, struct err *e)
@@ -239,5 +272,8 @@ const struct guard guard_filter = {
 	.attach = filter_attach,
 	.counts = filter_counts,
 	.strength = filter_strength,
+	.standing = standing,
+	.whole = whole,
 	.beside = guard_beside_anywhere,
+	.cost = filter_cost,
 };

@@ -10,6 +10,14 @@
 #include "enforce/kernel_trial.h"
 #include "enforce/subjects.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 struct filling {
 	struct file_paths paths;
 	struct subjects subjects;
@@ -80,10 +88,106 @@ static void strength(const struct object *o, const struct policy_rule *r, struct
 		}
 }
 
+/* ---- what it costs ---- */
+
+enum { COST_RUNS = 500 };
+
+static void signal_often(pid_t child)
+{
+	kill(child, SIGCONT);
+}
+
+static void inspect_often(pid_t child)
+{
+	char path[64], exe[16];
+
+	(void)!str_format(path, sizeof(path), "/proc/%d/exe", (int)child);
+	(void)!readlink(path, exe, sizeof(exe));
+}
+
+static void bpf_often(pid_t child)
+{
+	uint64_t attr[8] = { 0 };
+
+	(void)child;
+	syscall(SYS_bpf, 1 << 20, attr, sizeof(attr)); /* no command */
+}
+
+static void use_often(pid_t child)
+{
+	(void)child;
+	(void)!chroot("/"); /* from where the root is "/" already */
+}
+
+/* What can be done over and over, and changes nothing. */
+static const struct measured {
+	enum policy_kernel_operation operation;
+	const char *slot;
+	void (*act)(pid_t child);
+	const char *of;
+} measures[] = {
+	{ POLICY_KILL, "kills", signal_often, "a signal" },
+	{ POLICY_INSPECT, "traces", inspect_often, "a look into /proc" },
+	{ POLICY_PTRACE, "traces", inspect_often, "a look into /proc" },
+	{ POLICY_BPF, "calls_bpf", bpf_often, "a bpf(2)" },
+	{ POLICY_USE, "uses_capability", use_often, "a use of a capability" },
+};
+
+struct working {
+	const struct measured *measured;
+	pid_t child;
+};
+
+static void work(void *ctx)
+{
+	const struct working *w = ctx;
+
+	for (int i = 0; i < COST_RUNS; i++)
+		w->measured->act(w->child);
+}
+
+static int child_begin(pid_t *ret_child, struct err *e)
+{
+	*ret_child = fork();
+	if (*ret_child < 0)
+		return fail(e, errno, "fork: %s", strerror(errno));
+	if (*ret_child)
+		return 0;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		pause();
+}
+
+static int cost(struct object *o, const struct policy *p, struct guard_cost *ret_cost,
+		struct err *e)
+{
+	struct working w = { 0 };
+	unsigned operations = 0;
+	uint64_t ns = 0;
+	int err;
+
+	vec_for_each(r, &p->rules)
+		operations |= r->domain == POLICY_KERNEL ? r->operations : 0;
+	for (size_t i = 0; !w.measured && i < ARRAY_LEN(measures); i++)
+		if (measures[i].operation & operations)
+			w.measured = &measures[i];
+	if (!w.measured)
+		return fail(e, ENOTSUP,
+			    "what these rules are about can't be done over and over for a trial");
+	if (child_begin(&w.child, e) < 0)
+		return -e->code;
+	err = guard_measure(&guard_kernel, o, p, w.measured->slot, work, &w, &ns, e);
+	kill(w.child, SIGKILL);
+	waitpid(w.child, NULL, 0);
+	*ret_cost = (struct guard_cost){ ns, w.measured->of };
+	return err;
+}
+
 const struct guard guard_kernel = {
 	.name = "kernel",
 	.domain = POLICY_KERNEL,
 	.fill = fill,
 	.strength = strength,
 	.beside = guard_beside_anywhere,
+	.cost = cost,
 };

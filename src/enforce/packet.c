@@ -41,6 +41,8 @@ static int packet_attach(struct object *o, const struct policy *p, struct err *e
 			code = xdp_attach(o, "packet", *ifindex,
 					  packet_answers(p) && packet_answers_by_generic(*ifindex),
 					  e);
+	if (!code && packet_answers(p))
+		code = packet_cookies_attach(o, &list, e);
 	vec_done(&list);
 	return code;
 }
@@ -53,6 +55,18 @@ static bool stands(const struct object *o, const struct policy_rule *r, unsigned
 	(void)o, (void)r;
 	return !xdp_state_read(ifindex, &state, &ignored) &&
 	       str_startswith(state.program, "packet_buffer");
+}
+
+/* Its program is found by where it stands, or stood. */
+static bool whole(const struct object *o)
+{
+	return xdp_is_linked(o);
+}
+
+static void standing(const struct object *o, const struct policy *p, const struct policy_rule *r,
+		     struct guard_standing *ret)
+{
+	interfaces_standing(o, p, r, stands, ret);
 }
 
 static int packet_beside(const struct object *o, const struct policy *now, const struct policy *p,
@@ -109,7 +123,6 @@ static void packet_strength(const struct object *o, const struct policy_rule *r,
 {
 	unsigned counts[XDP_MODE_OFFLOAD + 1] = { 0 };
 
-	(void)o;
 	modes_count(r, counts);
 	strbuf_appendf(out, "%s (XDP", policy_verdict_name(r->verdict));
 	if (counts[XDP_MODE_NATIVE])
@@ -122,7 +135,7 @@ static void packet_strength(const struct object *o, const struct policy_rule *r,
 		wanted_tell(r, out);
 	strbuf_puts(out, ")");
 	if (r->verdict == POLICY_ANSWER)
-		packet_cookies_strength(out);
+		packet_cookies_strength(o, out);
 }
 
 const struct guard guard_packet = {
@@ -135,5 +148,8 @@ const struct guard guard_packet = {
 	.caution = packet_caution,
 	.strength = packet_strength,
 	.beside = packet_beside,
+	.stands = stands,
+	.standing = standing,
+	.whole = whole,
 	.cost = packet_cost,
 };

@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@ enum {
 	SIEVE_FROM =
 		4096, /* places where the class of a source changes, from which the sieve pays */
 	SPREADS_TRIED = 10000,
+	LIMIT_CPUS = 1024,
 };
 
 /* A clause of a rule, numbered within its field. */
@@ -101,13 +101,11 @@ static int device_take(const char *text, struct policy_at at, void *ctx, struct 
 {
 	struct making *m = ctx;
 	struct classes *classes = &m->fields[PACKET_ON].classes;
-	unsigned ifindex = if_nametoindex(text);
 	struct packet_device *device = NULL;
+	unsigned ifindex;
 
-	if (!ifindex) {
-		fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", text);
+	if (interface_find(text, &ifindex, e) < 0)
 		return policy_wrap(m->p, at, e);
-	}
 	vec_for_each(d, &m->devices)
 		if (d->ifindex == ifindex)
 			device = d;
@@ -283,6 +281,23 @@ static uint64_t limit_burst(const struct policy_limit *limit)
 	return burst < 1 ? 1 : burst < 1e18 ? (uint64_t)burst : (uint64_t)1e18;
 }
 
+/* The rate as time: of packets, or of bytes. false: it is too fast, too slow, or too much at once. */
+static bool limit_steps(struct packet_rule *rule, uint64_t per_hour, uint64_t burst)
+{
+	unsigned shift = rule->bytes ? PACKET_BYTE_SHIFT : 0;
+	/* what CPUs take at the same time, each the largest packet, comes on top */
+	uint64_t at_once = rule->bytes ? LIMIT_CPUS * (65536 >> PACKET_BYTE_SHIFT) : LIMIT_CPUS;
+	uint64_t room;
+
+	rule->step = (PACKET_TIME(3600000000000ull) << shift) / per_hour;
+	if (!rule->step || (rule->bytes && rule->step > 1ull << 44) ||
+	    __builtin_mul_overflow(burst, rule->step, &room) || room >> shift > 1ull << 61)
+		return false;
+	rule->room = (room - rule->step) >> shift;
+	rule->ahead = 2 * (room >> shift) + at_once * rule->step;
+	return true;
+}
+
 static int limit_fill(const struct making *m, const struct policy_rule *r, struct packet_rule *rule,
 		      struct err *e)
 {
@@ -292,20 +307,21 @@ static int limit_fill(const struct making *m, const struct policy_rule *r, struc
 		[PER_PORT] = PACKET_PER_PORT,
 	};
 	const struct policy_limit *limit = &r->limit;
-	uint64_t burst = limit_burst(limit);
 
 	rule->per = (uint8_t)pers[limit->per];
-	rule->step = PACKET_TIME(3600000000000ull) / limit->per_hour;
-	if (!rule->step || burst > (1ull << 61) / rule->step || limit->drop_ns > (1ull << 57)) {
+	rule->bytes = limit->bytes;
+	if (!limit_steps(rule, limit->per_hour, limit_burst(limit)) ||
+	    limit->drop_ns > (1ull << 57)) {
 		fail_as(e, EXIT_POLICY, ERANGE,
-			"a limit of %llu an hour, %llu at once, can't be kept",
-			(unsigned long long)limit->per_hour, (unsigned long long)burst);
+			"a limit of %llu%s an hour, %llu at once, can't be kept",
+			(unsigned long long)limit->per_hour, limit->bytes ? " bytes" : "",
+			(unsigned long long)limit_burst(limit));
 		return policy_wrap(m->p, r->verdict_at, e);
 	}
-	rule->room = burst * rule->step;
 	rule->drop = PACKET_TIME(limit->drop_ns);
 	/* the tick is too coarse where a bucket fills up within a few */
-	rule->fine = rule->room < PACKET_TIME(8ull * m->t->plan->tick_ns);
+	rule->fine = rule->room + (rule->bytes ? 0 : rule->step) <
+		     PACKET_TIME(8ull * m->t->plan->tick_ns);
 	return 0;
 }
 
@@ -321,10 +337,8 @@ static int target_fill(const struct making *m, const struct policy_rule *r, cons
 		       struct packet_rule *rule, struct err *e)
 {
 	rule->changes |= r->verdict == POLICY_MIRROR ? PACKET_MIRROR : PACKET_REDIRECT;
-	rule->target = if_nametoindex(name);
-	if (rule->target)
+	if (interface_find(name, &rule->target, e) == 0)
 		return 0;
-	fail_as(e, EXIT_POLICY, ENODEV, "there is no network interface '%s'", name);
 	return policy_wrap(m->p, policy_clause_find(r, WORD_TARGET, 0)->values.at[0].at, e);
 }
 

@@ -55,14 +55,13 @@ static int rows_write(const struct object *o, const struct policy *p, struct err
 	return 0;
 }
 
-static void cost_measure(const struct guard *g, struct object *o, struct preview_guard *told)
+static void cost_measure(const struct guard *g, struct object *o, const struct policy *p,
+			 struct preview_guard *told)
 {
 	struct guard_cost cost = { 0 };
 	struct err why = { 0 };
 
-	if (!g->cost)
-		return;
-	told->has_cost = !g->cost(o, &cost, &why);
+	told->has_cost = !g->cost(o, p, &cost, &why);
 	told->cost_ns = cost.ns;
 	told->cost_of = cost.of;
 	if (!told->has_cost)
@@ -96,7 +95,7 @@ static int guard_look(const struct guard *g, struct object *o, const struct poli
 		if (guard_strength_check(p, &p->rules.at[i], out->strength[i], e) < 0)
 			return -e->code;
 	}
-	cost_measure(g, o, told);
+	cost_measure(g, o, p, told);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ struct preview_guard {
 	bool has_cost;
 	uint64_t cost_ns;    /* what a run took, measured */
 	const char *cost_of; /* "of a packet" */
-	char *no_cost;       /* why it was not measured; NULL */
+	char *no_cost;       /* why it was not measured; NULL: it was */
 };
 
 struct preview {

@@ -2,6 +2,7 @@
 /* The maps that all guards share. */
 #include "enforce/shared.h"
 
+#include "abi/policy_ancestry.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/str.h"
@@ -9,8 +10,10 @@
 #include "bpf/elements.h"
 #include "bpf/object.h"
 #include "bpf/pins.h"
+#include "enforce/lists.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #define DIR "policy"
 
@@ -22,6 +25,8 @@ static const struct map_shape shapes[SHARED_COUNT] = {
 	[SHARED_TRIPS] =    { "policy_trips",    MAP_ARRAY,        4, sizeof(struct policy_trip),     POLICY_SLOTS },
 	[SHARED_TEXT] =     { "policy_text",     MAP_ARRAY,        4, sizeof(struct policy_text),     2 },
 	[SHARED_STRENGTH] = { "policy_strength", MAP_ARRAY,        4, POLICY_STRENGTH,                2 * POLICY_RULES },
+	[SHARED_LISTS] =    { "policy_lists",    MAP_ARRAY,        4, sizeof(struct policy_lists),    2 * POLICY_RULES },
+	[SHARED_LINES] =    { "policy_lines",    MAP_HASH,         8, sizeof(struct policy_line),     POLICY_LINES, .on_demand = true },
 };
 /* clang-format on */
 
@@ -63,17 +68,20 @@ int shared_find(struct shared *s, bool *ret_there, struct err *e)
 			return hint(e, "`sonda policy off` removes what is left");
 		if (!map_has_shape(s->fd[i], &shapes[i]))
 			return another_version(e);
+		if (i == SHARED_STATE && map_word(s->fd[i], &s->word, e) < 0)
+			return -e->code;
+		if (s->word[1] != POLICY_ABI)
+			return another_version(e);
 	}
-	if (*ret_there && map_word(s->fd[SHARED_STATE], &s->word, e) < 0)
-		return -e->code;
-	return *ret_there && s->word[1] != POLICY_ABI ? another_version(e) : 0;
+	return 0;
 }
 
 int shared_make(struct shared *s, struct err *e)
 {
 	char name[64];
 
-	if (pins_make(DIR, e) < 0)
+	/* without the state, what is there is of one who was stopped here */
+	if (pins_remove(DIR, e) < 0 || pins_make(DIR, e) < 0)
 		return -e->code;
 	for (unsigned i = SHARED_COUNT; i-- > 0;) { /* the state last: where it is, all are */
 		pin_name(name, i);
@@ -255,6 +263,19 @@ int shared_rule(struct shared *s, struct slots *slots, unsigned gen, unsigned n,
 	return map_set(s->fd[SHARED_STRENGTH], "the rules", &at, words, e);
 }
 
+int shared_set_lists(struct shared *s, unsigned gen, const struct policy *p, struct err *e)
+{
+	for (unsigned n = 0; n < p->rules.len; n++) {
+		struct policy_lists lists = { 0 };
+		uint32_t at = place(gen, n);
+
+		if (lists_sum(p, &p->rules.at[n], &lists, e) < 0 ||
+		    map_set(s->fd[SHARED_LISTS], "the rules' lists", &at, &lists, e) < 0)
+			return -e->code;
+	}
+	return 0;
+}
+
 int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e)
 {
 	static const struct policy_rule_row none;
@@ -307,6 +328,7 @@ void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct e
 	if (!map_get_value(s->fd[SHARED_RULES], &at, &row))
 		return;
 	(void)!map_get_value(s->fd[SHARED_STRENGTH], &at, ret->strength);
+	(void)!map_get_value(s->fd[SHARED_LISTS], &at, &ret->lists);
 	(void)!map_get_value(s->fd[SHARED_TRIPS], &row.slot, &trip);
 	(void)!map_sum(s->fd[SHARED_COUNTS], &row.slot, (uint64_t *)&ret->count,
 		       sizeof(ret->count) / sizeof(uint64_t));
@@ -335,6 +357,44 @@ int shared_text(const struct shared *s, unsigned gen, struct policy_text *ret, s
 	uint32_t at = gen;
 
 	if (!map_get_value(s->fd[SHARED_TEXT], &at, ret))
+		return fail(e, EIO, "the text of the policy in force can't be read");
+	ret->text[sizeof(ret->text) - 1] = '\0';
+	return 0;
+}
+
+/* One of the maps that all versions have. */
+static int pinned_open(unsigned i, int *ret_fd, struct err *e)
+{
+	char name[64];
+
+	pin_name(name, i);
+	if (pin_open(name, ret_fd, e) < 0)
+		return -e->code;
+	return map_has_shape(*ret_fd, &shapes[i])
+		       ? 0
+		       : fail(e, ENOTSUP,
+			      "'%s' of the other version of sonda is not as it should be",
+			      shapes[i].name);
+}
+
+int shared_text_of_another(struct policy_text *ret, bool *ret_any, struct err *e)
+{
+	auto_close int state = -1, text = -1;
+	uint64_t *mapped = NULL, word;
+
+	if (pinned_open(SHARED_STATE, &state, e) < 0 || pinned_open(SHARED_TEXT, &text, e) < 0 ||
+	    map_word(state, &mapped, e) < 0)
+		return -e->code;
+	word = __atomic_load_n(mapped, __ATOMIC_SEQ_CST);
+	map_word_done(mapped);
+	if (POLICY_DEADLINE(word) * 1000000 > clock_boot_ns())
+		return fail(e, EBUSY, "the policy in force waits for confirmation");
+	if (POLICY_DEADLINE(word))
+		word ^= 1; /* its time was over: the one before it decides */
+	*ret_any = word & POLICY_HOLDS(POLICY_ACTIVE(word));
+	if (!*ret_any)
+		return 0;
+	if (!map_get_value(text, &(uint32_t){ POLICY_ACTIVE(word) }, ret))
 		return fail(e, EIO, "the text of the policy in force can't be read");
 	ret->text[sizeof(ret->text) - 1] = '\0';
 	return 0;

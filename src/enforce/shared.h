@@ -22,8 +22,12 @@ enum {
 	SHARED_TRIPS,
 	SHARED_TEXT,
 	SHARED_STRENGTH,
+	SHARED_LISTS,
+	SHARED_LINES, /* of abi/policy_ancestry.h */
 	SHARED_COUNT
 };
+
+#define SHARED_LINES_PIN "policy/policy_lines"
 
 struct shared {
 	int fd[SHARED_COUNT]; /* -1: not there */
@@ -55,6 +59,10 @@ void slots_done(struct slots *slots);
 MUST_USE int shared_rule(struct shared *s, struct slots *slots, unsigned gen, unsigned n,
 			 const struct policy *p, const struct policy_rule *r, const char *strength,
 			 struct err *e);
+/* Notes what the lists are that the rules of `p` name: before they are read for guards, so that one that changes
+ * meanwhile is told to have. */
+MUST_USE int shared_set_lists(struct shared *s, unsigned gen, const struct policy *p,
+			      struct err *e);
 /* Rules from `n` on are none. */
 MUST_USE int shared_no_rules(struct shared *s, unsigned gen, unsigned n, struct err *e);
 /* Makes the limits (`trip`) of the generation's rules begin anew. */
@@ -67,5 +75,8 @@ MUST_USE bool shared_read_row(const struct shared *s, unsigned gen, unsigned n,
 void shared_read_rule(const struct shared *s, unsigned gen, unsigned n, struct enforce_rule *ret);
 
 MUST_USE int shared_set_text(struct shared *s, unsigned gen, const char *text, struct err *e);
+/* What another version of sonda put into force: its source. *ret_any: there is something. Errors: EBUSY (it waits for
+ * confirmation), ENOTSUP (it can't be read). */
+MUST_USE int shared_text_of_another(struct policy_text *ret, bool *ret_any, struct err *e);
 MUST_USE int shared_text(const struct shared *s, unsigned gen, struct policy_text *ret,
 			 struct err *e);

@@ -10,8 +10,12 @@
 #include "enforce/packet.h"
 #include "enforce/subjects.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 /* What a generation is made of. */
 struct filling {
@@ -142,10 +146,97 @@ static void strength(const struct object *o, const struct policy_rule *r, struct
 		       by_module ? (*hooks.makes ? hooks.makes : hooks.listens) : "");
 }
 
+/* ---- what it costs ---- */
+
+enum { COST_RUNS = 500 };
+
+/* Of this machine: nothing goes out. */
+static struct sockaddr_in here(uint16_t port)
+{
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(port),
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+}
+
+static void connect_often(int fd)
+{
+	const struct sockaddr_in to = here(9);
+
+	(void)!connect(fd, (const struct sockaddr *)&to, sizeof(to));
+}
+
+static void send_often(int fd)
+{
+	const struct sockaddr_in to = here(9);
+
+	(void)!sendto(fd, "", 1, MSG_DONTWAIT, (const struct sockaddr *)&to, sizeof(to));
+}
+
+static void bind_often(int fd)
+{
+	const struct sockaddr_in any = here(0);
+
+	(void)!bind(fd, (const struct sockaddr *)&any, sizeof(any));
+}
+
+static void listen_often(int fd)
+{
+	(void)!listen(fd, 1);
+}
+
+/* Each is done to a socket of its own. */
+static const struct measured {
+	unsigned operations;
+	const char *slot;
+	int family, type, protocol;
+	void (*act)(int fd);
+	const char *of;
+} measures[] = {
+	{ POLICY_CONNECT, "connects4", AF_INET, SOCK_DGRAM, 0, connect_often, "a connect" },
+	{ POLICY_SEND, "sends4", AF_INET, SOCK_DGRAM, 0, send_often, "a datagram sent" },
+	{ POLICY_BIND, "bound4", AF_INET, SOCK_DGRAM, 0, bind_often, "a bind" },
+	{ POLICY_LISTEN, "listens", AF_INET, SOCK_STREAM, 0, listen_often, "a listen" },
+	{ POLICY_RAW_SOCKET, "creates", AF_INET, SOCK_RAW, IPPROTO_ICMP, NULL,
+	  "a raw socket made" },
+	{ ~0u, "makes", AF_NETLINK, SOCK_RAW, 0, NULL, "a socket made" },
+};
+
+static void work(void *ctx)
+{
+	const struct measured *m = ctx;
+
+	for (int i = 0; i < COST_RUNS; i++) {
+		auto_close int fd = socket(m->family, m->type | SOCK_CLOEXEC, m->protocol);
+
+		if (fd >= 0 && m->act)
+			m->act(fd);
+	}
+}
+
+static int cost(struct object *o, const struct policy *p, struct guard_cost *ret_cost,
+		struct err *e)
+{
+	unsigned operations = 0;
+	struct measured m;
+	size_t i = 0;
+	uint64_t ns;
+
+	vec_for_each(r, &p->rules)
+		operations |= r->domain == POLICY_SOCKET ? r->operations : 0;
+	while (!(measures[i].operations & operations))
+		i++;
+	m = measures[i];
+	if (guard_measure(&guard_socket, o, p, m.slot, work, &m, &ns, e) < 0)
+		return -e->code;
+	*ret_cost = (struct guard_cost){ ns, m.of };
+	return 0;
+}
+
 const struct guard guard_socket = {
 	.name = "socket",
 	.domain = POLICY_SOCKET,
 	.fill = fill,
 	.beside = guard_beside_anywhere,
 	.strength = strength,
+	.cost = cost,
 };

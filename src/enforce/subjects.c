@@ -8,6 +8,7 @@
 #include "bpf/elements.h"
 #include "bpf/mounts.h"
 #include "bpf/object.h"
+#include "enforce/ancestry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,16 +32,33 @@ static int unit_find(int root, const char *unit, char **ret_path, struct err *e)
 	auto_free char *top = xasprintf("/proc/self/fd/%d/", root);
 	char *const tops[] = { top, NULL };
 	FTS *tree = fts_open(tops, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+	struct strlist names = { 0 };
 	FTSENT *at;
 
-	while (tree && (at = fts_read(tree)))
+	while (tree && (at = fts_read(tree))) {
 		if (at->fts_info == FTS_D && str_eq(at->fts_name, unit)) {
 			*ret_path = xasprintf("/%s", at->fts_path + strlen(top));
 			break;
 		}
+		if (at->fts_info == FTS_D)
+			strlist_add(&names, at->fts_name);
+	}
 	if (tree)
 		fts_close(tree);
-	return *ret_path ? 0 : fail(e, ENOENT, "there is no cgroup of a unit '%s'", unit);
+	if (!*ret_path)
+		(void)name_missing("cgroup of a unit", unit, &names, e);
+	strlist_done(&names);
+	return *ret_path ? 0 : -e->code;
+}
+
+static int user_missing(struct accounts *accounts, const char *user, struct err *e)
+{
+	struct strlist names = { 0 };
+
+	user_names(accounts, &names);
+	(void)name_missing("user", user, &names, e);
+	strlist_done(&names);
+	return -e->code;
 }
 
 int subject_cgroup(const char *text, char **ret_path, uint64_t *ret_id, struct err *e)
@@ -89,12 +107,12 @@ static int read_cgroup(const struct reading *r, const char *text, struct subject
 
 static int read_user(const struct reading *r, const char *text, struct subject *s, struct err *e)
 {
-	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
 	uint32_t uid;
 
 	(void)r;
 	if (!user_id(accounts, text, &uid))
-		return fail(e, ENOENT, "there is no user '%s'", text);
+		return user_missing(accounts, text, e);
 	s->value = uid;
 	return 0;
 }
@@ -128,6 +146,7 @@ static const struct {
 	[SUBJECT_EXE] = { OBJECT_NONE, WORD_EXE, read_exe },
 	[SUBJECT_USER] = { OBJECT_NONE, WORD_USER, read_user },
 	[SUBJECT_CGROUP] = { OBJECT_NONE, WORD_CGROUP, read_cgroup },
+	[SUBJECT_ANCESTOR] = { OBJECT_NONE, WORD_ANCESTOR, read_exe },
 	[SUBJECT_TERMINAL] = { OBJECT_NONE, WORD_TERMINAL, read_terminal },
 	[TARGET_EXE] = { .object = OBJECT_EXE, .read = read_exe },
 	[TARGET_USER] = { .object = OBJECT_USER, .read = read_user },
@@ -198,9 +217,14 @@ static int clause_apply(struct reading *r, size_t rule, const policy_values *val
 	if ((values->len ? policy_each(r->policy, values, on_value, r, e)
 			 : on_value("", at, r, e)) < 0)
 		return -e->code;
-	for (size_t i = 0; i < s->of[r->kind].len; i++)
-		if (is_meant(r, i) == unless)
+	for (size_t i = 0; i < s->of[r->kind].len; i++) {
+		bool meant = is_meant(r, i);
+
+		if (meant == unless)
 			rule_unset(&s->of[r->kind].at[i].fulfils, rule);
+		if (meant)
+			rule_put(&s->of[r->kind].at[i].named[unless], rule);
+	}
 	if (!unless)
 		rule_unset(&s->others[r->kind], rule);
 	s->asks |= 1u << r->kind;
@@ -316,6 +340,7 @@ static int object_put(int map, uint32_t gen, const struct file_id *id,
 	set_add(&object.under, &more->under);
 	set_add(&object.subject, &more->subject);
 	object.name_bits |= more->name_bits;
+	object.line |= more->line;
 	object.flags |= more->flags;
 	return map_set(map, "the files", &key, &object, e);
 }
@@ -325,15 +350,41 @@ static int place_put(int objects, int names, uint32_t gen, const struct file_pat
 {
 	size_t len = strlen(file->name);
 	struct file_place place = { .dir = file->dir, .gen = gen, .len = (uint32_t)len };
-	struct file_object dir = { 0 };
-	uint64_t first = 0;
+	struct file_object dir = { .name_bits = FILE_NAME_BIT(file_name_first(file->name), len) };
 
-	memcpy(&first, file->name, min(len, sizeof(first)));
-	dir.name_bits = FILE_NAME_BIT(first, len);
 	memcpy(place.name, file->name, min(len, sizeof(place.name)));
 	if (map_set(names, "the names of files", &place, &file->object, e) < 0)
 		return -e->code;
 	return object_put(objects, gen, &file->dir, &dir, e);
+}
+
+/* Each of the programs is one of those that a line may have. */
+static int ancestors_write(const struct subjects *s, struct file_paths *paths,
+			   const struct object *o, uint32_t gen, struct err *e)
+{
+	auto_free struct ancestor_rules *rules = xcalloc(ANCESTOR_RULES, sizeof(*rules));
+	int map = object_map_fd(o, "ancestor_rules");
+
+	vec_for_each(one, &s->of[SUBJECT_ANCESTOR]) {
+		struct file_path *program = &paths->all.at[one->value];
+		uint64_t bit;
+
+		if (ancestry_bit(program, &bit, e) < 0)
+			return -e->code;
+		program->object.flags |= FILE_IS_ANCESTOR;
+		program->object.line = bit;
+		for (uint32_t at = ANCESTOR_RULES_AT(gen, 0, 0);
+		     at < ANCESTOR_RULES_AT(gen + 1, 0, 0); at++)
+			if (bit >> at / 16 % ANCESTOR_PARTS * 4 & at % 16) {
+				set_add(&rules[at].gives, &one->named[false]);
+				set_add(&rules[at].takes, &one->named[true]);
+			}
+	}
+	for (uint32_t at = ANCESTOR_RULES_AT(gen, 0, 0);
+	     s->of[SUBJECT_ANCESTOR].len && at < ANCESTOR_RULES_AT(gen + 1, 0, 0); at++)
+		if (map_set(map, "the ancestors", &at, &rules[at], e) < 0)
+			return -e->code;
+	return 0;
 }
 
 static int paths_write(const struct object *o, const struct file_paths *paths, uint32_t gen,
@@ -364,7 +415,7 @@ static void generation_clear(int map, size_t key_size, size_t at, uint32_t gen)
 	}
 }
 
-int subjects_write(const struct subjects *s, const struct file_paths *paths, const struct object *o,
+int subjects_write(const struct subjects *s, struct file_paths *paths, const struct object *o,
 		   uint32_t gen, struct err *e)
 {
 	int map = object_map_fd(o, "subjects");
@@ -382,5 +433,5 @@ int subjects_write(const struct subjects *s, const struct file_paths *paths, con
 			    map_set(map, "the subjects", &key, &one->fulfils, e) < 0)
 				return -e->code;
 		}
-	return paths_write(o, paths, gen, e);
+	return ancestors_write(s, paths, o, gen, e) < 0 ? -e->code : paths_write(o, paths, gen, e);
 }

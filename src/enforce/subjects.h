@@ -18,6 +18,7 @@ struct subject {
 	uint64_t value; /* index of a path; user id; cgroup id */
 	char *cgroup;   /* its path; NULL: it is none */
 	struct rule_set fulfils;
+	struct rule_set named[2]; /* by conditions of rules: behind `when`, behind `unless` */
 };
 
 struct subjects {
@@ -40,6 +41,7 @@ MUST_USE int subjects_read(struct subjects *s, const struct policy *p, enum poli
 void subjects_rules(const struct subjects *s, const struct policy *p, enum policy_domain domain,
 		    struct subject_rules *ret);
 /* Writes the generation `gen` anew into the maps of guards/include/subject.h: subjects, and the paths,
- * which have been identified (file_paths_identify()), with what `object` says of them. */
-MUST_USE int subjects_write(const struct subjects *s, const struct file_paths *paths,
+ * which have been identified (file_paths_identify()), with what `object` says of them; ancestors' gets their
+ * bits (ancestry.h). */
+MUST_USE int subjects_write(const struct subjects *s, struct file_paths *paths,
 			    const struct object *o, uint32_t gen, struct err *e);

@@ -3,7 +3,9 @@
 #include "enforce/packet.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -157,6 +159,26 @@ static bool stands(const struct object *o, const struct policy_rule *r, unsigned
 	       tc_attached(o, program, ifindex, leaves(r)) != TC_NONE;
 }
 
+static bool whole(const struct object *o)
+{
+	struct err ignored = { 0 };
+
+	(void)o;
+	for (int out = 0; out < 2; out++) {
+		auto_close int program = -1;
+
+		if (traffic_program_open(out, &program, &ignored) < 0)
+			return false;
+	}
+	return true;
+}
+
+static void standing(const struct object *o, const struct policy *p, const struct policy_rule *r,
+		     struct guard_standing *ret)
+{
+	interfaces_standing(o, p, r, stands, ret);
+}
+
 static int traffic_beside(const struct object *o, const struct policy *now, const struct policy *p,
 			  struct err *e)
 {
@@ -165,32 +187,38 @@ static int traffic_beside(const struct object *o, const struct policy *now, cons
 
 /* ---- taking it away: links end with their pins, filters don't ---- */
 
+/* It goes with the last filter in it: with those of this version, where that stands there now. */
 static int made_remove(int dir_fd, const char *name, unsigned char type, void *ctx, struct err *e)
 {
 	const char *number = str_after(name, MADE);
 
-	(void)dir_fd, (void)type, (void)ctx, (void)e;
-	if (number)
-		tc_unmake((unsigned)strtoul(number, NULL, 10));
+	(void)type, (void)ctx, (void)e;
+	if (number && tc_unmake((unsigned)strtoul(number, NULL, 10)) && pins_have(DIR)) {
+		auto_free char *own = xasprintf(PINS_ROOT "/" DIR "/%s", name);
+
+		(void)!renameat(dir_fd, name, AT_FDCWD, own);
+	}
 	return 0;
 }
 
-static void traffic_detach(void)
+static void traffic_detach(const char *dir)
 {
+	auto_free char *pins = xasprintf(PINS_ROOT "/%s", dir);
 	struct if_nameindex *all = if_nameindex();
 	struct err ignored = { 0 };
 
 	for (int out = 0; out < 2; out++) {
+		auto_free char *pin = xasprintf("%s/%s", dir, programs[out]);
 		auto_close int program = -1;
 
-		if (traffic_program_open(out, &program, &ignored) < 0)
+		if (pin_open(pin, &program, &ignored) < 0)
 			continue;
 		for (const struct if_nameindex *i = all; all && i->if_index; i++)
 			tc_detach(program, i->if_index, out);
 	}
 	if (all)
 		if_freenameindex(all);
-	(void)!dir_each(PINS_ROOT "/" DIR, made_remove, NULL, &ignored);
+	(void)!dir_each(pins, made_remove, NULL, &ignored);
 }
 
 /* ---- telling ---- */
@@ -219,7 +247,7 @@ static uint64_t cgroup_mentioned(int subjects, char *path, uint32_t gen)
 int traffic_sender_put(const struct object *o, const char *user, const char *cgroup, struct err *e)
 {
 	int map = object_map_fd(o, "traffic_senders"), subjects = object_map_fd(o, "subjects");
-	auto_ptr(accounts) accounts = accounts_new(NULL, NULL);
+	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
 	auto_free char *path = NULL;
 	uint32_t uid = 0;
 	uint64_t id;
@@ -284,4 +312,8 @@ const struct guard guard_traffic = {
 	.counts = traffic_counts,
 	.strength = traffic_strength,
 	.beside = traffic_beside,
+	.stands = stands,
+	.standing = standing,
+	.whole = whole,
+	.cost = traffic_cost,
 };

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "enrich/cgroups.h"
+#include "enrich/irq_lines.h"
 #include "enrich/processes.h"
 #include "enrich/stacks.h"
 #include "schema/kind.h"
@@ -22,13 +23,14 @@ struct extended {
 	const struct schema *base;
 	struct schema *schema;
 	struct enrich *enrich;
-	const struct field *pid, *start, *ppid, *uid, *cgroup;
+	const struct field *pid, *start, *ppid, *uid, *cgroup, *irq;
 };
 
 struct enrich {
 	struct accounts *accounts;
 	struct processes *processes;
 	struct cgroups *cgroups;
+	struct irq_lines *irq_lines;
 	struct stacks *stacks;
 	struct strbuf text; /* of the value given last that is put together */
 	vec(struct extended *) schemas;
@@ -102,6 +104,14 @@ static struct value derive_container(const struct field *f, const struct row *r,
 	return text_or_none(names ? names->container : NULL);
 }
 
+static struct value derive_controller(const struct field *f, const struct row *r, void *ctx)
+{
+	const struct extended *x = ctx;
+
+	(void)f;
+	return text_or_none(irq_line_device(x->enrich->irq_lines, (uint32_t)number(r, x->irq)));
+}
+
 static struct value derive_cgroup_path(const struct field *f, const struct row *r, void *ctx)
 {
 	const struct extended *x = ctx;
@@ -162,6 +172,7 @@ static const struct derivation label_derivations[] = {
 	{ "unit",        "str",  "systemd unit of its cgroup",    derive_unit,        false, { offsetof(struct extended, cgroup) } },
 	{ "container",   "str",  "container of its cgroup, 12 digits or name", derive_container, false, { offsetof(struct extended, cgroup) } },
 	{ "cgroup_path", "path", "path of its cgroup",            derive_cgroup_path, false, { offsetof(struct extended, cgroup) } },
+	{ "controller",  "str",  "driver and PCI address of the device of its line", derive_controller, false, { offsetof(struct extended, irq) } },
 	{ "comm",        "comm", "command name of the process, when it was first seen", derive_comm_now, false, { offsetof(struct extended, pid) } },
 	{ "pid_comm",    "comm", "command name of the process pid, when it was first seen", derive_comm_now, false, { offsetof(struct extended, pid) } },
 	{ "exe",         "path", "program of the process, when it was first seen", derive_exe_now, false, { offsetof(struct extended, pid) } },
@@ -180,9 +191,10 @@ struct enrich *enrich_new(void)
 {
 	struct enrich *en = xnew(struct enrich);
 
-	en->accounts = accounts_new(NULL, NULL);
+	en->accounts = accounts_new(ACCOUNTS_PATH);
 	en->processes = processes_new(PROCESSES_MAX);
 	en->cgroups = cgroups_new();
+	en->irq_lines = irq_lines_new(PCI_DEVICES_PATH);
 	en->stacks = stacks_new();
 	return en;
 }
@@ -199,6 +211,7 @@ void enrich_free(struct enrich *en)
 	accounts_free(en->accounts);
 	processes_free(en->processes);
 	cgroups_free(en->cgroups);
+	irq_lines_free(en->irq_lines);
 	stacks_free(en->stacks);
 	strbuf_done(&en->text);
 	free(en);
@@ -245,6 +258,7 @@ static const struct schema *extend(struct enrich *en, const struct schema *base,
 	x->ppid = schema_field(base, "ppid");
 	x->uid = schema_field(base, "uid");
 	x->cgroup = schema_field(base, "cgroup");
+	x->irq = schema_field(base, "irq");
 	for (size_t i = 0; i < table_len; i++) {
 		const struct derivation *d = &table[i];
 

@@ -32,7 +32,7 @@ MUST_USE int enrich_prime(struct enrich *en, struct err *e);
 MUST_USE const struct schema *enrich_schema(struct enrich *en, const struct schema *base);
 
 /* The labels of a metric table with what follows from one of them alone: to a "uid" user, to a
- * "cgroup" unit, container and cgroup_path, to a "pid" comm, pid_comm (the same, beside a comm that the
+ * "cgroup" unit, container and cgroup_path, to an "irq" controller, to a "pid" comm, pid_comm (the same, beside a comm that the
  * probe tells) and exe, as /proc has them when they are asked for. */
 MUST_USE const struct schema *enrich_labels(struct enrich *en, const struct schema *base);
 /* The derived label that says in words what `label` is, NULL: it speaks for itself. `replaces`: so well

@@ -69,6 +69,8 @@ static int field_find(const struct schema *s, const struct node *node, const str
 	err_clear(e);
 	if (!f)
 		f = field_short(s, node->name, e);
+	if (!f && str_eq(node->name, "time"))
+		f = row_time_field();
 	if (f) {
 		*ret = f;
 		return 0;

@@ -65,6 +65,9 @@ static const struct {
 	/* booleans */
 	{ "ok", true },                   { "not ok", false },
 	{ "ok == true", true },           { "ok != false", true },
+	/* the time, which is no field of the schema */
+	{ "time > 16m", true },           { "time > 17m", false },
+	{ "time < 17m and pid == 4242", true },
 	/* joined: not before and before or; words and signs */
 	{ "ok or ok and not ok", true },  { "(ok or ok) and not ok", false },
 	{ "not ok or ok", true },         { "not (ok or ok)", false },

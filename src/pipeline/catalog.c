@@ -22,7 +22,22 @@ void probe_free(struct probe *p)
 		return;
 	declaration_free(p->decl);
 	object_free(p->object);
+	free(p->origin);
 	free(p);
+}
+
+int probe_lacks(const struct probe *p, const char *what, struct err *e)
+{
+	const char *name = p->origin ?: p->name; /* what finds it again */
+
+	fail_as(e, EXIT_USAGE, EINVAL, "%s has no %s", p->name, what);
+	if (p->decl->event_count)
+		return hint(e, "sonda trace %s shows its events", name);
+	if (p->decl->row_count)
+		return hint(e, "sonda show %s shows its snapshots", name);
+	if (p->decl->table_count)
+		return hint(e, "sonda top %s shows its tables", name);
+	return hint(e, "it declares nothing that could be shown; sonda check %s loads it", name);
 }
 
 static int entry_compare(const void *a, const void *b)
@@ -100,7 +115,7 @@ static int probe_open(const char *name, const char *path, const struct embedded_
 	if (err)
 		return wrap(e, "probe '%s'", path ?: name);
 	p->name = p->decl->name;
-	p->origin = path;
+	p->origin = path ? xstrdup(path) : NULL;
 	*ret = TAKE_PTR(p);
 	return 0;
 }
@@ -138,36 +153,65 @@ static const char *entry_name(const void *ctx, size_t i)
 	return i < c->entries.len ? c->entries.at[i].name : NULL;
 }
 
+/* "fs" is no probe but stands before a dot: appends what is behind it, or nothing. */
+static void group_append(const struct catalog *c, const char *word, struct strbuf *names)
+{
+	size_t len = strlen(word);
+
+	vec_for_each(entry, &c->entries)
+		if (str_startswith(entry->name, word) && entry->name[len] == '.')
+			strbuf_appendf(names, "%s%s", names->len ? ", " : "", entry->name);
+}
+
 static int not_found(const struct catalog *c, const char *word, struct err *e)
 {
 	const char *near = suggest_from(word, entry_name, c);
+	auto_done(strbuf) group = { 0 };
 
+	group_append(c, word, &group);
+	if (group.len)
+		return fail_as(e, EXIT_USAGE, ENOENT, "'%s' is a group of probes: %s", word,
+			       strbuf_str(&group));
 	fail_as(e, EXIT_USAGE, ENOENT, "unknown probe '%s'%s%s%s", word,
 		near ? " (did you mean '" : "", near ?: "", near ? "'?)" : "");
 	return hint(e, "`sonda list` shows all probes; a file needs a '/' in its path");
 }
 
+static bool is_named(const struct catalog_entry *entry, const char *word, bool whole)
+{
+	return whole ? str_eq(entry->name, word) : last_part_is(entry->name, word);
+}
+
+/* How many are called so; the last of them, and all in words. */
+static size_t matches(const struct catalog *c, const char *word, bool whole,
+		      const struct catalog_entry **ret_last, struct strbuf *names)
+{
+	size_t count = 0;
+
+	vec_for_each(entry, &c->entries) {
+		if (!is_named(entry, word, whole))
+			continue;
+		strbuf_appendf(names, "%s%s", count++ ? ", " : "", entry->name);
+		if (entry->path)
+			strbuf_appendf(names, " (%s)", entry->path);
+		*ret_last = entry;
+	}
+	return count;
+}
+
 int catalog_find(const struct catalog *c, const char *word, struct probe **ret, struct err *e)
 {
 	const struct catalog_entry *found = NULL;
-	struct strbuf both = { 0 };
-	size_t matches = 0;
+	auto_done(strbuf) names = { 0 };
+	size_t count;
 
 	assert(c && word && ret && e);
 	if (strchr(word, '/') || str_endswith(word, ".o"))
 		return file_find(word, ret, e);
-	vec_for_each(entry, &c->entries) {
-		if (str_eq(entry->name, word))
-			return catalog_open(entry, ret, e);
-		if (!last_part_is(entry->name, word))
-			continue;
-		strbuf_appendf(&both, "%s%s", matches++ ? ", " : "", entry->name);
-		found = entry;
+	count = matches(c, word, true, &found, &names) ?: matches(c, word, false, &found, &names);
+	if (count > 1) {
+		fail_as(e, EXIT_USAGE, EINVAL, "'%s' may be %s", word, strbuf_str(&names));
+		return hint(e, "a file can be named by its path");
 	}
-	if (matches > 1)
-		fail_as(e, EXIT_USAGE, EINVAL, "'%s' may be %s", word, strbuf_str(&both));
-	strbuf_done(&both);
-	if (matches > 1)
-		return -EINVAL;
-	return found ? catalog_open(found, ret, e) : not_found(c, word, e);
+	return count ? catalog_open(found, ret, e) : not_found(c, word, e);
 }

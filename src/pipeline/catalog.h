@@ -15,13 +15,15 @@ struct object;
 
 /* A probe that was opened; not loaded. */
 struct probe {
-	const char *name;   /* full: "fs.open"; the declaration's */
-	const char *origin; /* path of its object; NULL: in the binary */
+	const char *name; /* full: "fs.open"; the declaration's */
+	char *origin;     /* path of its object; NULL: in the binary */
 	struct object *object;
 	struct declaration *decl;
 };
 void probe_free(struct probe *p);
 AUTO_PTR(probe)
+/* "PROBE has no WHAT", with what it has instead as hint. Returns -EINVAL (EXIT_USAGE). */
+int probe_lacks(const struct probe *p, const char *what, struct err *e);
 
 /* Where an object is. */
 struct catalog_entry {

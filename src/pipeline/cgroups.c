@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Looks cgroups up in the mounted hierarchy; a directory's inode number is the cgroup's id. */
+/* Looks cgroups up in the hierarchy of version 2; a directory's inode number is the cgroup's id. */
 #include "pipeline/cgroups.h"
 
 #include "base/err.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "bpf/mounts.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,17 +14,17 @@
 #include <mntent.h>
 #include <sys/stat.h>
 
-static int mount_point(char out[static PATH_MAX], struct err *e)
+/* The path of `name` without that of the hierarchy, if it begins with it. */
+static const char *below_mount(const char *name)
 {
 	auto_fclose FILE *mounts = setmntent("/proc/self/mounts", "re");
+	const char *rest = NULL;
 	struct mntent *m;
 
-	while (mounts && (m = getmntent(mounts)))
-		if (str_eq(m->mnt_type, "cgroup2")) {
-			str_copy(out, PATH_MAX, m->mnt_dir);
-			return 0;
-		}
-	return fail_as(e, EXIT_KERNEL, ENOTSUP, "no cgroup v2 hierarchy is mounted");
+	while (!rest && mounts && (m = getmntent(mounts)))
+		if (str_eq(m->mnt_type, "cgroup2"))
+			rest = str_after(name, m->mnt_dir);
+	return rest ?: name;
 }
 
 static int dir_id(const char *path, uint64_t *ret_id)
@@ -72,21 +73,23 @@ static int search_below(const char *dir, struct search *s, unsigned depth, struc
 	return dir_each(dir, search_entry, &d, e);
 }
 
+/* By the hierarchy's own descriptor: it need not be mounted, nor in sight. */
 int cgroup_find(const char *name, uint64_t *ret_id, struct err *e)
 {
-	char root[PATH_MAX], path[PATH_MAX];
+	char root[64], path[PATH_MAX];
 	struct search s = { .name = name };
-	int err = mount_point(root, e);
+	const char *rest = below_mount(name);
+	int fd, err = cgroup_root_fd(&fd, e);
 
 	if (err)
 		return err;
-	if (str_startswith(name, root) && !dir_id(name, ret_id))
-		return 0;
-	if (!path_join(path, root, name + strspn(name, "/"), e) && !dir_id(path, ret_id))
+	str_format(root, sizeof(root), "/proc/self/fd/%d", fd);
+	if (!path_join(path, root, rest + strspn(rest, "/"), e) && !dir_id(path, ret_id))
 		return 0;
 	if (!strchr(name, '/') && search_below(root, &s, 16, e) == 1) {
 		*ret_id = s.id;
 		return 0;
 	}
-	return fail(e, ENOENT, "there is no cgroup or unit '%s' below %s", name, root);
+	return fail(e, ENOENT, "there is no cgroup or unit '%s' in the hierarchy of version 2",
+		    name);
 }

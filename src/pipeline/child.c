@@ -12,11 +12,14 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 NORETURN static void child_run(int gate, pid_t parent, const char *path, char **argv)
 {
@@ -120,10 +123,19 @@ int child_exit_code(const struct child *c)
 	return WIFSIGNALED(c->status) ? 128 + WTERMSIG(c->status) : WEXITSTATUS(c->status);
 }
 
-void child_kill(const struct child *c, int signo)
+void child_kill(struct child *c, int signo)
 {
 	if (c->pid && !c->ended)
-		kill(c->pid, signo);
+		c->told = !kill(c->pid, signo);
+}
+
+bool child_ends(struct child *c, int within_ms)
+{
+	auto_close int fd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+
+	(void)poll(&end, 1, within_ms);
+	return child_reap(c);
 }
 
 void child_done(struct child *c)

@@ -15,6 +15,7 @@ struct loop;
 struct child {
 	pid_t pid; /* 0: none */
 	int gate;  /* our end of the socket it waits on; -1 */
+	bool told; /* a signal was passed on to it */
 	bool ended;
 	int status; /* of waitpid, once ended */
 };
@@ -30,6 +31,8 @@ MUST_USE bool child_reap(struct child *c);
 /* What sonda exits with: its exit status, or 128 + signal. */
 MUST_USE int child_exit_code(const struct child *c);
 /* Passes a signal on, if it runs. */
-void child_kill(const struct child *c, int signo);
+void child_kill(struct child *c, int signo);
+/* Has it ended, or does it within so long? Reaps it. */
+MUST_USE bool child_ends(struct child *c, int within_ms);
 /* Ends a child that still waits, and forgets it. */
 void child_done(struct child *c);

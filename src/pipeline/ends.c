@@ -48,16 +48,36 @@ static void on_child(struct loop *l, int signo, void *ctx)
 		ends_now(n);
 }
 
+static const int end_signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+/* nohup(1) ignores it so that we go on; one that is blocked would come all the same. */
+static bool is_heeded(int signo)
+{
+	struct sigaction now;
+
+	return signo != SIGHUP || sigaction(signo, NULL, &now) || now.sa_handler != SIG_IGN;
+}
+
+static int signals_watch(struct ends *n, sigset_t *ret_watched, struct err *e)
+{
+	int err = 0;
+
+	sigemptyset(ret_watched);
+	for (size_t i = 0; !err && i < ARRAY_LEN(end_signals); i++) {
+		if (!is_heeded(end_signals[i]))
+			continue;
+		sigaddset(ret_watched, end_signals[i]);
+		err = loop_signal_add(n->loop, end_signals[i], on_signal, n, e);
+	}
+	return err;
+}
+
 /* An output may be blocked while the signal comes, or only after the loop has heeded it. */
-static int cancel_open(struct ends *n, struct err *e)
+static int cancel_open(struct ends *n, const sigset_t *signals, struct err *e)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	sigset_t ends;
 
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	n->waiting_fd = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+	n->waiting_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	n->heeded_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	n->cancel_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (n->waiting_fd < 0 || n->heeded_fd < 0 || n->cancel_fd < 0 ||
@@ -69,21 +89,20 @@ static int cancel_open(struct ends *n, struct err *e)
 
 int ends_watch(struct ends *n, struct loop *l, struct child *child, uint64_t for_ns, struct err *e)
 {
+	sigset_t signals;
 	int err;
 
 	*n = (struct ends)ENDS_NONE;
 	n->loop = l;
 	n->child = child;
-	err = loop_signal_add(l, SIGINT, on_signal, n, e);
-	if (!err)
-		err = loop_signal_add(l, SIGTERM, on_signal, n, e);
+	err = signals_watch(n, &signals, e);
 	if (!err && child && child->pid)
 		err = loop_signal_add(l, SIGCHLD, on_child, n, e);
 	if (err)
 		return err;
 	if (for_ns)
 		loop_timer_add(l, for_ns, 0, on_timer, n);
-	return cancel_open(n, e);
+	return cancel_open(n, &signals, e);
 }
 
 /* A signal that still waits has been heeded: unblocked, it would kill before the last words. */

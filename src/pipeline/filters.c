@@ -5,8 +5,10 @@
 #include "abi/conf.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/opt.h"
 #include "base/passwd.h"
+#include "base/str.h"
 #include "base/units.h"
 #include "base/vec.h"
 #include "bpf/object.h"
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 /* clang-format off */
 static const struct opt filter_opts[] = {
@@ -68,7 +71,7 @@ static int element_exe(const char *text, uint64_t *a, uint64_t *b, struct err *e
 
 static int element_user(const char *text, uint64_t *a, uint64_t *b, struct err *e)
 {
-	auto_ptr(accounts) users = accounts_new(NULL, NULL);
+	auto_ptr(accounts) users = accounts_new(ACCOUNTS_PATH);
 	uint32_t uid;
 
 	if (!user_id(users, text, &uid))
@@ -89,14 +92,15 @@ static const struct set_row {
 	const char *option;
 	size_t offset; /* of the list in struct filters */
 	element_fn *read;
+	bool in_proc; /* its elements are there while they live */
 } set_rows[] = {
-	{ SET_PID, "pid", offsetof(struct filters, pid), element_id },
-	{ SET_TID, "tid", offsetof(struct filters, tid), element_id },
+	{ SET_PID, "pid", offsetof(struct filters, pid), element_id, true },
+	{ SET_TID, "tid", offsetof(struct filters, tid), element_id, true },
 	{ SET_UID, "user", offsetof(struct filters, user), element_user },
 	{ SET_COMM, "comm", offsetof(struct filters, comm), element_comm },
 	{ SET_EXE, "exe", offsetof(struct filters, exe), element_exe },
 	{ SET_CGROUP, "cgroup", offsetof(struct filters, cgroup), element_cgroup },
-	{ SET_TREE, "tree", offsetof(struct filters, tree), element_id },
+	{ SET_TREE, "tree", offsetof(struct filters, tree), element_id, true },
 };
 static_assert(ARRAY_LEN(set_rows) == SET_COUNT, "a row for each set");
 
@@ -130,6 +134,17 @@ struct opt_table filters_options(struct filters *f)
 				   .cfg = f };
 }
 
+/* Of a list of processes some may have ended since it was made: no error, but who mistyped one would wait for ever. */
+static void missing_note(const struct set_row *row, uint64_t id)
+{
+	char path[32];
+
+	str_format(path, sizeof(path), "/proc/%llu", (unsigned long long)id);
+	if (row->in_proc && access(path, F_OK) < 0 && errno == ENOENT)
+		log_note(NULL, "--%s %llu: there is no such process now", row->option,
+			 (unsigned long long)id);
+}
+
 /* The elements of one option; all are negated or none. */
 static int set_fill(struct filters *f, const struct set_row *row, struct err *e)
 {
@@ -155,6 +170,8 @@ static int set_fill(struct filters *f, const struct set_row *row, struct err *e)
 		f->on |= 1u << row->set;
 		if (negated)
 			f->negated |= 1u << row->set;
+		else
+			missing_note(row, a);
 	}
 	return 0;
 }
@@ -195,12 +212,13 @@ int filters_apply(const struct filters *f, struct probe *p, struct err *e)
 
 	if (!conf)
 		return f->on || f->errors || min_given
-			       ? filter_lacking(p, "... filters at all", "use --where", e)
+			       ? filter_lacking(p, "pid, --min or other filters", "use --where", e)
 			       : 0;
 	conf->self = (uint32_t)getpid();
 	if (f->on && !strstr(has, "task"))
-		return filter_lacking(p, "pid, --comm and the like",
-				      "its events do not belong to a process; use --where", e);
+		return filter_lacking(
+			p, "pid, --comm and the like",
+			"it watches the whole machine; --where asks for what its rows tell", e);
 	if (f->errors && !strstr(has, "errors"))
 		return filter_lacking(p, "errors", "its operations can't fail", e);
 	if (min_given && !strstr(has, "min"))

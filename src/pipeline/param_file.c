@@ -13,9 +13,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -68,6 +70,20 @@ static int path_look_up(const char *path, struct stat *ret_st, uint32_t *ret_dev
 	if (!mount_of_fd(fd, &mount) || !mount_device(mount, ret_device))
 		*ret_device = kernel_device(major(ret_st->st_dev), minor(ret_st->st_dev));
 	return 0;
+}
+
+/* What tells an inode from the next one of its number; 0: it can't be asked. */
+static uint32_t path_generation(const char *path, mode_t mode)
+{
+	auto_close int fd = -1;
+	uint32_t generation[2] = { 0 }; /* a long by its name; an int is what all write */
+
+	if (!S_ISREG(mode) && !S_ISDIR(mode)) /* to open it could do something */
+		return 0;
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, FS_IOC_GETVERSION, generation) < 0)
+		return 0;
+	return generation[0];
 }
 
 static int path_put(char *to, size_t size, const char *path, uint32_t *ret_len, struct err *e)
@@ -146,6 +162,7 @@ int param_file_resolve(const char *path, struct param_file *ret, struct err *e)
 		err = path_look_up(real, &st, &f.device, e);
 		f.inode = st.st_ino;
 		f.is_dir = S_ISDIR(st.st_mode);
+		f.generation = path_generation(real, st.st_mode);
 	}
 	if (!err)
 		*ret = f;

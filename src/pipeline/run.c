@@ -224,6 +224,7 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 		.no_header = r->options->no_header,
 		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
+		.note = log_note_text,
 		.fields = (const char *const *)r->options->fields.at,
 		.field_count = r->options->fields.len,
 		.weight = r->options->weight,

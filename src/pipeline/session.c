@@ -18,10 +18,12 @@
 #include <errno.h>
 #include <malloc.h>
 #include <net/if.h>
+#include <signal.h>
 
-#define TRACKER "process.tree"
-#define FEED    "process.image"
-#define GUARDS  "guard." /* begins a guard's name */
+#define TRACKER          "process.tree"
+#define FEED             "process.image"
+#define COMMAND_GRACE_MS 1000
+#define GUARDS           "guard." /* begins a guard's name */
 
 /* clang-format off */
 static const struct opt session_opts[] = {
@@ -53,11 +55,22 @@ static void watched_done(struct watched *w)
 	probe_free(w->probe);
 }
 
+/* What sonda has started doesn't outlive it; a signal that was passed on is given time to work. */
+static void command_end(struct child *c)
+{
+	if (!child_runs(c) || (c->told && child_ends(c, COMMAND_GRACE_MS)))
+		return;
+	child_kill(c, SIGTERM);
+	log_note(NULL,
+		 child_ends(c, COMMAND_GRACE_MS) ? "the command still ran: SIGTERM ended process %d"
+						 : "the command goes on after SIGTERM: process %d",
+		 (int)c->pid);
+}
+
 void session_done(struct session *s)
 {
 	session_stop(s);
-	if (child_runs(&s->child))
-		log_note(NULL, "the command goes on: process %d", (int)s->child.pid);
+	command_end(&s->child);
 	child_done(&s->child);
 	vec_for_each(w, &s->probes)
 		watched_done(w);
@@ -286,8 +299,10 @@ static int feed_load(struct session *s, struct err *e)
 	err = catalog_find(&s->catalog, FEED, &s->feed, e);
 	if (!err)
 		err = object_load(s->feed->object, NULL, e);
+	/* nobody has named it: what isn't permitted is said of no probe */
 	if (err)
-		return wrap(e, "joining events with processes");
+		return err_exit_code(e) == EXIT_DENIED ? err
+						       : wrap(e, "joining events with processes");
 	d = s->feed->decl;
 	s->feed_schemas = xcalloc(d->event_count + 1, sizeof(*s->feed_schemas));
 	for (size_t i = 0; i < d->event_count; i++)

@@ -29,15 +29,6 @@ struct snapshot {
 	void *ctx;
 };
 
-static int has_none(const struct declaration *d, struct err *e)
-{
-	fail_as(e, EXIT_USAGE, EINVAL, "%s has no snapshots to show", d->name);
-	return hint(e,
-		    d->event_count ? "sonda trace %s shows its events"
-				   : "sonda top %s shows its tables",
-		    d->name);
-}
-
 int snapshot_new(struct session *s, struct snapshot **ret, struct err *e)
 {
 	auto_ptr(snapshot) snap = xnew(struct snapshot);
@@ -49,7 +40,7 @@ int snapshot_new(struct session *s, struct snapshot **ret, struct err *e)
 	snap->watched = &s->probes.at[0];
 	d = snap->watched->probe->decl;
 	if (!d->row_count)
-		return has_none(d, e);
+		return probe_lacks(snap->watched->probe, "snapshots to show", e);
 	for (size_t i = 0; i < d->row_count; i++) {
 		struct shown *shown = vec_add(&snap->schemas);
 

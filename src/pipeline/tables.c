@@ -21,7 +21,9 @@ struct table_reader {
 	struct filter_bound *where;
 	struct fold *fold;
 	struct maptable *map;
-	unsigned char *row; /* of `both` */
+	struct maptable *front; /* NULL: it has none */
+	uint32_t front_rows;
+	unsigned char *row;     /* of `both` */
 	uint32_t rows;
 };
 
@@ -32,18 +34,14 @@ static const char *table_nth(const void *ctx, size_t i)
 	return i < d->table_count ? d->tables[i].name : NULL;
 }
 
-int tables_find(const struct declaration *d, const char *name, const struct metric_table **ret,
+int tables_find(const struct probe *p, const char *name, const struct metric_table **ret,
 		struct err *e)
 {
+	const struct declaration *d = p->decl;
 	const char *near;
 
-	if (!d->table_count) {
-		fail_as(e, EXIT_USAGE, EINVAL, "%s has no metric tables", d->name);
-		return hint(e,
-			    d->event_count ? "sonda trace %s shows its events"
-					   : "sonda show %s shows its snapshots",
-			    d->name);
-	}
+	if (!d->table_count)
+		return probe_lacks(p, "metric tables", e);
 	for (size_t i = 0; i < d->table_count; i++)
 		if (!name || str_eq(d->tables[i].name, name)) {
 			*ret = &d->tables[i];
@@ -193,9 +191,31 @@ void table_reader_free(struct table_reader *r)
 	fold_free(r->fold);
 	filter_bound_free(r->where);
 	maptable_free(r->map);
+	maptable_free(r->front);
 	free((void *)(uintptr_t)r->both.fields);
 	free(r->row);
 	free(r);
+}
+
+/* An element of a front: FRONT() of the probe language. */
+struct front_head {
+	uint64_t id; /* 0: no row yet */
+	uint64_t claims;
+};
+
+static int front_open(struct table_reader *r, struct err *e)
+{
+	auto_free char *name = xasprintf("front_%s", r->table->name);
+	const struct object *o = r->watched->probe->object;
+	struct object_map told;
+
+	if (!object_map_find(o, name, &told))
+		return 0;
+	if (told.value_size !=
+	    sizeof(struct front_head) + r->labels.size + r->table->values.size)
+		return fail(e, EINVAL, "'%s' has other sizes than its table", name);
+	r->front_rows = told.max_entries;
+	return maptable_new(o, name, &r->front, e);
 }
 
 int table_reader_open(struct table_reader *r, struct err *e)
@@ -207,7 +227,7 @@ int table_reader_open(struct table_reader *r, struct err *e)
 	if (maptable_key_size(r->map) != r->labels.size ||
 	    maptable_value_size(r->map) != r->table->values.size)
 		return fail(e, EINVAL, "table '%s' has other sizes than declared", r->table->name);
-	return 0;
+	return front_open(r, e);
 }
 
 static bool is_other(const unsigned char *key, size_t len)
@@ -232,6 +252,16 @@ static int on_row(const void *key, const void *value, void *ctx)
 	return 0;
 }
 
+static int on_front(const void *key, const void *value, void *ctx)
+{
+	const struct table_reader *r = ctx;
+	const struct front_head *head = value;
+	const unsigned char *labels = (const unsigned char *)(head + 1);
+
+	(void)key;
+	return head->id ? on_row(labels, labels + r->labels.size, ctx) : 0;
+}
+
 int table_reader_read(struct table_reader *r, uint64_t at_ns, struct err *e)
 {
 	int err;
@@ -239,6 +269,8 @@ int table_reader_read(struct table_reader *r, uint64_t at_ns, struct err *e)
 	r->rows = 0;
 	fold_begin(r->fold, at_ns);
 	err = maptable_read(r->map, on_row, r, e);
+	if (!err && r->front)
+		err = maptable_read(r->front, on_front, r, e);
 	fold_end(r->fold);
 	return err;
 }
@@ -255,5 +287,5 @@ uint32_t table_reader_rows(const struct table_reader *r)
 
 uint32_t table_reader_rows_max(const struct table_reader *r)
 {
-	return r->table->max_rows - 1; /* one is the shared row's */
+	return r->table->max_rows - 1 + r->front_rows; /* one is the shared row's */
 }

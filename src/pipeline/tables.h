@@ -14,14 +14,14 @@
 #include "fold/fold.h"
 
 struct err;
-struct declaration;
 struct metric_table;
+struct probe;
 struct session;
 struct table_reader;
 
 /* The table of that name of a probe; NULL: its first. Errors: EINVAL with EXIT_USAGE (no tables, an
  * unknown name with a suggestion). */
-MUST_USE int tables_find(const struct declaration *d, const char *name,
+MUST_USE int tables_find(const struct probe *p, const char *name,
 			 const struct metric_table **ret, struct err *e);
 
 struct table_asked {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Is a rule about an operation? By text; paths of the policy are resolved where they exist. */
+/* Is a rule about an operation? By text, and files by what they are where the question says so. */
 #include "policy/judge.h"
 
 #include "base/err.h"
 #include "base/passwd.h"
 #include "base/str.h"
+#include "policy/lookup.h"
+#include "policy/words.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 
 struct asked {
@@ -16,26 +17,23 @@ struct asked {
 	bool under; /* a directory above it will do */
 	bool found;
 	struct accounts *accounts;
+	struct lookup *files;
 };
-
-/* Is `path` `dir`, or below it? */
-static bool is_below(const char *path, const char *dir)
-{
-	size_t len = strlen(dir);
-
-	if (!str_startswith(path, dir))
-		return false;
-	return path[len] == '\0' || path[len] == '/' || (len && dir[len - 1] == '/');
-}
 
 static int on_path(const char *text, struct policy_at at, void *ctx, struct err *e)
 {
 	struct asked *asked = ctx;
 	char resolved[PATH_MAX];
-	const char *path = realpath(text, resolved) ?: text;
+	const char *path;
 
 	(void)at, (void)e;
-	asked->found |= asked->under ? is_below(asked->what, path) : str_eq(asked->what, path);
+	if (asked->files) {
+		asked->found |= (asked->under ? lookup_below : lookup_same)(asked->files,
+									    asked->what, text);
+		return 0;
+	}
+	path = realpath(text, resolved) ?: text;
+	asked->found |= asked->under ? path_is_below(asked->what, path) : str_eq(asked->what, path);
 	return 0;
 }
 
@@ -61,9 +59,9 @@ static int on_cgroup(const char *text, struct policy_at at, void *ctx, struct er
 
 	(void)at, (void)e;
 	if (!part)
-		asked->found |= *text == '/' && is_below(asked->what, text);
+		asked->found |= *text == '/' && path_is_below(asked->what, text);
 	else
-		asked->found |= part > asked->what && part[-1] == '/' && is_below(part, text);
+		asked->found |= part > asked->what && part[-1] == '/' && path_is_below(part, text);
 	return 0;
 }
 
@@ -93,9 +91,11 @@ static int holds(const struct policy *p, const struct policy_clause *c,
 		{ WORD_USER, q->user, on_user },
 		{ WORD_CGROUP, q->cgroup, on_cgroup },
 	};
-	struct asked asked = { .accounts = q->accounts };
+	struct asked asked = { .accounts = q->accounts, .files = q->files };
 
 	*ret = ANSWER_UNKNOWN;
+	if (c->word->word == WORD_TERMINAL && q->terminal_known)
+		*ret = q->terminal ? ANSWER_YES : ANSWER_NO;
 	for (size_t i = 0; i < ARRAY_LEN(subjects); i++) {
 		if (subjects[i].word != c->word->word || !subjects[i].what)
 			continue;
@@ -107,146 +107,108 @@ static int holds(const struct policy *p, const struct policy_clause *c,
 	return 0;
 }
 
-static int conditions_hold(const struct policy *p, const struct policy_rule *r,
-			   const struct policy_question *q, enum policy_answer *ret, struct err *e)
+/* What it runs is of its line; of the rest we may know nothing. */
+static int ancestor_holds(const struct policy *p, const struct policy_clause *c,
+			  const struct policy_question *q, enum policy_answer *ret, struct err *e)
 {
-	enum policy_answer all = ANSWER_YES, one;
+	const char *const line[] = { q->exe, q->ancestor };
+	struct asked asked = { .files = q->files };
+
+	for (size_t i = 0; i < ARRAY_LEN(line) + (q->line ? q->line->len : 0); i++) {
+		asked.what = i < ARRAY_LEN(line) ? line[i] : q->line->at[i - ARRAY_LEN(line)];
+		if (asked.what && policy_each(p, &c->values, on_path, &asked, e) < 0)
+			return -e->code;
+	}
+	*ret = asked.found ? ANSWER_YES : q->ancestor ? ANSWER_NO : ANSWER_UNKNOWN;
+	return 0;
+}
+
+static int conditions_hold(const struct policy *p, const struct policy_rule *r,
+			   const struct policy_question *q, struct policy_judged *ret,
+			   struct err *e)
+{
+	enum policy_answer one;
 
 	vec_for_each(c, &r->clauses) {
 		if (!c->word->conditional)
 			continue;
-		if (holds(p, c, q, &one, e) < 0)
+		if ((c->word->word == WORD_ANCESTOR ? ancestor_holds : holds)(p, c, q, &one, e) < 0)
 			return -e->code;
 		if (one == ANSWER_UNKNOWN)
-			all = ANSWER_UNKNOWN;
+			*ret = (struct policy_judged){ ANSWER_UNKNOWN, c->word->name };
 		else if ((one == ANSWER_YES) == c->unless) {
-			*ret = ANSWER_NO;
+			*ret = (struct policy_judged){ ANSWER_NO, NULL };
 			return 0;
 		}
 	}
-	*ret = all;
 	return 0;
 }
 
 /* Is the rule about the object? */
 static int is_about(const struct policy *p, const struct policy_rule *r,
-		    const struct policy_question *q, enum policy_answer *ret, struct err *e)
+		    const struct policy_question *q, struct policy_judged *ret, struct err *e)
 {
-	static policy_value_fn *const fns[] = {
-		[OBJECT_FILE] = on_path, [OBJECT_EXE] = on_path,
-		[OBJECT_USER] = on_user, [OBJECT_CGROUP] = on_cgroup,
-		[OBJECT_TO] = on_user,   [OBJECT_CAPABILITY] = on_capability,
+	static const struct {
+		policy_value_fn *fn;
+		const char *name;
+	} objects[] = {
+		[OBJECT_FILE] = { on_path, "the file" },
+		[OBJECT_EXE] = { on_path, "of exe" },
+		[OBJECT_USER] = { on_user, "of user" },
+		[OBJECT_CGROUP] = { on_cgroup, "of cgroup" },
+		[OBJECT_TO] = { on_user, "the user that it becomes" },
+		[OBJECT_CAPABILITY] = { on_capability, "the capability" },
 	};
-	struct asked asked = { .what = q->path, .under = r->under, .accounts = q->accounts };
+	enum policy_object object = r->object ? r->object->object : OBJECT_NONE;
+	struct asked asked = {
+		.what = q->of[object], .under = r->under, .accounts = q->accounts, .files = q->files
+	};
 
-	*ret = ANSWER_YES;
-	if (!r->object)
+	if (!object)
 		return 0;
-	*ret = ANSWER_UNKNOWN;
-	if (r->domain != POLICY_FILE && r->object->object != q->object)
+	if (!asked.what) {
+		*ret = (struct policy_judged){ ANSWER_UNKNOWN, objects[object].name };
 		return 0;
-	if (policy_each(p, &r->objects, fns[r->object->object], &asked, e) < 0)
-		return -e->code;
-	*ret = asked.found ? ANSWER_YES : ANSWER_NO;
-	return 0;
-}
-
-/* ---- sockets ---- */
-
-struct asked_address {
-	const struct policy_question *q;
-	bool found;
-};
-
-static int on_network(const char *text, struct policy_at at, void *ctx, struct err *e)
-{
-	struct asked_address *asked = ctx;
-	const struct policy_network *is = &asked->q->address;
-	struct policy_network n;
-
-	(void)at;
-	if (policy_network_parse(text, &n, e) < 0)
-		return -e->code;
-	if (n.family != is->family)
-		return 0;
-	for (unsigned bit = 0; bit < n.bits; bit++)
-		if ((n.bytes[bit / 8] ^ is->bytes[bit / 8]) & (0x80 >> bit % 8))
-			return 0;
-	asked->found = true;
-	return 0;
-}
-
-static int on_port(const char *text, struct policy_at at, void *ctx, struct err *e)
-{
-	struct asked_address *asked = ctx;
-	uint16_t first, last;
-
-	(void)at;
-	if (policy_ports_parse(text, &first, &last, e) < 0)
-		return -e->code;
-	asked->found |= first <= asked->q->port && asked->q->port <= last;
-	return 0;
-}
-
-static bool protocol_is(const struct policy_question *q, enum policy_word word)
-{
-	if (word == WORD_TCP)
-		return q->protocol == IPPROTO_TCP;
-	if (word == WORD_UDP)
-		return q->protocol == IPPROTO_UDP;
-	return q->protocol == IPPROTO_ICMP || q->protocol == IPPROTO_ICMPV6;
-}
-
-/* Does a clause about the address hold? All addresses are in every network, and outside of it too. */
-static int address_holds(const struct policy *p, const struct policy_clause *c,
-			 const struct policy_question *q, bool *ret_holds, struct err *e)
-{
-	struct asked_address asked = { .q = q };
-
-	*ret_holds = true;
-	if (c->word->form == FORM_NONE)
-		asked.found = protocol_is(q, c->word->word);
-	else if (c->word->word == WORD_TO ? !q->address.family : !q->port)
-		return 0;
-	else if (policy_each(p, &c->values, c->word->word == WORD_TO ? on_network : on_port, &asked,
-			     e) < 0)
-		return -e->code;
-	*ret_holds = asked.found != c->unless;
-	return 0;
-}
-
-static int socket_is_meant(const struct policy *p, const struct policy_rule *r,
-			   const struct policy_question *q, enum policy_answer *ret, struct err *e)
-{
-	bool holds_all = true;
-
-	vec_for_each(c, &r->clauses) {
-		if (c->word->conditional || c->word->single)
-			continue;
-		if (address_holds(p, c, q, &holds_all, e) < 0)
-			return -e->code;
-		if (!holds_all)
-			break;
 	}
-	*ret = holds_all ? ANSWER_YES : ANSWER_NO;
+	if (policy_each(p, &r->objects, objects[object].fn, &asked, e) < 0)
+		return -e->code;
+	if (!asked.found)
+		ret->answer = ANSWER_NO;
 	return 0;
+}
+
+/* Is the rule about what is done? */
+static struct policy_judged is_done(const struct policy_rule *r, const struct policy_question *q)
+{
+	unsigned maybe = r->operations & q->maybe;
+
+	if (!policy_domain_row(r->domain)->subject && !(r->operations & q->operations)) {
+		if (!maybe)
+			return (struct policy_judged){ ANSWER_NO, NULL };
+		if (!q->one_of_maybe || maybe != q->maybe)
+			return (struct policy_judged){ ANSWER_UNKNOWN, "which operation it was" };
+	}
+	return (struct policy_judged){ ANSWER_YES, NULL };
 }
 
 int policy_judge(const struct policy *p, const struct policy_rule *r,
-		 const struct policy_question *q, enum policy_answer *ret_answer, struct err *e)
+		 const struct policy_question *q, struct policy_judged *ret, struct err *e)
 {
-	enum policy_answer about;
+	static int (*const asks[])(const struct policy *, const struct policy_rule *,
+				   const struct policy_question *, struct policy_judged *,
+				   struct err *) = {
+		[POLICY_FILE] = is_about,        [POLICY_KERNEL] = is_about,
+		[POLICY_SOCKET] = judge_packet,  [POLICY_PACKET] = judge_packet,
+		[POLICY_TRAFFIC] = judge_packet, [POLICY_FILTER] = judge_packet,
+	};
 
-	*ret_answer = ANSWER_NO;
-	if (r->domain != q->domain || !(r->operations & q->operations))
+	*ret = (struct policy_judged){ ANSWER_NO, NULL };
+	if (r->domain != q->domain)
 		return 0;
-	if ((q->domain == POLICY_SOCKET ? socket_is_meant : is_about)(p, r, q, &about, e) < 0)
-		return -e->code;
-	if (about == ANSWER_NO)
+	*ret = is_done(r, q);
+	if (ret->answer == ANSWER_NO)
 		return 0;
-	if (conditions_hold(p, r, q, ret_answer, e) < 0)
+	if (!q->any_object && asks[q->domain](p, r, q, ret, e) < 0)
 		return -e->code;
-	if (*ret_answer == ANSWER_YES)
-		*ret_answer = about;
-	return 0;
+	return ret->answer == ANSWER_NO ? 0 : conditions_hold(p, r, q, ret, e);
 }

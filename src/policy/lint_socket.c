@@ -26,6 +26,7 @@ static const struct need {
 } needs[] = {
 	{ "/usr/sbin/sshd",                      POLICY_BIND | POLICY_LISTEN,  IPPROTO_TCP, "",                22,  "somebody can log in" },
 	{ "/usr/sbin/sshd",                      POLICY_NETLINK_SOCKET,        0,           "",                0,   "somebody can log in" },
+	{ "sshd-session",                        POLICY_NETLINK_SOCKET,        0,           "",                0,   "somebody can log in" },
 	{ "/sbin/dhclient",                      DHCP,                         0,           "",                0,   "this machine keeps its address" },
 	{ "/sbin/dhclient",                      POLICY_SEND,                  IPPROTO_UDP, "255.255.255.255", 67,  "this machine keeps its address" },
 	{ "/sbin/dhcpcd",                        DHCP | POLICY_NETLINK_SOCKET, 0,           "",                0,   "this machine keeps its address" },
@@ -42,7 +43,7 @@ static const struct need {
 };
 /* clang-format on */
 
-static int refuse(const struct policy *p, const struct policy_rule *r, const struct need *need,
+static int refuse(const struct lint *l, const struct policy_rule *r, const struct need *need,
 		  unsigned operation, const char *subject, struct err *e)
 {
 	if (operation & POLICY_ADDRESSED)
@@ -56,10 +57,10 @@ static int refuse(const struct policy *p, const struct policy_rule *r, const str
 			subject, policy_operation_name(POLICY_SOCKET, operation), need->why);
 	hint(e, "`unless exe in %s` spares it; `mode audit` tells what a rule would refuse",
 	     subject);
-	return policy_wrap(p, r->at, e);
+	return policy_wrap(l->policy, r->at, e);
 }
 
-static int ask(const struct policy *p, const struct policy_rule *r, const struct need *need,
+static int ask(const struct lint *l, const struct policy_rule *r, const struct need *need,
 	       const char *subject, const char *address, struct err *e)
 {
 	struct policy_question q = { .domain = POLICY_SOCKET,
@@ -70,22 +71,22 @@ static int ask(const struct policy *p, const struct policy_rule *r, const struct
 	struct err ignored = { 0 };
 	bool denied;
 
-	if (*address && policy_network_parse(address, &q.address, &ignored) < 0)
+	if (*address && policy_network_parse(address, &q.to, &ignored) < 0)
 		return 0;
 	for (unsigned bit = 1; bit <= POLICY_RDS_SOCKET; bit <<= 1) {
 		q.operations = bit;
 		if (!(need->operations & bit))
 			continue;
-		if (lint_denies(p, r, q, &denied, e) < 0)
+		if (lint_denies(l, r, q, &denied, e) < 0)
 			return -e->code;
 		if (denied)
-			return refuse(p, r, need, bit, subject, e);
+			return refuse(l, r, need, bit, subject, e);
 	}
 	return 0;
 }
 
 /* Each "nameserver" of resolv.conf. */
-static int ask_servers(const struct policy *p, const struct policy_rule *r, const struct need *need,
+static int ask_servers(const struct lint *l, const struct policy_rule *r, const struct need *need,
 		       const char *subject, struct err *e)
 {
 	auto_free char *text = NULL;
@@ -104,13 +105,13 @@ static int ask_servers(const struct policy *p, const struct policy_rule *r, cons
 		if (!address)
 			continue;
 		address += strspn(address, " \t");
-		if (ask(p, r, need, subject, address, e) < 0)
+		if (ask(l, r, need, subject, address, e) < 0)
 			return -e->code;
 	}
 	return 0;
 }
 
-int lint_socket(const struct policy *p, const struct policy_rule *r, struct err *e)
+int lint_socket(const struct lint *l, const struct policy_rule *r, struct err *e)
 {
 	char subject[PATH_MAX];
 
@@ -118,8 +119,8 @@ int lint_socket(const struct policy *p, const struct policy_rule *r, struct err 
 		if (!(needs[i].operations & r->operations) ||
 		    !lint_resolve(needs[i].subject, subject))
 			continue;
-		if ((needs[i].address ? ask(p, r, &needs[i], subject, needs[i].address, e)
-				      : ask_servers(p, r, &needs[i], subject, e)) < 0)
+		if ((needs[i].address ? ask(l, r, &needs[i], subject, needs[i].address, e)
+				      : ask_servers(l, r, &needs[i], subject, e)) < 0)
 			return -e->code;
 	}
 	return 0;

@@ -276,6 +276,14 @@ static bool is_rate(const struct lex_token *t)
 	return slash && slash > t->text && slash[1] >= 'a' && slash[1] <= 'z';
 }
 
+/* "10MiB/s" */
+static bool is_byte_rate(const struct lex_token *t)
+{
+	const char *slash = is_rate(t) ? strchr(t->text, '/') : NULL;
+
+	return slash && (slash[-1] == 'B' || slash[-1] == 'b');
+}
+
 static int parse_per(struct parser *p, struct policy_limit *limit, struct err *e)
 {
 	for (enum policy_per per = PER_SOURCE; per < PER_COUNT; per++)
@@ -294,6 +302,21 @@ static int take_number(struct parser *p, const char *expected, uint64_t *ret,
 	return advance(p, e);
 }
 
+/* What guards can count. */
+#define DROP_MAX_NS (1600ull * 86400 * 1000000000)
+
+static int take_drop_time(struct parser *p, struct policy_limit *limit, struct err *e)
+{
+	struct policy_at at = p->token.at;
+
+	if (take_number(p, "a time such as 10m", &limit->drop_ns, duration_parse, e) < 0)
+		return -e->code;
+	if (limit->drop_ns <= DROP_MAX_NS)
+		return 0;
+	fail_as(e, EXIT_POLICY, ERANGE, "expected a time of at most 1600d");
+	return policy_wrap(p->policy, at, e);
+}
+
 /* ", then drop for 10m" */
 static int parse_then(struct parser *p, struct policy_limit *limit, struct err *e)
 {
@@ -305,10 +328,10 @@ static int parse_then(struct parser *p, struct policy_limit *limit, struct err *
 		return comma ? unexpected(p, "'then drop for TIME'", e) : 0;
 	if (advance(p, e) < 0 || expect_word(p, "drop", e) < 0 || expect_word(p, "for", e) < 0)
 		return -e->code;
-	return take_number(p, "a time such as 10m", &limit->drop_ns, duration_parse, e);
+	return take_drop_time(p, limit, e);
 }
 
-/* "1000/s burst 200 per source, then drop for 10m", behind "to"; "1000/s for 3s ...", behind "above" */
+/* "1000/s burst 200 per source, then drop for 10m", "10MiB/s", behind "to"; "1000/s for 3s ...", behind "above" */
 static int parse_rate(struct parser *p, struct policy_rule *r, bool above, struct err *e)
 {
 	struct policy_limit *limit = &r->limit;
@@ -318,14 +341,27 @@ static int parse_rate(struct parser *p, struct policy_rule *r, bool above, struc
 		fail_as(e, EXIT_POLICY, EINVAL, "the rate is said twice");
 		return policy_wrap(p->policy, p->token.at, e);
 	}
-	if (take_number(p, policy_form_name(FORM_RATE), &limit->per_hour, rate_parse, e) < 0 ||
+	limit->bytes = is_byte_rate(&p->token);
+	if (limit->bytes && r->verdict == POLICY_ANSWER) {
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"'%s': SYNs are counted, not their bytes: expected a rate such as 1000/s",
+			p->token.text);
+		return policy_wrap(p->policy, p->token.at, e);
+	}
+	if (take_number(p,
+			r->verdict == POLICY_ANSWER ? policy_form_name(FORM_RATE)
+						    : "a rate such as 100/min or 10MiB/s",
+			&limit->per_hour, limit->bytes ? byte_rate_parse : rate_parse, e) < 0 ||
 	    accept_word(p, above ? "for" : "burst", &there, e) < 0)
 		return -e->code;
 	if (there && above &&
 	    take_number(p, "a time such as 3s", &limit->for_ns, duration_parse, e) < 0)
 		return -e->code;
 	if (there && !above &&
-	    take_number(p, "how many may come at once", &limit->burst, number_parse, e) < 0)
+	    take_number(p,
+			limit->bytes ? "how many bytes may come at once, such as 64KiB"
+				     : "how many may come at once",
+			&limit->burst, limit->bytes ? bytes_parse : number_parse, e) < 0)
 		return -e->code;
 	if (accept_word(p, "per", &there, e) < 0 || (there && parse_per(p, limit, e) < 0))
 		return -e->code;

@@ -9,12 +9,24 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <sys/stat.h>
 
 int policy_wrap(const struct policy *p, struct policy_at at, struct err *e)
 {
-	if (!at.column)
-		return wrap(e, "%s: line %u", p->name, at.line);
+	if (!at.column) /* in a list: whoever reads it says where */
+		return -e->code;
 	return wrap(e, "%s: line %u, column %u", p->name, at.line, at.column);
+}
+
+/* What nobody may ever write to would be waited for. What the shell makes of `<(...)` is somebody's pipe. */
+static int refuse_fifo(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode) || str_startswith(path, "/dev/") ||
+	    str_startswith(path, "/proc/"))
+		return 0;
+	return fail_as(e, EXIT_POLICY, EINVAL, "'%s' is a pipe, not a file", path);
 }
 
 int policy_read(const char *path, struct policy **ret_policy, char **ret_text, struct err *e)
@@ -22,7 +34,7 @@ int policy_read(const char *path, struct policy **ret_policy, char **ret_text, s
 	auto_free char *text = NULL;
 	size_t len;
 
-	if (file_read(path, &text, &len, e) < 0)
+	if (refuse_fifo(path, e) < 0 || file_read(path, &text, &len, e) < 0)
 		return -e->code;
 	if (len >= POLICY_TEXT_MAX)
 		return hint(
@@ -101,6 +113,17 @@ bool policy_rule_audits(const struct policy_rule *r)
 	return mode && str_eq(mode->values.at[0].text, "audit");
 }
 
+int policy_rule_priority(const struct policy_rule *r)
+{
+	const struct policy_clause *c = policy_clause_find(r, WORD_PRIORITY, 0);
+	struct err ignored = { 0 };
+	int priority = POLICY_PRIORITY;
+
+	if (c)
+		(void)!policy_priority_parse(c->values.at[0].text, &priority, &ignored);
+	return priority;
+}
+
 unsigned policy_rule_accepts(const struct policy_rule *r)
 {
 	const struct policy_clause *c = policy_clause_find(r, WORD_ACCEPT, 0);
@@ -139,8 +162,14 @@ static int each_of_list(const char *path, const struct each *each, struct err *e
 	size_t len;
 	int err;
 
-	if (file_read(path, &text, &len, e) < 0)
+	if (refuse_fifo(path, e) < 0 || file_read(path, &text, &len, e) < 0) {
+		e->exit_class = EXIT_POLICY;
 		return -e->code;
+	}
+	if (strlen(text) !=
+	    len) /* as a loss of power leaves files: what is behind it would be missing */
+		return fail_as(e, EXIT_POLICY, EINVAL, "%s: a NUL at byte %zu: this is no text",
+			       path, strlen(text));
 	for (char *line = text, *next; line; line = next) {
 		next = strchr(line, '\n');
 		if (next)

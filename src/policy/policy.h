@@ -19,6 +19,7 @@
 #include "base/vec.h"
 
 struct err;
+struct strbuf;
 
 struct policy_at {
 	unsigned line, column; /* from 1 on */
@@ -126,6 +127,7 @@ enum policy_word {
 	WORD_EXE,
 	WORD_USER,
 	WORD_CGROUP,
+	WORD_ANCESTOR, /* it runs the program, ran it, or descends from who did */
 	WORD_TERMINAL, /* it has a controlling terminal */
 	/* packets */
 	WORD_FROM,
@@ -179,6 +181,7 @@ enum policy_object {
 	OBJECT_CGROUP,
 	OBJECT_TO, /* the user that it becomes */
 	OBJECT_CAPABILITY,
+	POLICY_OBJECTS
 };
 
 /* A row of what operations may be "of" or go "to": "of file /etc/shadow". */
@@ -232,6 +235,7 @@ enum policy_per {
 /* "limit packet ... to 1000/s burst 200 per source then drop for 10m";
  * "watch packet ... above 1000/s for 3s per source then drop for 10m"; "answer ... above 1000/s" */
 struct policy_limit {
+	bool bytes;        /* not packets */
 	uint64_t per_hour; /* 0: none is said */
 	uint64_t burst;    /* 0: what comes in a second, at least 1 */
 	uint64_t for_ns;   /* burst as what comes in this time; 0: not said so */
@@ -239,6 +243,9 @@ struct policy_limit {
 	uint64_t
 		drop_ns; /* what then drops everything of that source for; 0: only what is too much */
 };
+
+/* Of a rule at a hook of netfilter that says none: before tables of nftables that filter. */
+#define POLICY_PRIORITY (-10)
 
 struct policy_rule {
 	char *name;
@@ -286,6 +293,9 @@ MUST_USE const struct policy_set *policy_set_find(const struct policy *p, const 
 /* The rule's own mode, and that of a policy without one: enforce. */
 MUST_USE bool policy_rule_audits(const struct policy_rule *r);
 
+/* Of a rule at a hook of netfilter: as it says, else POLICY_PRIORITY. */
+MUST_USE int policy_rule_priority(const struct policy_rule *r);
+
 /* What `accept` says, as bits: what may take the place of a verdict that this kernel can't have obeyed.
  * 0: nothing may. */
 enum policy_accept { ACCEPT_KILL = 1 << 0, ACCEPT_DETECT = 1 << 1 };
@@ -295,6 +305,15 @@ MUST_USE unsigned policy_rule_accepts(const struct policy_rule *r);
  * files of this machine. Errors: EPERM with EXIT_POLICY: which rule, who must get at what. */
 MUST_USE int policy_lint(const struct policy *p, struct err *e);
 
+/* Would it keep everybody whom this machine knows to be logged in by ssh from opening another connection to it; if
+ * that is nobody, everybody? Of rules about packets: connections that are open stay so. A machine where no sshd
+ * listens has nobody to lose. Errors: EPERM with EXIT_POLICY: which rule, who. */
+MUST_USE int policy_lint_logins(const struct policy *p, struct err *e);
+
+/* What is surely not meant so, a line each: patterns in paths, files that aren't there, rules that nothing can
+ * match. */
+void policy_cautions(const struct policy *p, struct strbuf *out);
+
 /* Calls `fn` for each value, sets resolved, also those that are read from files (blank lines and what
  * follows '#' left out). Non-zero ends it and is returned. `at` is where the rule or set has it, or the
  * line of the list (column 0). Errors: of reading the list. */
@@ -302,7 +321,8 @@ typedef int policy_value_fn(const char *text, struct policy_at at, void *ctx, st
 MUST_USE int policy_each(const struct policy *p, const policy_values *values, policy_value_fn *fn,
 			 void *ctx, struct err *e);
 
-/* Puts "NAME: line L, column C: " in front of an error. Returns -e->code. */
+/* Puts "NAME: line L, column C: " in front of an error; nothing where the place is one in a list, which policy_each()
+ * says. Returns -e->code. */
 int policy_wrap(const struct policy *p, struct policy_at at, struct err *e);
 
 /* ---- values ---- */
@@ -331,7 +351,6 @@ MUST_USE int policy_date_parse(const char *text, int64_t now_s, int64_t *ret_s, 
 
 /* ---- its text ---- */
 
-struct strbuf;
 /* As `sonda policy fmt` writes it, comments included. */
 void policy_print(const struct policy *p, struct strbuf *out);
 /* One rule, and the sets that it names, without comments. */

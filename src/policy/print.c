@@ -85,15 +85,43 @@ static void print_clause(struct printer *p, const struct policy_clause *c)
 	print_values(p, &c->values);
 }
 
-/* The largest unit that tells it whole. */
-static void print_rate(struct strbuf *out, uint64_t per_hour)
+static void print_amount(struct strbuf *out, uint64_t amount, bool bytes)
 {
-	if (per_hour % 3600 == 0)
-		strbuf_appendf(out, "%llu/s", (unsigned long long)(per_hour / 3600));
-	else if (per_hour % 60 == 0)
-		strbuf_appendf(out, "%llu/min", (unsigned long long)(per_hour / 60));
-	else
-		strbuf_appendf(out, "%llu/h", (unsigned long long)per_hour);
+	static const struct {
+		uint64_t size;
+		const char *name;
+	} units[] = {
+		{ 1ull << 40, "TiB" },
+		{ 1000000000000ull, "TB" },
+		{ 1ull << 30, "GiB" },
+		{ 1000000000, "GB" },
+		{ 1ull << 20, "MiB" },
+		{ 1000000, "MB" },
+		{ 1ull << 10, "KiB" },
+		{ 1000, "kB" },
+		{ 1, "B" },
+	};
+	size_t i = 0;
+
+	while (bytes && amount % units[i].size)
+		i++;
+	strbuf_u64(out, bytes ? amount / units[i].size : amount);
+	strbuf_puts(out, bytes ? units[i].name : "");
+}
+
+/* The largest unit that tells it whole. */
+static void print_rate(struct strbuf *out, uint64_t per_hour, bool bytes)
+{
+	static const struct {
+		unsigned in_hour;
+		const char *name;
+	} times[] = { { 3600, "s" }, { 60, "min" }, { 1, "h" } };
+	size_t i = 0;
+
+	while (per_hour % times[i].in_hour)
+		i++;
+	print_amount(out, per_hour / times[i].in_hour, bytes);
+	strbuf_appendf(out, "/%s", times[i].name);
 }
 
 static void print_limit(struct printer *p, const struct policy_limit *limit, bool above)
@@ -101,13 +129,15 @@ static void print_limit(struct printer *p, const struct policy_limit *limit, boo
 	char time[UNIT_TEXT_MAX];
 
 	strbuf_puts(p->out, above ? " above " : " to ");
-	print_rate(p->out, limit->per_hour);
+	print_rate(p->out, limit->per_hour, limit->bytes);
 	if (limit->for_ns) {
 		duration_format_exact(time, limit->for_ns);
 		strbuf_appendf(p->out, " for %s", time);
 	}
-	if (limit->burst)
-		strbuf_appendf(p->out, " burst %llu", (unsigned long long)limit->burst);
+	if (limit->burst) {
+		strbuf_puts(p->out, " burst ");
+		print_amount(p->out, limit->burst, limit->bytes);
+	}
 	if (limit->per)
 		strbuf_appendf(p->out, " per %s", policy_per_name(limit->per));
 	if (!limit->drop_ns)

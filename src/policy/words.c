@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "base/strbuf.h"
 
 #define FILES    POLICY_ABOUT(POLICY_FILE)
 #define TRAFFIC  POLICY_ABOUT(POLICY_TRAFFIC)
@@ -40,7 +41,7 @@ static const struct policy_verdict_row verdicts[] = {
 static const struct policy_operation_row operations[] = {
 	{ "read",     POLICY_FILE, POLICY_READ,     "open for reading" },
 	{ "write",    POLICY_FILE, POLICY_WRITE,    "open for writing or appending" },
-	{ "exec",     POLICY_FILE, POLICY_EXEC,     "run it, also through a loader or an interpreter; map it executable" },
+	{ "exec",     POLICY_FILE, POLICY_EXEC,     "run it, also through a loader; map it executable. A script that is handed to an interpreter is read" },
 	{ "create",   POLICY_FILE, POLICY_CREATE,   "make a file, directory, device or symbolic link" },
 	{ "unlink",   POLICY_FILE, POLICY_UNLINK,   "remove a name; remove a directory" },
 	{ "rename",   POLICY_FILE, POLICY_RENAME,   "rename it, or replace it by renaming something over it" },
@@ -90,6 +91,7 @@ static const struct policy_word_row words[] = {
 	{ WORD_EXE,         "exe",         SUBJECTS, FORM_PATH,      true,  false, "the program that runs, by the file it was started from" },
 	{ WORD_USER,        "user",        SUBJECTS | TRAFFIC, FORM_USER,      true,  false, "the user it runs as (real)" },
 	{ WORD_CGROUP,      "cgroup",      SUBJECTS | TRAFFIC, FORM_CGROUP,    true,  false, "its cgroup v2 or one above that" },
+	{ WORD_ANCESTOR,    "ancestor",    SUBJECTS, FORM_PATH,      true,  false, "a program that it, or a process that it descends from, runs or has run" },
 	{ WORD_TERMINAL,    "terminal",    KERNEL,   FORM_NONE,      true,  false, "its process has a controlling terminal" },
 	{ WORD_FROM,        "from",        PACKETS,  FORM_NETWORK,   false, false, "source address" },
 	{ WORD_TO,          "to",          PACKETS | SOCKETS, FORM_NETWORK, false, false, "destination address; for bind and listen the own one" },
@@ -283,6 +285,17 @@ const char *policy_operation_name(enum policy_domain domain, unsigned operation)
 		if (operations[i].domain == domain && operations[i].bits == operation)
 			return operations[i].name;
 	return "";
+}
+
+void policy_operations_name(enum policy_domain domain, unsigned bits, struct strbuf *out)
+{
+	const char *before = "";
+
+	for (unsigned bit = 1; bit && bit <= bits; bit <<= 1)
+		if (bits & bit) {
+			strbuf_appendf(out, "%s%s", before, policy_operation_name(domain, bit));
+			before = ", ";
+		}
 }
 
 const char *policy_per_name(enum policy_per per)

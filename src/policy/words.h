@@ -10,8 +10,8 @@ struct strbuf;
 
 /* What the rules of a domain are like. */
 struct policy_domain_row {
-	const char *name;    /* "files", for messages */
-	const char *subject; /* stands behind the verdict: "packet"; NULL: operations do */
+	const char *name;     /* "files", for messages */
+	const char *subject;  /* stands behind the verdict: "packet"; NULL: operations do */
 	const char *expected; /* what a clause may be, for messages */
 	unsigned within;      /* a part of that domain, whose words it has too; 0: of none */
 };
@@ -30,6 +30,8 @@ struct policy_operation_row {
 MUST_USE const struct policy_domain_row *policy_domain_row(enum policy_domain domain);
 /* What a rule of `domain` may turn out to be about, by the words that follow. */
 MUST_USE unsigned policy_domains_open(enum policy_domain domain);
+/* "read, write" of the bits. */
+void policy_operations_name(enum policy_domain domain, unsigned bits, struct strbuf *out);
 /* "files", "files and packets". */
 void policy_domains_name(unsigned domains, struct strbuf *out);
 /* A set that every policy has, unless it defines one of that name. */

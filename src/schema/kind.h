@@ -55,10 +55,11 @@ MUST_USE const struct kind *kind_of_unit(const char *unit);
 /* May a field of that type have this kind? */
 MUST_USE bool kind_fits(const struct kind *k, enum field_type type);
 
-/* Rows come from a recording that was made elsewhere: times are turned into wall time by its offset
- * (CLOCK_REALTIME - CLOCK_BOOTTIME), and names that only this machine knows (of block devices) are
- * not looked up. For the whole process, before the first row. */
-void kind_replays(int64_t wall_offset_ns);
+/* Rows come from a recording that was made elsewhere, begun at `started_ns` (CLOCK_BOOTTIME): times are
+ * turned into wall time by its offset (CLOCK_REALTIME - CLOCK_BOOTTIME), a time without a date is of
+ * the day when it began, and names that only this machine knows (of block devices) are not looked up.
+ * For the whole process, before the first row. */
+void kind_replays(int64_t wall_offset_ns, uint64_t started_ns);
 
 /* Appends a field's value for people, "-" for VALUE_NONE; lists and flags included. */
 void value_text_form(struct strbuf *out, const struct field *f, struct value v);

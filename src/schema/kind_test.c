@@ -331,17 +331,79 @@ TEST(what_is_printed_can_be_parsed)
 		}
 }
 
+static void check_moment(const char *text, uint64_t boot_ns)
+{
+	struct field f = field_of("boottime");
+	struct value v = { 0 };
+	struct err e = { 0 };
+
+	CHECK_INT(value_parse(&f, text, &v, &e), 0);
+	CHECK_U64(v.u64, boot_ns);
+}
+
 TEST(times)
 {
-	struct field f = field_of("time");
+	struct field f = field_of("time"), boot = field_of("boottime");
+	struct err e = { 0 };
 	struct value v = value_u64(1700000000123456789);
 
 	check_forms(field_of("boottime"), value_u64(0), "-", "0");
 	setenv("TZ", "UTC", 1);
 	check_forms(f, v, "2023-11-14 22:13:20", "\"2023-11-14T22:13:20.123456789Z\"");
-	kind_replays(1700000000000000000);
+	kind_replays(1700000000000000000, 3600000000000);
 	check_forms(field_of("boottime"), value_u64(5000000000), "2023-11-14 22:13:25",
 		    "5000000000");
+	check_moment("22:13:25", 5000000000);
+	check_moment("23:00", 2800000000000);
+	check_moment("2023-11-14 22:13:25", 5000000000);
+	check_moment("2023-11-14T22:13:25Z", 5000000000);
+	check_moment("2023-11-14T22:13:25.000000123Z", 5000000123);
+	check_moment("22:13:25.120", 5120000000);
+	check_moment("2023-11-15", 6400000000000);
+	check_moment("2023-11-01", 0);
+	check_moment("5s", 5000000000);
+	setenv("TZ", "EST5", 1);
+	check_moment("17:13:25", 5000000000);
+	CHECK_INT(value_parse(&boot, "soon", &v, &e), -22);
+	CHECK_HAS(e.text, "'soon' is no time: 02:30, '2026-11-22 02:30:00'");
+}
+
+#define HEADER(answers)    "\x12\x34\x81\x80\0\1\0" answers "\0\0\0\0"
+#define QUESTION           "\1a\4test\0\0\1\0\1"
+#define RECORD(type, size) "\xc0\x0c\0" type "\0\1\0\0\0\x3c\0" size
+
+TEST(records_of_dns_answers)
+{
+#define MESSAGE(bytes) bytes, sizeof(bytes) - 1
+	static const struct {
+		const char *bytes;
+		size_t size;
+		const char *text, *json;
+	} want[] = {
+		{ MESSAGE(""), "", "[]" },
+		{ MESSAGE(HEADER("\0") QUESTION), "", "[]" },
+		{ MESSAGE(HEADER("\2") QUESTION RECORD("\1", "\4") "\12\0\0\7" RECORD(
+			  "\17", "\11") "\0\12\4mail\xc0\x0c"),
+		  "10.0.0.7, MX 10 mail.a.test", "[\"A 10.0.0.7\",\"MX 10 mail.a.test\"]" },
+		/* cut in the question, in a record's head, in its data; a name that points behind the end */
+		{ MESSAGE(HEADER("\1") "\1a\4te"), "", "[]" },
+		{ MESSAGE(HEADER("\1") QUESTION "\xc0\x0c\0\1"), "", "[]" },
+		{ MESSAGE(HEADER("\2") QUESTION RECORD("\1", "\4") "\12\0\0\7" RECORD(
+			  "\20", "\377") "\3abc"),
+		  "10.0.0.7", "[\"A 10.0.0.7\"]" },
+		{ MESSAGE(HEADER("\1") QUESTION RECORD("\5", "\2") "\xff\xff"), "CNAME ?",
+		  "[\"CNAME ?\"]" },
+		{ MESSAGE(HEADER("\1") QUESTION RECORD("\20", "\3") "\7ab"), "TXT \"ab\"",
+		  "[\"TXT \\\"ab\\\"\"]" },
+	};
+	struct value cut = value_text(want[2].bytes, (uint32_t)want[2].size - 1);
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++)
+		check_forms(field_of("dns_records"),
+			    value_text(want[i].bytes, (uint32_t)want[i].size), want[i].text,
+			    want[i].json);
+	cut.cut = true;
+	check_forms(field_of("dns_records"), cut, "10.0.0.7...", "[\"A 10.0.0.7\"]");
 }
 
 TEST(names_near_a_kind)

@@ -61,6 +61,10 @@ MUST_USE bool kind_is_replaying(void);
 kind_text_fn argv_text, dns_name_text;
 kind_json_fn argv_json, dns_name_json;
 
+/* kind_dns.c */
+kind_text_fn dns_records_text;
+kind_json_fn dns_records_json;
+
 /* kind_net.c */
 kind_text_fn ip_kind_text, mac_text;
 kind_json_fn mac_json;

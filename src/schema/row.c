@@ -2,6 +2,8 @@
 /* Typed reading of a row: the hot path. Nothing is read outside the row's bytes. */
 #include "schema/schema.h"
 
+#include "schema/kind.h"
+
 #include <string.h>
 
 #include <sys/socket.h>
@@ -122,11 +124,30 @@ static struct value ip_value(const unsigned char *at)
 	return v;
 }
 
+static struct value derive_time(const struct field *f, const struct row *r, void *ctx)
+{
+	(void)f, (void)ctx;
+	return value_u64(r->at_ns);
+}
+
+/* A recording keeps what was derived then; of the time each row has its own. */
 static struct value derived_value(const struct row *r, const struct field *f)
 {
-	if (r->derived)
+	if (r->derived && f->derive != derive_time)
 		return r->derived[f->offset];
 	return f->derive ? f->derive(f, r, f->derive_ctx) : value_none();
+}
+
+const struct field *row_time_field(void)
+{
+	static struct field at = { .name = "time",
+				   .doc = "when it happened",
+				   .unit = "ns",
+				   .type = FIELD_DERIVED,
+				   .derive = derive_time };
+
+	at.kind = kind_find("boottime");
+	return &at;
 }
 
 struct value row_value(const struct row *r, const struct field *f)

@@ -159,6 +159,9 @@ MUST_USE const struct field *schema_field(const struct schema *s, const char *na
  * the row's bytes, whatever they hold. For FIELD_HIST use hist_read(). */
 MUST_USE struct value row_value(const struct row *r, const struct field *f);
 
+/* "time", which every row has and no schema: when it happened. Any row's. */
+MUST_USE const struct field *row_time_field(void);
+
 /* `base` with `count` derived fields after its own. A name that `base` has already is left out: the
  * probe knows better; but a stack's names take the place of its addresses. What the fields point at is borrowed, so `base` must outlive it.
  * Ends with schema_free(). */

@@ -138,9 +138,16 @@ size_t columns_name_len(const char *name, const struct field *f)
 	return strlen(name);
 }
 
-char *columns_title(const char *name, const struct field *f)
+bool columns_collide(const struct field *a, const struct field *b)
 {
-	char *title = xstrndup(name, columns_name_len(name, f));
+	size_t len = columns_name_len(a->name, a);
+
+	return a != b && len == columns_name_len(b->name, b) && !strncmp(a->name, b->name, len);
+}
+
+char *columns_title(const char *name, size_t len)
+{
+	char *title = xstrndup(name, len);
 
 	for (char *p = title; *p; p++)
 		*p = *p == '_' ? '-' : (char)toupper((unsigned char)*p);

@@ -37,5 +37,7 @@ void columns_done(struct columns *c);
 MUST_USE const struct field *columns_field(const struct schema *s, const char *name);
 /* Length of "took" in took_ns: the printed value carries its unit. `f` NULL: not a field. */
 MUST_USE size_t columns_name_len(const char *name, const struct field *f);
-/* The heading of a text column, "TOOK". free() it. */
-MUST_USE char *columns_title(const char *name, const struct field *f);
+/* Would two fields be called the same without their units? Then they are to keep them. */
+MUST_USE bool columns_collide(const struct field *a, const struct field *b);
+/* The heading of a text column, "TOOK": the first `len` bytes of the name. free() it. */
+MUST_USE char *columns_title(const char *name, size_t len);

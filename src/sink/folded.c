@@ -2,6 +2,7 @@
 /*
  * Folded stacks, a line each: "comm;outermost;...;innermost COUNT", the user's part before the kernel's.
  * Rows are summed by stack and written at the end. What flamegraph.pl, speedscope and inferno read.
+ * Where no fields are named, the stacks that text shows are folded, or, if it shows none, the hidden ones.
  */
 #include "sink/sinks.h"
 
@@ -49,24 +50,24 @@ static int folded_open(const struct sink_options *options, struct sink **ret, st
 	return 0;
 }
 
-static bool is_chosen(const struct folded_sink *fs, const struct field *f)
+static bool is_chosen(const struct folded_sink *fs, const struct field *f, bool hidden)
 {
 	if (f->kind->class != CLASS_STACK)
 		return false;
 	for (size_t i = 0; i < fs->options.field_count; i++)
 		if (str_eq(fs->options.fields[i], f->name))
 			return true;
-	return !fs->options.field_count && !(f->flags & FIELD_HIDE);
+	return !fs->options.field_count && !(f->flags & FIELD_HIDE) == !hidden;
 }
 
-/* The user's part first, whatever the order of the fields. */
-static void stacks_choose(const struct folded_sink *fs, struct folded_schema *bound)
+/* The user's part first, whatever the order of the fields. `hidden`: which, if none is named. */
+static void stacks_choose(const struct folded_sink *fs, struct folded_schema *bound, bool hidden)
 {
 	const struct schema *s = bound->schema;
 
 	for (int kernel = 0; kernel < 2; kernel++)
 		for (size_t i = 0; i < s->field_count; i++)
-			if (is_chosen(fs, &s->fields[i]) &&
+			if (is_chosen(fs, &s->fields[i], hidden) &&
 			    str_eq(s->fields[i].kind->name, "kstack") == kernel)
 				vec_push(&bound->stacks, &s->fields[i]);
 }
@@ -93,7 +94,9 @@ static int folded_bind(struct sink *s, const struct schema *schema, struct err *
 
 	bound->schema = schema;
 	bound->comm = schema_field(schema, "comm");
-	stacks_choose(fs, bound);
+	stacks_choose(fs, bound, false);
+	if (!bound->stacks.len && !fs->options.field_count)
+		stacks_choose(fs, bound, true);
 	if (bound->stacks.len)
 		return weight_choose(fs, bound, e);
 	if (!fs->options.one_probe)

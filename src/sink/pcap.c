@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Packets as tcpdump and Wireshark read them: of each row that has a field of kind "frame" those bytes,
- * with the row's time and, where there is a field "length_bytes", what the frame was long. Rows of
- * other probes are left out.
+ * with the row's time and, where there is a field "length_bytes", what the frame was long. Of kind "packet"
+ * it is without a link's header: it gets one of Ethernet, without addresses, because a file holds packets of
+ * one link. Rows of other probes are left out.
  */
 #include "sink/sinks.h"
 
@@ -23,6 +24,9 @@ struct file_header {
 };
 struct packet_header {
 	uint32_t at_s, at_ns, kept_bytes, length_bytes;
+};
+struct link_header {
+	uint8_t to[6], from[6], type[2];
 };
 
 struct pcap_sink {
@@ -63,9 +67,18 @@ static int pcap_bind(struct sink *s, const struct schema *schema, struct err *e)
 static const struct field *frame_field(const struct schema *schema)
 {
 	for (size_t i = 0; i < schema->field_count; i++)
-		if (str_eq(schema->fields[i].kind->name, "frame"))
+		if (str_eq(schema->fields[i].kind->name, "frame") ||
+		    str_eq(schema->fields[i].kind->name, "packet"))
 			return &schema->fields[i];
 	return NULL;
+}
+
+/* What comes before the bytes of an IP packet. */
+static struct link_header link_of(const char *packet)
+{
+	bool is_v6 = (uint8_t)packet[0] >> 4 == 6;
+
+	return (struct link_header){ .type = { is_v6 ? 0x86 : 0x08, is_v6 ? 0xdd : 0x00 } };
 }
 
 static int pcap_row(struct sink *s, const struct row *r, struct err *e)
@@ -74,6 +87,8 @@ static int pcap_row(struct sink *s, const struct row *r, struct err *e)
 	const struct field *length = schema_field(r->schema, "length_bytes");
 	struct pcap_sink *p = pcap_of(s);
 	struct packet_header header;
+	struct link_header link;
+	uint32_t link_bytes;
 	uint64_t at_ns;
 	struct value v;
 
@@ -85,6 +100,8 @@ static int pcap_row(struct sink *s, const struct row *r, struct err *e)
 		p->without++;
 		return 0;
 	}
+	link = link_of(v.text.s);
+	link_bytes = str_eq(frame->kind->name, "packet") ? sizeof(link) : 0;
 	at_ns = wall_real_ns(p->options.wall, r->at_ns);
 	header = (struct packet_header){ .at_s = (uint32_t)(at_ns / 1000000000),
 					 .at_ns = (uint32_t)(at_ns % 1000000000),
@@ -92,7 +109,10 @@ static int pcap_row(struct sink *s, const struct row *r, struct err *e)
 					 .length_bytes = v.text.len };
 	if (length && row_value(r, length).type == VALUE_U64)
 		header.length_bytes = (uint32_t)row_value(r, length).u64;
+	header.kept_bytes += link_bytes;
+	header.length_bytes += link_bytes;
 	strbuf_append(&p->out, (const char *)&header, sizeof(header));
+	strbuf_append(&p->out, (const char *)&link, link_bytes);
 	strbuf_append(&p->out, v.text.s, v.text.len);
 	return 0;
 }

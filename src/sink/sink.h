@@ -26,8 +26,10 @@ struct sink_options {
 	size_t field_count;
 	const char *weight; /* folded: the field that is summed; NULL: rows are counted */
 	struct wall *wall;  /* turns a row's time into wall time; borrowed */
-	bool snapshot;      /* all rows are of one moment: text has no time unless it is asked for */
-	bool one_probe;     /* all rows are of one probe: text needs no probe column */
+	bool snapshot;  /* all rows are of one moment: text has no time unless it is asked for */
+	bool one_probe; /* all rows are of one probe: text needs no probe column */
+	/* Told by bind what else a reader should know, a sentence; NULL: nobody asks. */
+	void (*note)(const char *text);
 };
 
 struct sink;

@@ -153,7 +153,37 @@ TEST(text_of_one_probe_is_a_table)
 	free(b.out);
 }
 
-/* Hidden fields are left out, also unknown values; nothing reaches the terminal that could steer it. */
+/* Their rows alternate; each stand below their own columns. */
+TEST(text_of_two_events_of_a_probe_has_a_header_for_each)
+{
+	struct schema fewer = *sample_schema();
+	struct bench b = { .options = { .one_probe = true } };
+	struct value user = value_text("anna", 4);
+	const char *at, *out;
+	unsigned headers = 0;
+	struct sample s;
+	struct row r;
+
+	fewer.field_count = 2;
+	REQUIRE(bench_open(&b, "text", NULL, 0) == 0);
+	REQUIRE(b.sink->ops->bind(b.sink, &fewer, &b.e) == 0);
+	sample_fill(&s);
+	for (int i = 0; i < 2; i++) {
+		r = sample_row(&s, &user);
+		r.schema = &fewer;
+		CHECK_INT(b.sink->ops->row(b.sink, &r, &b.e), 0);
+		CHECK_INT(b.sink->ops->row(b.sink, &r, &b.e), 0);
+		bench_sample(&b);
+	}
+	out = bench_end(&b);
+	for (at = out; (at = strstr(at, "TIME ")); at++)
+		headers++;
+	CHECK_INT(headers, 5);
+	CHECK(strstr(out, "TIME              PID\n00:16:40.000     4242\n00:16:40.000     4242\n"));
+	free(b.out);
+}
+
+/* Hidden fields are left out, also unknown values and no error; nothing reaches the terminal that could steer it. */
 TEST(text_of_several_probes_is_a_line_of_words)
 {
 	struct bench b = { 0 };
@@ -163,10 +193,53 @@ TEST(text_of_several_probes_is_a_line_of_words)
 	CHECK_STR(
 		bench_end(&b),
 		"TIME          PROBE              PID  COMM              WHAT\n"
-		"00:16:40.000  test.sample       4242  0123456789abcdef  err=ok flags=O_RDONLY "
+		"00:16:40.000  test.sample       4242  0123456789abcdef  flags=O_RDONLY "
 		"took=213504 d size=8.0 KiB path=a,\"b\"\\x0a\\x1b[2J\\xff\xc3\xa9... op=99 ok=true "
 		"mask=-2 port=443 ports=1,22,443,65535 delta=-5\n");
 	free(b.out);
+}
+
+static char *noted;
+
+static void keep_note(const char *text)
+{
+	noted = xstrdup(text);
+}
+
+/* What says which file and how long stays, in words what came of it; ids, flags and further numbers go, and it is said. */
+TEST(narrow_terminals_get_fewer_columns)
+{
+	static const struct {
+		bool one_probe;
+		const char *left_out, *out;
+	} cases[] = {
+		{ true, "err, dst",
+		  "TIME          PID      TOOK  COMM       PATH        ARGV        OP      USER\n"
+		  "00:16:40     4242   1.24 ms  curl       /etc/pass\u2026  curl -s '\u2026  write   "
+		  "anna\n" },
+		{ false, "dst, took_ns",
+		  "TIME      PROBE              PID  COMM        WHAT\n"
+		  "00:16:40  test.sample       4242  curl        err=ENOENT path=/etc/passwd "
+		  "argv=\u2026\n" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct bench b = { .options = { .one_probe = cases[i].one_probe,
+						.width_cols = 80,
+						.note = keep_note } };
+
+		REQUIRE(bench_open(&b, "text", NULL, 0) == 0);
+		bench_sample(&b);
+		CHECK_STR(bench_end(&b), cases[i].out);
+		CHECK(str_startswith(
+			noted, "test.sample: no room in 80 columns for ok, delta, flags, ports, "
+			       "port, mask, size_bytes, "));
+		CHECK(strstr(noted, cases[i].left_out));
+		CHECK(str_endswith(noted,
+				   " (a wider terminal shows them, -f LIST those that you name)"));
+		free(b.out);
+		free(noted);
+	}
 }
 
 TEST(fields_are_chosen_by_name_in_order)

@@ -12,6 +12,7 @@
 #include "schema/kind.h"
 #include "schema/stack.h"
 #include "sink/columns.h"
+#include "sink/narrow.h"
 #include "sink/out.h"
 
 #include <assert.h>
@@ -19,20 +20,23 @@
 #include <sys/socket.h>
 
 #define SETTLE_ROWS 1        /* a person waits for the first row */
-#define NAME_COLS   16       /* the most that are kept free for names of an enum */
 #define ALL_ROWS    UINT_MAX /* nobody waits for a part of a snapshot */
+#define WORDS_COLS  100      /* lines of words are narrow below that */
 
 struct text_schema {
 	const struct schema *schema;
+	struct table *table;
 	struct columns columns;
 	struct columns stacks; /* each in lines of its own, below the row */
+	bool narrow;
+	bool begun; /* its header is written, or is to be the next */
 };
 
 struct text_sink {
 	struct sink sink;
 	struct sink_options options;
 	struct strbuf out, cell;
-	struct table *table;
+	struct table *table; /* of the last row */
 	vec(struct text_schema) schemas;
 };
 
@@ -52,59 +56,112 @@ static int text_open(const struct sink_options *options, struct sink **ret, stru
 	return 0;
 }
 
-/* The usual width of a field's values. Names of an enum are known beforehand: the longest counts, or
- * the rows of a slow stream would not stand below each other. */
-static unsigned field_cols(const struct field *f)
+/* What of a column's name is shown: without the unit, which is printed with each value, unless two would
+ * be called the same. */
+static size_t shown_name_len(const struct columns *columns, const struct column *c)
 {
-	const struct names *names =
-		f->type == FIELD_ENUM && !(f->flags & FIELD_FLAGS) ? f->names : NULL;
-	unsigned cols = f->kind->min_cols;
-
-	for (size_t i = 0; names && i < names->count; i++)
-		cols = max(cols, min((unsigned)strlen(names->at[i].name), (unsigned)NAME_COLS));
-	return cols;
+	vec_for_each(other, &columns->at)
+		if (c->field && other->field && columns_collide(c->field, other->field))
+			return strlen(c->name);
+	return columns_name_len(c->name, c->field);
 }
 
-static struct table_col table_column(const struct column *c)
+static struct table_col table_column(const struct columns *columns, const struct column *c,
+				     bool narrow)
 {
 	const struct kind *kind = c->field ? c->field->kind : NULL;
 
 	return (struct table_col){
-		.title = columns_title(c->name, c->field),
+		.title = columns_title(c->name, shown_name_len(columns, c)),
 		.align = kind && kind->right_aligned ? TABLE_RIGHT : TABLE_LEFT,
-		.min_cols = c->what == COLUMN_TIME ? WALL_LOCAL_LEN
-			    : kind                 ? field_cols(c->field)
-						   : 0,
+		.min_cols = column_cols(c, narrow),
 		.whole = c->what == COLUMN_TIME,
 	};
 }
 
-/* One probe: columns of its fields. Several: time, probe, process, and the rest as words. */
-static void text_table(struct text_sink *t, const struct columns *columns)
+/* Several events of one probe have each their own columns, and so their own header. */
+static bool tables_differ(const struct text_sink *t)
 {
-	static const struct table_col lines[] = {
-		{ .title = "TIME", .min_cols = WALL_LOCAL_LEN, .whole = true },
-		{ .title = "PROBE", .min_cols = 13 },
-		{ .title = "PID", .align = TABLE_RIGHT, .min_cols = 7 },
-		{ .title = "COMM", .min_cols = 15 },
-		{ .title = "WHAT" },
-	};
+	return t->options.one_probe && !t->options.field_count;
+}
+
+static bool is_words(const struct text_sink *t)
+{
+	return !t->options.one_probe && !t->options.field_count;
+}
+
+static bool words_narrow(const struct text_sink *t)
+{
+	return t->options.width_cols && t->options.width_cols < WORDS_COLS;
+}
+
+enum { TIME, PROBE, PID, COMM, WHAT, WORDS_COUNT };
+
+/* Several probes: time, probe, process, and the rest as words. */
+static void words_columns(bool narrow, struct table_col cols[static WORDS_COUNT])
+{
+	unsigned time_cols = narrow ? WALL_SECOND_LEN : WALL_LOCAL_LEN;
+
+	cols[TIME] = (struct table_col){ "TIME", .min_cols = time_cols, .whole = true };
+	cols[PROBE] = (struct table_col){ "PROBE", .min_cols = 13 };
+	cols[PID] = (struct table_col){ "PID", .align = TABLE_RIGHT, .min_cols = 7 };
+	cols[COMM] = (struct table_col){ "COMM", .min_cols = narrow ? 10 : 15 };
+	cols[WHAT] = (struct table_col){ "WHAT" };
+}
+
+/* What a terminal leaves to the words. */
+static unsigned words_room(const struct text_sink *t)
+{
+	struct table_col cols[WORDS_COUNT];
+	unsigned taken = 0;
+
+	words_columns(words_narrow(t), cols);
+	for (size_t i = 0; i < WHAT; i++)
+		taken += cols[i].min_cols + NARROW_GAP_COLS;
+	return t->options.width_cols > taken ? t->options.width_cols - taken : 0;
+}
+
+static struct table *text_table(struct text_sink *t, const struct columns *columns, bool narrow)
+{
 	struct table_style style = { .width_cols = t->options.width_cols,
 				     .settle_rows = t->options.snapshot ? ALL_ROWS : SETTLE_ROWS,
 				     .colour = t->options.colour,
 				     .no_header = t->options.no_header };
+	struct table_col words[WORDS_COUNT];
 	auto_free struct table_col *cols = NULL;
+	struct table *table;
 
-	if (!t->options.one_probe && !t->options.field_count) {
-		t->table = table_new(lines, ARRAY_LEN(lines), style, &t->out);
-		return;
+	if (is_words(t)) {
+		words_columns(words_narrow(t), words);
+		return table_new(words, WORDS_COUNT, style, &t->out);
 	}
 	cols = xcalloc(columns->at.len, sizeof(*cols));
 	for (size_t i = 0; i < columns->at.len; i++)
-		cols[i] = table_column(&columns->at.at[i]);
-	t->table = table_new(cols, columns->at.len, style, &t->out);
+		cols[i] = table_column(columns, &columns->at.at[i], narrow);
+	table = table_new(cols, columns->at.len, style, &t->out);
 	for (size_t i = 0; i < columns->at.len; i++)
 		free((char *)(uintptr_t)cols[i].title);
+	return table;
+}
+
+/* On a terminal that is too narrow for the usual columns; who names them gets them. */
+static bool text_narrow(struct text_sink *t, const struct schema *schema, struct columns *columns)
+{
+	auto_done(strbuf) left_out = { 0 };
+	auto_free char *text = NULL;
+	bool words = is_words(t), narrow;
+
+	if (!t->options.width_cols || t->options.field_count)
+		return false;
+	narrow = columns_narrow(columns, words ? NARROW_WORDS : NARROW_TABLE,
+				words ? words_room(t) : t->options.width_cols, &left_out);
+	if (!left_out.len || !t->options.note)
+		return narrow;
+	text = xasprintf("%s: no room in %u columns for %s (a wider terminal shows them, -f LIST "
+			 "those that you name)",
+			 schema->probe, t->options.width_cols, strbuf_str(&left_out));
+	t->options.note(text);
+	return narrow;
 }
 
 static void stacks_part(struct columns *from, struct columns *stacks)
@@ -136,18 +193,22 @@ static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
 	bound = vec_add(&t->schemas);
 	bound->schema = schema;
 	stacks_part(&columns, &bound->stacks);
+	bound->narrow = text_narrow(t, schema, &columns);
 	bound->columns = columns;
+	bound->table =
+		t->table && !tables_differ(t) ? t->table : text_table(t, &columns, bound->narrow);
+	bound->begun = !t->table;
 	if (!t->table)
-		text_table(t, &columns);
+		t->table = bound->table;
 	return 0;
 }
 
-static void cell_time(struct text_sink *t, uint64_t at_ns)
+static void cell_time(struct text_sink *t, uint64_t at_ns, bool narrow)
 {
 	char local[WALL_LOCAL_LEN + 1];
 
 	wall_local(t->options.wall, at_ns, local);
-	table_cell(t->table, TERM_DIM, local, WALL_LOCAL_LEN);
+	table_cell(t->table, TERM_DIM, local, narrow ? WALL_SECOND_LEN : WALL_LOCAL_LEN);
 }
 
 /* What went wrong is red; what is not known, dim. */
@@ -199,7 +260,7 @@ static void row_columns(struct text_sink *t, const struct text_schema *bound, co
 		const struct column *c = &bound->columns.at.at[i];
 
 		if (c->what == COLUMN_TIME)
-			cell_time(t, r->at_ns);
+			cell_time(t, r->at_ns, bound->narrow);
 		else if (c->what == COLUMN_PROBE)
 			table_str(t->table, r->schema->probe);
 		else if (c->field)
@@ -220,16 +281,19 @@ static void cell_field(struct text_sink *t, const struct schema *s, const char *
 		table_cell(t->table, TERM_DIM, "-", 1);
 }
 
-static bool shown_apart(const struct column *c)
+/* No error, or an empty text: nothing that a line would have to say. */
+static bool says_nothing(const struct field *f, struct value v)
 {
-	return c->what != COLUMN_FIELD || str_eq(c->name, "pid") || str_eq(c->name, "comm");
+	if (v.type == VALUE_TEXT)
+		return !v.text.len;
+	return v.type == VALUE_NONE || (str_eq(f->kind->name, "errno") && !v.u64);
 }
 
 static void row_words(struct text_sink *t, const struct text_schema *bound, const struct row *r)
 {
 	auto_done(strbuf) words = { 0 };
 
-	cell_time(t, r->at_ns);
+	cell_time(t, r->at_ns, words_narrow(t));
 	table_str(t->table, r->schema->probe);
 	cell_field(t, bound->schema, "pid", r);
 	cell_field(t, bound->schema, "comm", r);
@@ -237,20 +301,19 @@ static void row_words(struct text_sink *t, const struct text_schema *bound, cons
 		const struct column *c = &bound->columns.at.at[i];
 		struct value v;
 
-		if (shown_apart(c) || !c->field)
+		if (column_is_apart(c) || !c->field)
 			continue;
 		v = row_value(r, c->field);
-		if (v.type == VALUE_NONE)
+		if (says_nothing(c->field, v))
 			continue;
 		strbuf_appendf(&words, "%s%.*s=", words.len ? " " : "",
-			       (int)columns_name_len(c->name, c->field), c->name);
+			       (int)shown_name_len(&bound->columns, c), c->name);
 		append_value(&words, c->field, c->port, r, v);
 	}
 	table_cell(t->table, TERM_PLAIN, strbuf_str(&words), words.len);
 }
 
-static const struct text_schema *text_schema_of(const struct text_sink *t,
-						const struct schema *schema)
+static struct text_schema *text_schema_of(struct text_sink *t, const struct schema *schema)
 {
 	for (size_t i = 0; i < t->schemas.len; i++)
 		if (t->schemas.at[i].schema == schema)
@@ -273,17 +336,30 @@ static void row_stacks(struct text_sink *t, const struct text_schema *bound, con
 	}
 }
 
+/* The header of these rows comes above them, again after rows of others. */
+static void table_turn(struct text_sink *t, struct text_schema *to)
+{
+	if (t->table != to->table) {
+		table_settle(t->table);
+		t->table = to->table;
+		if (to->begun && !t->options.no_header)
+			table_header(t->table);
+	}
+	to->begun = true;
+}
+
 static int text_row(struct sink *s, const struct row *r, struct err *e)
 {
 	struct text_sink *t = text_of(s);
-	const struct text_schema *bound = text_schema_of(t, r->schema);
+	struct text_schema *bound = text_schema_of(t, r->schema);
 
 	(void)e;
 	assert(bound);
-	if (t->options.one_probe || t->options.field_count)
-		row_columns(t, bound, r);
-	else
+	table_turn(t, bound);
+	if (is_words(t))
 		row_words(t, bound, r);
+	else
+		row_columns(t, bound, r);
 	table_row_end(t->table);
 	if (bound->stacks.at.len)
 		row_stacks(t, bound, r);
@@ -323,9 +399,10 @@ static void text_close(struct sink *s)
 	vec_for_each(bound, &t->schemas) {
 		columns_done(&bound->columns);
 		columns_done(&bound->stacks);
+		if (tables_differ(t) || bound == t->schemas.at)
+			table_free(bound->table);
 	}
 	vec_done(&t->schemas);
-	table_free(t->table);
 	strbuf_done(&t->out);
 	strbuf_done(&t->cell);
 	free(t);

@@ -68,7 +68,7 @@ struct label {
 	u8 who;
 	u8 pad[3];
 	enum colour colour;
-};
+} __attribute__((aligned(8)));
 struct amounts {
 	u64 count COUNTER;
 	u64 last GAUGE;
@@ -79,6 +79,8 @@ struct amounts {
 BOUNDS(steps, 3, 30, 300);
 METRICS(amounts, struct label, struct amounts, 8, "What was said, by whom");
 METRICS_PERCPU(each_cpu, struct label, struct amounts, 8, "The same, a copy for each CPU");
+METRICS(fronted, struct label, struct amounts, 8, "The same, with a front");
+FRONT(fronted, struct label, struct amounts, 4);
 
 static __noinline int count(struct amounts *row, u64 value)
 {
@@ -95,6 +97,7 @@ static __noinline int count(struct amounts *row, u64 value)
 static __noinline int count_all(struct packed *p, u64 value)
 {
 	struct label key = {};
+	u64 id;
 
 	if (label(amounts, 0))
 		key.who = p->who;
@@ -109,6 +112,14 @@ static __noinline int count_all(struct packed *p, u64 value)
 		key.colour = p->colour;
 	if (table_wanted(each_cpu))
 		count(row_of(each_cpu, &key), value);
+	__builtin_memset(&key, 0, sizeof(key));
+	if (label(fronted, 0))
+		key.who = p->who;
+	if (label(fronted, 2))
+		key.colour = p->colour;
+	id = labels_id(&key, sizeof(key), 0);
+	if (table_wanted(fronted))
+		count(front_row(fronted, id) ?: front_begin(fronted, id, &key), value);
 	return 0;
 }
 

@@ -6,6 +6,7 @@ import sys
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
 from sondatest import *
+from workers import Group, mount_of
 
 USAGE, DENIED, FAILED, KERNEL = 2, 3, 1, 4
 
@@ -46,6 +47,7 @@ CASES = [
     (["replay", "/etc/passwd"], FAILED, "/etc/passwd"),
     (["list", "nothing.here"], USAGE, "unknown probe"),
     (["check", "nothing.here"], USAGE, "unknown probe"),
+    (["trace", "driver"], USAGE, "'driver' is a group of probes: driver.irq, "),
     (["help", "nothing"], USAGE, "unknown probe"),
     (["doctor", "x"], USAGE, "doctor takes no words"),
     (["cost", "--for", "soon"], USAGE, "--for"),
@@ -64,10 +66,47 @@ for args, code, words in CASES:
 if os.geteuid() == 0:
     as_nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     if subprocess.run([*as_nobody, "test", "-x", SONDA], stderr=subprocess.DEVNULL).returncode == 0:
-        for args in (["trace", "fs.open", "-n", "1"], ["doctor"], ["cost"]):
+        for args in (["trace", "fs.open", "-n", "1"], ["doctor"], ["cost"], ["check", "fs.open"], ["policy", "status"],
+                     ["record", "fs.open", "--to", "/dev/null"]):
             r = subprocess.run([*as_nobody, SONDA, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             check_equal(r.returncode, DENIED, f"{args} as nobody: exit code ({r.stderr!r})")
-            check("root" in r.stderr, f"{args} as nobody says the remedy: {r.stderr!r}")
+            check(r.stderr.endswith("sonda: hint: run it as root\n"), f"{args} as nobody says the remedy: {r.stderr!r}")
+            check("joining" not in r.stderr, f"{args} as nobody speaks of nothing that nobody asked for: {r.stderr!r}")
+        r = subprocess.run([*as_nobody, SONDA, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check(r.returncode == 0 and "you may not load BPF programs" in r.stderr, f"list as nobody: {r.stderr!r}")
+
+# a process that isn't there is said to be so, and no error; one that is, or is left out, is not
+if os.geteuid() == 0:
+    for option, missing in (("--pid", True), ("--tid", True), ("--tree", True), ("--pid=!", False)):
+        words = [option, "4194305"] if missing else [option + "4194305"]  # above the greatest there can be
+        r = run_sonda("trace", "process.exec", *words, "--for", "1ms", json_output=False)
+        check_equal((r.code, "there is no such process now" in r.stderr), (0, missing), f"{words}: {r.stderr!r}")
+    r = run_sonda("trace", "process.exec", "--pid", os.getpid(), "--for", "1ms", json_output=False)
+    check(r.code == 0 and "no such process" not in r.stderr, f"one that is there: {r.stderr!r}")
+
+# a cgroup by its name, also where the hierarchy isn't mounted or another file system hides it
+if os.geteuid() == 0 and (cgroups := mount_of("cgroup2")):
+    for hide in "true", f"mount -t tmpfs none {cgroups}", f"umount -l {cgroups}":
+        with Group() as group:
+            join = os.open(f"{group.path}/cgroup.procs", os.O_WRONLY)
+            r = subprocess.run(["unshare", "-m", "sh", "-c", f'{hide}; exec "$@"', "sh", SONDA, "trace", "process.exec", "--cgroup",
+                                os.path.basename(group.path), "-o", "json", "--", "sh", "-c", f"echo $$ >&{join}; exec true"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[join])
+            os.close(join)
+        rows = [json.loads(line) for line in r.stdout.splitlines()]  # the shell looks through PATH
+        check_equal([row["comm"] for row in rows if "comm" in row and not row["err"]], ["true"], f"{hide}: one of the group ({r.stderr})")
+
+# without BTF: the same words and exit code from each command, whatever it would have loaded
+if os.geteuid() == 0:
+    without_btf = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
+    for args in (["trace", "fs.open", "-n", "1"], ["record", "process.exec", "--to", "/dev/null"], ["top", "net.dns", "--once"],
+                 ["hist", "fs.open", "--for", "1ms"], ["check", "fs.open"], ["doctor"]):
+        r = subprocess.run([*without_btf, SONDA, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        check_equal(r.returncode, KERNEL, f"{args} without BTF: exit code ({r.stderr!r})")
+        check("no BTF: there is no /sys/kernel/btf/vmlinux" in r.stdout + r.stderr, f"{args} without BTF says so: {r.stderr!r}")
+    r = subprocess.run([*without_btf, SONDA, "list", "-o", "json"], stdout=subprocess.PIPE, text=True)
+    works = [json.loads(line)["probe"] for line in r.stdout.splitlines() if json.loads(line)["works"]]
+    check_equal(works, ["kernel.bpf"], "without BTF only what needs no program works")
 
 # help and version need nothing
 for args in (["--help"], ["help"], ["help", "trace"], ["trace", "--help"], ["help", "fs.open"], ["--version"], ["list"]):

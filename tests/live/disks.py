@@ -4,8 +4,10 @@ for each request, and as many at a time, as it is told."""
 
 import contextlib
 import fcntl
+import itertools
 import mmap
 import os
+import re
 import tempfile
 import threading
 import time
@@ -15,6 +17,8 @@ from sondatest import skip
 
 LOOP_SET_FD, LOOP_CLR_FD, LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
 CONFIGFS = "/sys/kernel/config"
+SCHEDSTATS = "/proc/sys/kernel/sched_schedstats"
+_null_disks = itertools.count()
 
 
 def mount(what, where, kind, options=""):
@@ -69,15 +73,16 @@ def has_null_disk():
 
 
 @contextlib.contextmanager
-def null_disk(takes_ns, at_a_time):
-    """A disk that takes `takes_ns` for a request and has `at_a_time` of them at most."""
+def null_disk(takes_ns, at_a_time, **more):
+    """A disk that takes `takes_ns` for a request and has `at_a_time` of them at most; `more`: what else
+    null_blk is told."""
     before = set(os.listdir("/sys/block"))
     if not os.path.isdir(f"{CONFIGFS}/nullb"):
         mount("none", CONFIGFS, "configfs")
-    item = f"{CONFIGFS}/nullb/sonda"
+    item = f"{CONFIGFS}/nullb/sonda{next(_null_disks)}"
     os.mkdir(item)
     settings = {"size": 64, "irqmode": 2, "completion_nsec": takes_ns, "hw_queue_depth": at_a_time,
-                "submit_queues": 1, "power": 1}
+                "submit_queues": 1, **more, "power": 1}
     try:
         for name, value in settings.items():
             with open(f"{item}/{name}", "w") as f:
@@ -100,16 +105,40 @@ def transfer(path, op, sector, size):
     return took
 
 
-def reads_at_once(path, count):
-    """`count` threads that each read another sector at the same time; {sector: ns that it took}"""
+@contextlib.contextmanager
+def sleeps_accounted():
+    """The kernel keeps account of how long threads sleep, while the block runs; False: it can't."""
+    if not os.path.exists(SCHEDSTATS):
+        yield False
+        return
+    kept = open(SCHEDSTATS).read()
+    open(SCHEDSTATS, "w").write("1")
+    try:
+        yield True
+    finally:
+        open(SCHEDSTATS, "w").write(kept)
+
+
+def slept_for_io_ns():
+    """This thread, until now, by the kernel's account."""
+    ms, part = re.search(r"iowait_sum +: +(\d+)\.(\d{6})", open("/proc/thread-self/sched").read()).groups()
+    return int(ms + part)
+
+
+def reads_at_once(path, count, slept=None):
+    """`count` threads that each read another sector at the same time; {sector: ns that it took}. `slept`: a
+    dictionary, for the same of what the thread slept for it by the kernel's account."""
     ready, took = threading.Barrier(count), {}
 
     def work(sector):
         fd, into = os.open(path, os.O_RDWR | os.O_DIRECT), mmap.mmap(-1, 4096)
+        before = slept_for_io_ns() if slept is not None else 0
         ready.wait()
         begin = time.monotonic_ns()
         os.preadv(fd, [into], 512 * sector)
         took[sector] = time.monotonic_ns() - begin
+        if slept is not None:
+            slept[sector] = slept_for_io_ns() - before
         os.close(fd)
 
     threads = [threading.Thread(target=work, args=(8 * i,)) for i in range(count)]

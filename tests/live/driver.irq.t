@@ -1,20 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """driver.irq against /proc/interrupts and /proc/softirqs: no count may be below what they grew by while
-the command ran, nor above what they grew by from before sonda began until after it ended."""
+the command ran, nor above what they grew by from before sonda began until after it ended. The time of a
+controller's interrupts against the kernel's own tracer."""
 
 import datetime
+import glob
+import mmap
 import os
 import re
 import socket
 import tempfile
 
+from disks import mount, mounts_of_our_own
+from ftrace import *
 from sondatest import *
 
 LOCAL = {"LOC": ["local_timer"], "CAL": ["call_function", "call_function_single"],
          "RES": ["reschedule"], "IWI": ["irq_work"]}
 SENT = 2000
+READS = 100
 SCRATCH = "/dev/vm-scratch0"
+LISTENERS, BROADCASTS = 200, 200
+LONG_NS = 20000
 
 
 def counts_in(path):
@@ -99,6 +107,102 @@ def case_counts():
         check_between(got, *growth("hard", [line]), missed + 2 * os.cpu_count(), line)
 
 
+def handler_times(witness, names):
+    """[(CPU, when it began, when it ended)] of these handlers, in microseconds."""
+    began, times = {}, []
+    for event, cpu, at_us, fields in witness.seen():
+        if event == "irq_handler_entry":
+            line, name = re.match(r"irq=(\d+) name=(\S+)", fields).groups()
+            began[cpu] = (line, at_us) if name in names else None
+        elif began.get(cpu) and fields.startswith(f"irq={began[cpu][0]} "):
+            times.append((cpu, began[cpu][1], at_us))
+            began[cpu] = None
+    return times
+
+
+def case_time():
+    """The time of a controller's interrupts: between what the kernel's tracer sees, once called before sonda's
+    programs, and once after them. It tells whole microseconds."""
+    if not os.path.exists(SCRATCH) or not has_tracefs():
+        return
+    disk = re.match(r"nvme\d+", os.path.basename(os.path.realpath(SCRATCH)))[0]
+    names = {text.split()[-1] for _, text in counts_in("/proc/interrupts").values() if text.split()[-1:]}
+    names = {n for n in names if re.match(disk + r"q\d+$", n)}
+    events = "irq/irq_handler_entry", "irq/irq_handler_exit"
+    fd, page = os.open(SCRATCH, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, 4096)
+    with Witness("first", *events) as first, \
+            Sonda("top", "driver.irq", "--by", "kind,name", "--interval", "100ms", "--totals") as s, \
+            Witness("last", *events) as last:
+        for at in range(READS):
+            os.preadv(fd, [page], 4096 * at)
+        now = utc()
+        s.wait_row(lambda r: r["time"] > now)
+        before, after = handler_times(first, names), handler_times(last, names)
+    os.close(fd)
+    if s.stats.get("missed", 0):
+        return
+    end = max(r["time"] for r in s.rows)
+    rows = [r for r in s.rows if r["time"] == end and r["name"] in names]
+    count, took_us = sum(r["count"] for r in rows), sum(r["time_ns"] for r in rows) / 1000
+    if not check(len(before) == len(after) == count >= READS // 2, f"all saw {len(before)}, {count}, {len(after)} of {names}"):
+        return
+    pairs = list(zip(sorted(before), sorted(after)))
+    least = sum(f[2] - l[1] - 1 for f, l in pairs)
+    most = sum(l[2] - f[1] + 1 for f, l in pairs)
+    print(f"{disk}: {count} interrupts took {took_us:.0f} us, by the tracer {least} to {most}")
+    check(least <= took_us <= most, f"{took_us} us in {count} interrupts, by the tracer {least} to {most}")
+
+
+def soft_times(witness, tid):
+    """Nanoseconds of each round of receiving in this thread, without what interrupted it."""
+    open_, times = [], []
+    for event, _, cpu, at_ns, fields in (seen for seen in witness.seen() if seen[1] == tid):
+        name, _, edge = event.rpartition("_")
+        if edge == "entry":
+            open_.append([name, at_ns, 0])
+        elif edge == "exit" and open_ and open_[-1][0] == name:
+            _, began_ns, inner_ns = open_.pop()
+            if name == "softirq" and "NET_RX" in fields:
+                times.append(at_ns - began_ns - inner_ns)
+            if open_:
+                open_[-1][2] += at_ns - began_ns
+    return times
+
+
+def broadcasts():
+    """Each is given to all who listen, in one soft interrupt of the sender's."""
+    listeners = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(LISTENERS)]
+    for s in listeners:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.255.255.255", listeners[0].getsockname()[1]))
+    listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    for _ in range(BROADCASTS):
+        listeners[0].sendto(b"x", listeners[0].getsockname())
+    for s in listeners:
+        s.close()
+
+
+def case_long():
+    """Single interrupts that take long, against the CPU's own clock as the kernel's tracer reads it: to 5 %."""
+    if not has_tracefs() or not has_ticks():
+        return
+    events = [f"irq/{kind}_{edge}" for kind in ("softirq", "irq_handler") for edge in ("entry", "exit")]
+    events += [f"irq_vectors/{name}_{edge}" for names in LOCAL.values() for name in names for edge in ("entry", "exit")]
+    with Ticks("ticks", *filter(has_event, events)) as witness, \
+            Sonda("trace", "driver.irq", "--min", "1ns", "--where", f"name == 'NET_RX' and pid == {os.getpid()}") as s:
+        broadcasts()
+        truth = soft_times(witness, os.getpid())
+    told = [r["took_ns"] for r in s.rows]
+    if s.stats.get("missed", 0):
+        return
+    if not check(len(told) == len(truth) >= BROADCASTS // 2, f"{len(told)} rounds of receiving, {len(truth)} by the tracer"):
+        return
+    off = sorted(abs(t - ns) / ns for t, ns in zip(told, truth) if ns >= LONG_NS)
+    print(f"{len(off)} of {len(truth)} took {LONG_NS} ns or longer, {sum(truth) / len(truth):.0f} ns on average; "
+          f"off by {off[len(off) // 2]:.2%}, nine in ten by no more than {off[len(off) * 9 // 10]:.2%}")
+    check(len(off) > BROADCASTS // 4 and off[len(off) * 9 // 10] < 0.05, f"within 5 %: {off[-20:]}")
+
+
 def case_whom():
     """By CPU and by who was interrupted, and events of each."""
     _, rows, growth, _ = watched("--by", "name,cpu,comm")
@@ -106,6 +210,29 @@ def case_whom():
     comm = open("/proc/self/comm").read().strip()
     got = sum(row["count"] for row in rows if row["name"] == "NET_RX" and row["comm"] == comm)
     check(SENT // 2 < got <= growth("soft", ["NET_RX"])[1], f"who sent was interrupted: {got}")
+
+
+def controllers():
+    """{driver and address: its lines}, of PCI devices."""
+    found = {}
+    for path in glob.glob("/sys/bus/pci/devices/*"):
+        lines = glob.glob(f"{path}/msi_irqs/*")
+        if lines and os.path.exists(f"{path}/driver"):
+            name = f"{os.path.basename(os.path.realpath(f'{path}/driver'))} {os.path.basename(path)}"
+            found[name] = [os.path.basename(line) for line in lines]
+    return found
+
+
+def case_controllers():
+    """All lines of a device together."""
+    stats, rows, growth, _ = watched("--by", "controller")
+    told, busy = {row["controller"]: row for row in rows}, 0
+    for name, lines in controllers().items():
+        least, most = growth("hard", lines)
+        busy += least > 0
+        check_between(told.get(name, {"count": 0})["count"], least, most, stats.get("missed", 0), name)
+    check(busy or not controllers(), "a controller that had something to do")
+    check_equal(set(told) - set(controllers()) - {None}, set(), "no others")
 
 
 def case_events():
@@ -122,7 +249,13 @@ def case_events():
 
 if os.geteuid() != 0:
     skip("needs root")
+if not has_tracefs():
+    mounts_of_our_own()
+    mount("tracefs", TRACEFS, "tracefs")
 case_counts()
+case_time()
+case_long()
 case_whom()
+case_controllers()
 case_events()
 done()

@@ -78,7 +78,7 @@ def case_queues():
         datagrams()
         want = proc_net_dev()
         s.wait_row(lambda r: r["netns"] == netns and r["device"] == "lo" and r["rx_packets"] == DATAGRAMS, 5)
-        s.wait_row(lambda r: r["netns"] == netns and r["device"] == "right" and r["rx_packets"] == FRAMES, 5)
+        s.wait_row(lambda r: r["netns"] == netns and r["device"] == "right" and r["rx_packets"] == want["right"][1], 5)
     missed = s.stats.get("missed", 0)
     mine = {}
     for r in last_reading(s):
@@ -86,11 +86,12 @@ def case_queues():
             of = mine.setdefault(r["device"], [0] * 6)
             for i, name in enumerate(("rx_bytes", "rx_packets", "tx_bytes", "tx_packets", "tx_busy", "tx_dropped")):
                 of[i] += r[name]
-    check_equal(want["left"][3], FRAMES, "frames sent according to the kernel")
-    for device, at, count, size in (("left", 3, FRAMES, len(FRAME)), ("right", 1, FRAMES, len(FRAME)),
-                                    ("lo", 3, DATAGRAMS, ON_THE_LINK), ("lo", 1, DATAGRAMS, ON_THE_LINK)):
+    # a full queue of a busy machine may drop one on its way to the device, of which the device knows nothing
+    check(FRAMES / 2 < want["left"][3] <= FRAMES, f"frames sent according to the kernel: {want['left'][3]}")
+    check_equal(want["lo"][3], DATAGRAMS, "datagrams sent according to the kernel")
+    for device, at, size in (("left", 3, len(FRAME)), ("right", 1, len(FRAME)), ("lo", 3, ON_THE_LINK), ("lo", 1, ON_THE_LINK)):
         got = mine.get(device, [0] * 6)
-        check(want[device][at] - missed <= got[at] <= want[device][at] == count,
+        check(want[device][at] - missed <= got[at] <= want[device][at],
               f"{device}: packets {got[at]} of {want[device][at]}")
         check_equal(got[at - 1], got[at] * size, f"{device}: bytes, with their headers")
     check_equal([n for of in mine.values() for n in of[4:]], [0, 0] * len(mine), "no packet was refused")
@@ -107,6 +108,13 @@ def case_polls():
     for r in rows:
         check_equal((r["batch"]["count"], r["batch"]["sum"]), (r["polls"], r["packets"]), "batches")
         check(r["polls"] - r["empty"] <= r["packets"], "the others found one each, or more")
+
+
+def case_not_seen():
+    """What `list` says is used here is what the kernel takes."""
+    listed = any(line.split()[:2] == ["*", "round_ends"] for line in run_sonda("list", "driver.net", json_output=False).lines)
+    refused = "rounds of receiving" in run_sonda("top", "driver.net", "cpus", "--once", "--interval", "10ms").stderr
+    check_equal(listed, not refused, "rounds of receiving: listed as used, and not refused")
 
 
 def case_squeezed():
@@ -137,6 +145,7 @@ def case_squeezed():
 
 if os.geteuid() != 0:
     skip("needs root")
+case_not_seen()
 case_polls()
 case_squeezed()
 case_queues()

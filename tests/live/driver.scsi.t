@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """driver.scsi on the kernel's own debugging host, scsi_debug, which is told how long to take and what to
-fail: the commands that the test sent, their latency, the medium error at sector 4660, a timeout."""
+fail: the commands that the test sent, their latency, the medium error at sector 4660, a timeout; counts
+against the kernel's own in /sys/block/*/device."""
 
 import errno
 import glob
@@ -12,6 +13,7 @@ from sondatest import *
 
 DRIVER = "/sys/bus/pseudo/drivers/scsi_debug"
 BAD_SECTOR = 4660  # what scsi_debug can't read when it is told to have medium errors
+BAD = errno.EIO, errno.ENODATA  # how a read of it fails
 MEDIUM_ERRORS, TIMEOUTS = 2, 4
 TAKES_NS = 3000000
 
@@ -71,13 +73,46 @@ def case_medium_error():
         got = transfer("read", BAD_SECTOR, 512)
         told("opts", 0)
         transfer("read", 0, 512)
-    check(got in (errno.EIO, errno.ENODATA), f"the read fails: {got}")
+    check(got in BAD, f"the read fails: {got}")
     rows = moves(s.rows)
     check(len(rows) >= 1 or s.stats.get("missed", 0), "it is told")
     check(all((r["result"], r["block"], r["blocks"]) == ("check_condition", BAD_SECTOR, 1) for r in rows),
           f"and nothing else: {rows}")
     if "(tp)" not in s.stderr:  # the records of older kernels don't have it
         check(all((r["sense"], r["sense_code"]) == ("medium_error", "0x1100") for r in rows), "by its reason")
+
+
+def device_counts():
+    """Commands that were done, and of them those that failed, by the kernel's own account of the disk."""
+    path = f"/sys/block/{os.path.basename(disk)}/device/"
+    return [int(open(path + name).read(), 16) for name in ("iodone_cnt", "ioerr_cnt")]
+
+
+def case_counts():
+    """Errors among commands that go well: as many as were injected, and as the kernel counts."""
+    injected = 0
+    with Sonda("trace", "driver.scsi") as s, Sonda("trace", "driver.scsi", "--errors") as errors, \
+            Sonda("top", "driver.scsi", "--by", "host,result", "--interval", "100ms", "--totals") as top:
+        before = device_counts()
+        told("opts", MEDIUM_ERRORS)
+        for i in range(60):
+            at = BAD_SECTOR - 8 * (i % 3 == 0)
+            injected += transfer("read", at, 512) in BAD
+        told("opts", 0)
+        transfer("write", 128, 4096)
+        done, failed = (now - then for now, then in zip(device_counts(), before))
+        s.wait_row(lambda r: (r["command"], r["block"]) == ("write_10", 128))
+        top.wait_row(lambda r: r["host"] == host and r["result"] == "good" and r["commands"] >= done - failed, 5)
+    check_equal((injected, failed), (40, 40), "what was injected failed, and the kernel counts it")
+    last = max(r["time"] for r in top.rows)
+    table = [r for r in top.rows if r["time"] == last and r["host"] == host]
+    if s.stats.get("missed", 0) + errors.stats.get("missed", 0) + top.stats.get("missed", 0):
+        return
+    mine = [r for r in s.rows if r["host"] == host]
+    check_equal((len(mine), sum(r["result"] != "good" for r in mine)), (done, failed), "a row for each command")
+    check_equal((len(errors.rows), errors.stats["filtered"]), (failed, done - failed), "--errors: these only")
+    check_equal((sum(r["commands"] for r in table), sum(r["errors"] for r in table)), (done, failed), "the table")
+    check_equal({(r["result"], r["errors"]) for r in table if r["errors"]}, {("check_condition", failed)}, "why")
 
 
 def case_timeout():
@@ -112,5 +147,6 @@ host = int(hosts[0].rsplit("host", 1)[1])
 disk = "/dev/" + os.path.basename(glob.glob(f"{hosts[0]}/target*/*/block/*")[0])
 case_every_command()
 case_medium_error()
+case_counts()
 case_timeout()
 done()

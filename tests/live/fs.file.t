@@ -8,12 +8,11 @@ Truth: what the workload did and what the calls returned to it.
 import errno
 import mmap
 import os
-import shutil
 import sys
-import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from sondatest import *
+from scratch import *
 
 
 class Work:
@@ -74,17 +73,19 @@ def uses(w):
     os.close(top)
 
 
-def rotation(w):
-    """The writer goes on in the file that was renamed; the new one of the name is watched too."""
-    p = w.path("log")
-    writer = w.does("open", lambda: os.open(p, os.O_WRONLY))
-    w.does("rename", lambda: os.rename(p, w.path("log.1")), to="log.1")
-    w.does("write", lambda: os.write(writer, b"y" * 7), name="log.1", bytes=7)
-    w.does("open", lambda: os.open(p, os.O_RDONLY))  # not there
-    fd = w.does("open", lambda: os.open(p, os.O_CREAT | os.O_WRONLY, 0o600))
-    w.does("write", lambda: os.write(fd, b"z" * 9), bytes=9)
-    w.does("close", lambda: os.close(writer), name="log.1")
-    w.does("close", lambda: os.close(fd))
+def rotation(w, name="log"):
+    """The writer goes on in the file that was renamed, each time; the new one of the name is watched too."""
+    p, writers = w.path(name), []
+    for turn in ("1", "2"):
+        kept = f"{name}.{turn}"
+        writers.append(w.does("open", lambda: os.open(p, os.O_CREAT | os.O_WRONLY, 0o600), name))
+        w.does("write", lambda: os.write(writers[-1], b"x" * 5), name, bytes=5)
+        w.does("rename", lambda: os.rename(p, w.path(kept)), name, to=kept)
+        w.does("write", lambda: os.write(writers[-1], b"y" * 7), kept, bytes=7)
+        w.does("open", lambda: os.open(p, os.O_RDONLY), name)  # not there
+    for turn, writer in enumerate(writers, 1):
+        w.does("write", lambda: os.write(writer, b"z" * 9), f"{name}.{turn}", bytes=9)
+        w.does("close", lambda: os.close(writer), f"{name}.{turn}")
 
 
 def replaced(w):
@@ -96,6 +97,21 @@ def replaced(w):
     w.does("close", lambda: os.close(fd))
     w.does("unlink", lambda: os.unlink(w.path("log")))
     w.does("unlink", lambda: os.unlink(w.path("log")))
+
+
+def reuse(w):
+    """Other files get the numbers of inodes, and the name, of what was watched and is gone."""
+    names = [f"unrelated{i}" for i in range(8)]
+    gone = {os.stat(w.path(name)).st_ino for name in ("log.1", "log.2")}
+    w.does("rename", lambda: os.rename(w.path("log.1"), w.path("log.3")), "log.1", to="log.3")
+    for name in ("log.3", "log.2"):
+        w.does("unlink", lambda: os.unlink(w.path(name)), name)
+    w.open_write_close("log.3")
+    os.unlink(w.path("log.3"))
+    for name in names:
+        w.open_write_close(name)
+    there = {os.stat(w.path(name)).st_ino for name in names}
+    assert gone <= there or not on_ext4(w.folder), f"numbers {gone} are used again: {there}"
 
 
 def below(w):
@@ -116,9 +132,14 @@ def below(w):
     os.rmdir(w.path("directory"))
 
 
-def run(body, folder):
+def on_ext4(folder):
+    mounts = [line.split() for line in open("/proc/mounts")]
+    return any(where == folder and kind == "ext4" for _, where, kind, *_ in mounts)
+
+
+def run(body, folder, *args):
     work = Work(folder)
-    body(work)
+    body(work, *args)
     return work.want
 
 
@@ -134,26 +155,27 @@ def compare(s, told, what):
 
 
 def main():
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="fs-file-"))
-    try:
-        open(folder + "/log", "w").close()
-        with Sonda("trace", "fs.file", "--file", folder + "/log") as s:
-            told = [in_process(run, body, folder) for body in (uses, rotation, replaced)]
-        compare(s, told, "a file")
-        os.mkdir(folder + "/dir")
-        os.symlink(folder + "/dir", folder + "/to-dir")
-        with Sonda("trace", "fs.file", "--file", folder + "/to-dir") as s:
-            told = [in_process(run, below, folder)]
-        compare(s, told, "a directory")
-        r = run_sonda("top", "fs.file", "--file", folder + "/counted", "--by", "op", "--once", "--",
-                      "dd", "if=/dev/zero", f"of={folder}/counted", "bs=1000", "count=20")
-        got = {x["op"]: (x["calls"], x["bytes"]) for x in r.rows}
-        check_equal(got.get("write"), (20, 20000), "writes of what did not exist yet")
-        for args, code in ((["trace", "fs.file"], 2), (["trace", "fs.file", "--file", "/none/at/all"], None)):
-            r = run_sonda(*args)
-            check(r.code == code or (code is None and r.code not in (0, 1)), f"{args}: exit {r.code}: {r.stderr}")
-    finally:
-        shutil.rmtree(folder)
+    private_mounts()
+    folder = scratch_fs("ext4") or mount_tmpfs()
+    open(folder + "/log", "w").close()
+    with Sonda("trace", "fs.file", "--file", folder + "/log") as s:
+        told = [in_process(run, body, folder) for body in (uses, rotation, replaced, reuse)]
+    compare(s, told, "a file")
+    with Sonda("trace", "fs.file", "--file", folder + "/late") as s:
+        told = [in_process(run, rotation, folder, "late")]
+    compare(s, told, "a file that was not there")
+    os.mkdir(folder + "/dir")
+    os.symlink(folder + "/dir", folder + "/to-dir")
+    with Sonda("trace", "fs.file", "--file", folder + "/to-dir") as s:
+        told = [in_process(run, below, folder)]
+    compare(s, told, "a directory")
+    r = run_sonda("top", "fs.file", "--file", folder + "/counted", "--by", "op", "--once", "--",
+                  "dd", "if=/dev/zero", f"of={folder}/counted", "bs=1000", "count=20")
+    got = {x["op"]: (x["calls"], x["bytes"]) for x in r.rows}
+    check_equal(got.get("write"), (20, 20000), "writes of what did not exist yet")
+    for args, code in ((["trace", "fs.file"], 2), (["trace", "fs.file", "--file", "/none/at/all"], None)):
+        r = run_sonda(*args)
+        check(r.code == code or (code is None and r.code not in (0, 1)), f"{args}: exit {r.code}: {r.stderr}")
     done()
 
 

@@ -3,11 +3,13 @@
 """fs.journal: commits and waits inside ext4, btrfs and xfs.
 
 Truth: ext4's own counts, of transactions in /proc/fs/jbd2/DEVICE/info and of fast commits in
-/proc/fs/ext4/DEVICE/fc_info; btrfs' generation on the disk.
+/proc/fs/ext4/DEVICE/fc_info; btrfs' generation on the disk; /sys/fs/xfs/DEVICE/stats.
 """
 
+import datetime
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -117,14 +119,73 @@ def case_btrfs():
     if "not seen here: transaction commits of btrfs" in s.stderr:
         return False
     got = sum(r["times"] for r in s.rows if (r["fs"], r["op"], r["device"]) == ("btrfs", "commit", device))
-    check(after > before and after - before - s.stats.get("missed", 0) <= got, f"btrfs: {got} commits, {after - before} "
-          "on the disk")
+    check(after > before and after - before - s.stats.get("missed", 0) <= got,
+          f"btrfs: {got} commits, {after - before} on the disk: {s.rows} {s.stderr}")
+    return True
+
+
+def xfs_counts(disk):
+    """How often its log was written, and how often somebody slept until there was room in it."""
+    lines = dict(line.split(maxsplit=1) for line in open(f"/sys/fs/xfs/{disk}/stats/stats"))
+    return int(lines["log"].split()[0]), int(lines["push_ail"].split()[1])
+
+
+def crowd(folder, enough):
+    """Several who make and remove directories at once, until it is enough: more than goes into a small log."""
+    def make(name):
+        while True:
+            for call in os.mkdir, os.rmdir:
+                for i in range(100):
+                    call(f"{folder}/{name}-{i}")
+
+    pids = []
+    for name in range(6):
+        pids.append(os.fork())
+        if pids[-1] == 0:
+            make(name)
+    while not enough():
+        os.sched_yield()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def case_xfs():
+    folder = scratch_fs("xfs", "96M", ("--unsupported",))  # for a log of a few MiB
+    if not folder:
+        return False
+    device, disk = device_of(folder)
+    with Sonda("top", "fs.journal", "--by", "fs,op,device", "--interval", "200ms", "--totals") as s:
+        before = xfs_counts(disk)
+        writes(folder)
+        end = time.monotonic() + (3 if EMULATED else 6)  # a busy or slow machine may not fill the log
+        crowd(folder, lambda: xfs_counts(disk)[1] > before[1] + 2 or time.monotonic() > end)
+        subprocess.run(["sync", "-f", folder])
+        written, slept = (now - then for now, then in zip(xfs_counts(disk), before))
+        after = datetime.datetime.utcnow().isoformat()
+        s.wait_row(lambda r: r["time"] > after, 3)
+        at_last = xfs_counts(disk)[0] - before[0]  # it writes on its own as well, each 30 seconds
+    if "waits for room in the log of xfs" in s.stderr:
+        return False
+    last = max((r["time"] for r in s.rows), default=None)
+    rows = {r["op"]: r for r in s.rows if (r["time"], r["fs"], r["device"]) == (last, "xfs", device)}
+    missed = s.stats.get("missed", 0)
+    got = {op: (rows[op]["times"], rows[op]["took_ns"]["count"]) if op in rows else (0, 0)
+           for op in ("commit", "log_wait")}
+    if "writes of xfs' log" not in s.stderr:
+        check(written >= SYNCS and written - missed <= got["commit"][0] <= at_last,
+              f"xfs: {got['commit']} writes of its log, {written} to {at_last} by its own account")
+    if not slept:
+        print("not shown: nobody waited for room in xfs' log")
+    check(slept - missed <= got["log_wait"][0] <= slept,
+          f"xfs: {got['log_wait']} waits for room in the log, {slept} by its own account")
+    check(all(times == timed for times, timed in got.values()), f"xfs: each with its time: {got}")
     return True
 
 
 def main():
     private_mounts()
-    if not [case for case in (case_ext4, case_fast_commit, case_btrfs) if case()]:
+    if not [case for case in (case_ext4, case_fast_commit, case_btrfs, case_xfs) if case()]:
         skip("no file system whose inside can be seen")
     done()
 

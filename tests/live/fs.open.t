@@ -8,7 +8,6 @@ workload's own count.
 
 import ctypes
 import errno
-import mmap
 import os
 import re
 import shutil
@@ -19,45 +18,17 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from calls import *
 from sondatest import *
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
 NR_OPEN, NR_CREAT, NR_OPENAT, NR_NAME_TO_HANDLE, NR_OPEN_BY_HANDLE = 2, 85, 257, 303, 304
-NR_OPENAT2, NR_URING_SETUP, NR_URING_ENTER = 437, 425, 426
+NR_OPENAT2 = 437
 NR32_OPEN, NR32_OPENAT = 5, 295
 RESOLVE_BENEATH = 8
 O_LARGEFILE = 0o100000
 STORM = 10000 if EMULATED else 100000
 MIX = 200 if EMULATED else 1000
-
-
-def syscall(nr, *args):
-    """The call's result, or -errno; bytes are passed by address."""
-    ret = LIBC.syscall(ctypes.c_long(nr), *[ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a)
-                                            for a in args])
-    return ret if ret >= 0 else -ctypes.get_errno()
-
-
-def syscall32(nr, *args):
-    """int $0x80: eax=nr, ebx, ecx, edx, esi; or None where the kernel has no 32-bit calls."""
-    code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40,  # MAP_32BIT
-                     mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-    # push rbx; mov eax,edi; mov ebx,esi; mov ecx,edx; mov edx,r10d(=ecx arg 4); xor esi,esi; int 0x80
-    code.write(bytes.fromhex("53" "89f8" "4989c8" "89f3" "89d1" "4489c2" "31f6" "cd80" "5b" "4898" "c3"))
-    at = ctypes.addressof(ctypes.c_char.from_buffer(code))
-    return ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4)(at)(nr, *(list(args) + [0] * 3)[:3])
-
-
-def low_text(text):
-    """The address, below 4 GiB, of a copy of `text`."""
-    page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, mmap.PROT_READ | mmap.PROT_WRITE)
-    page.write(text + b"\0")
-    low_text.pages.append(page)
-    return ctypes.addressof(ctypes.c_char.from_buffer(page))
-
-
-low_text.pages = []
 
 
 def link(fd):
@@ -117,17 +88,17 @@ def forms(c):
     d = os.open(c.folder, os.O_RDONLY | os.O_DIRECTORY)
     c.expect("the directory itself", os.dup(d), fd=d, call="openat", type="directory")
     os.chdir(c.folder)
-    c.expect("open", syscall(NR_OPEN, b"a", os.O_RDWR, 0), call="open", flags="O_RDWR", type="regular")
-    c.expect("openat", syscall(NR_OPENAT, d, b"./a", os.O_RDONLY), call="openat")
-    c.expect("openat by directory", syscall(NR_OPENAT, d, b"sub/../sub/rel", os.O_RDONLY),
+    c.expect("open", call(NR_OPEN, b"a", os.O_RDWR, 0), call="open", flags="O_RDWR", type="regular")
+    c.expect("openat", call(NR_OPENAT, d, b"./a", os.O_RDONLY), call="openat")
+    c.expect("openat by directory", call(NR_OPENAT, d, b"sub/../sub/rel", os.O_RDONLY),
              path=os.fsencode(c.folder) + b"/sub/rel")
-    c.expect("through a symbolic link", syscall(NR_OPEN, b"link", os.O_RDONLY, 0),
+    c.expect("through a symbolic link", call(NR_OPEN, b"link", os.O_RDONLY, 0),
              path=os.fsencode(c.folder) + b"/sub/rel")
-    c.expect("creat", syscall(NR_CREAT, b"new", 0o640), call="creat", flags="O_WRONLY|O_CREAT|O_TRUNC")
+    c.expect("creat", call(NR_CREAT, b"new", 0o640), call="creat", flags="O_WRONLY|O_CREAT|O_TRUNC")
     how = struct.pack("QQQ", os.O_RDONLY | os.O_CLOEXEC, 0, RESOLVE_BENEATH)
-    c.expect("openat2", syscall(NR_OPENAT2, d, b"sub/rel", how, 24), call="openat2", resolve="beneath",
+    c.expect("openat2", call(NR_OPENAT2, d, b"sub/rel", how, 24), call="openat2", resolve="beneath",
              flags="O_RDONLY|O_CLOEXEC")
-    c.expect("openat2 refused", syscall(NR_OPENAT2, d, b"../x", how, 24), call="openat2",
+    c.expect("openat2 refused", call(NR_OPENAT2, d, b"../x", how, 24), call="openat2",
              path=os.fsencode(c.folder) + b"/../x")
     handle = ctypes.create_string_buffer(struct.pack("Ii", 128, 0), 136)
     mount_id = ctypes.c_int()
@@ -148,8 +119,8 @@ def forms(c):
     c.open("a namespace", "/proc/self/ns/mnt", os.O_RDONLY)
     c.open("no such file", "sub/none", os.O_RDONLY, path=os.fsencode(c.folder) + b"/sub/none")
     c.open("no such absolute", "/none/../of", os.O_RDONLY, path=b"/none/../of")
-    c.expect("bad directory", syscall(NR_OPENAT, 12345, b"rel", 0), path=b"rel")
-    c.expect("bad address", syscall(NR_OPENAT, AT_FDCWD, 8, 0), path=b"")
+    c.expect("bad directory", call(NR_OPENAT, 12345, b"rel", 0), path=b"rel")
+    c.expect("bad address", call(NR_OPENAT, AT_FDCWD, 8, 0), path=b"")
 
 
 def lengths(c):
@@ -184,31 +155,21 @@ def places(c):
 def calls32(c):
     """32-bit calls, which the classic tracepoints don't show."""
     text = low_text(os.fsencode(c.folder) + b"/a")
-    c.expect("32-bit open", syscall32(NR32_OPEN, text, os.O_RDONLY, 0), call="open")
-    c.expect("32-bit openat", syscall32(NR32_OPENAT, AT_FDCWD, text, os.O_RDWR), call="openat", flags="O_RDWR")
+    c.expect("32-bit open", call32(NR32_OPEN, text, os.O_RDONLY, 0), call="open")
+    c.expect("32-bit openat", call32(NR32_OPENAT, AT_FDCWD, text, os.O_RDWR), call="openat", flags="O_RDWR")
 
 
 def uring_opens(c):
     """IORING_OP_OPENAT, one that succeeds and one that fails."""
-    params = ctypes.create_string_buffer(120)
-    ring = LIBC.syscall(NR_URING_SETUP, 4, params)
-    if ring < 0:
+    try:
+        ring = Uring()
+    except OSError:
         return
-    p = struct.unpack("30I", params.raw)
-    sq_off, cq_off = p[10:20], p[20:30]
-    sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
-    cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
-    sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
-    names = [ctypes.create_string_buffer(os.fsencode(c.folder) + n) for n in (b"/sub/rel", b"/none")]
-    for i, name in enumerate(names):
-        sqes[0:64] = struct.pack("BBHiQQIIQ16x", 18, 0, 0, AT_FDCWD, 0, ctypes.addressof(name), 0,
-                                 os.O_RDONLY | os.O_CLOEXEC, 0).ljust(64, b"\0")
-        struct.pack_into("I", sq, sq_off[6], 0)
-        struct.pack_into("I", sq, sq_off[1], i + 1)
-        LIBC.syscall(NR_URING_ENTER, ring, 1, i + 1, 1, None, 0)
-        res = struct.unpack_from("i", cq, cq_off[5] + 16 * i + 8)[0]
+    for name in (b"/sub/rel", b"/none"):
+        text = ctypes.create_string_buffer(os.fsencode(c.folder) + name)
+        res = ring.do(18, AT_FDCWD, ctypes.addressof(text), flags=os.O_RDONLY | os.O_CLOEXEC)
         fields = {} if res >= 0 or os.uname().release < "7" else {"path_is": "unknown"}
-        c.expect(f"io_uring {name.value}", res, path=None if fields else name.value, call="io_uring",
+        c.expect(f"io_uring {text.value}", res, path=None if fields else text.value, call="io_uring",
                  flags="O_RDONLY|O_CLOEXEC", **fields)
 
 
@@ -340,6 +301,32 @@ def test_glob(folder):
         check(s.stats["filtered"] >= len(names) - len(want) - 1, f"{glob}: the others are counted as filtered")
 
 
+def test_bare_root():
+    """sonda itself in a root without /etc, the time zone's file and all: it starts, tells, and ends on SIGINT."""
+    root = tempfile.mkdtemp(prefix="fs-open-root-")
+    try:
+        os.makedirs(root + "/sys")
+        os.makedirs(root + "/proc")
+        shutil.copy(SONDA, root + "/sonda")
+        into = "import os, sys; os.chroot(sys.argv[1]); os.chdir('/'); os.execv('/sonda', sys.argv[1:])"
+        enter = f"mount --rbind /sys {root}/sys && mount -t proc proc {root}/proc && " \
+                f"exec {sys.executable} -c \"{into}\" {root} \"$@\""
+        with Bare("trace", "fs.open", "--pid", os.getpid(), enter=enter) as s:
+            os.close(os.open("/etc/passwd", os.O_RDONLY))
+            check(s.wait_row(lambda r: r["path"] == "/etc/passwd"), "a row in a bare root")
+        check_equal(s.code, 0, f"it ends on SIGINT: {s.stderr!r}")
+    finally:
+        shutil.rmtree(root)
+
+
+class Bare(Sonda):
+    """A sonda in mounts of its own."""
+
+    def __init__(self, *args, enter):
+        super().__init__(*args)
+        self.argv = ["unshare", "-m", "sh", "-c", enter, *self.argv]
+
+
 def main():
     folder = os.path.realpath(tempfile.mkdtemp(prefix="fs-open-"))
     try:
@@ -351,13 +338,14 @@ def main():
             run_cases(body, folder)
         probe = os.fork()
         if probe == 0:
-            syscall32(20, 0, 0, 0)
+            call32(20, 0, 0, 0)
             os._exit(0)
         if os.waitpid(probe, 0)[1] == 0:
             run_cases(calls32, folder)
         test_mixed(folder)
         test_glob(folder)
         test_storm()
+        test_bare_root()
     finally:
         shutil.rmtree(folder)
     done()

@@ -9,16 +9,15 @@ import ctypes
 import mmap
 import os
 import resource
-import struct
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from calls import Uring
 from sondatest import *
 from scratch import *
 
 KIB = 1024
 PAGES = 100
-NR_URING_SETUP, NR_URING_ENTER = 425, 426
 LIBC.copy_file_range.restype = LIBC.splice.restype = ctypes.c_ssize_t
 
 
@@ -73,6 +72,22 @@ class Work:
         fd = os.open(self.path("renamed"), os.O_RDONLY)
         self.count(self.path("renamed"), "read", len(os.read(fd, 5)))
         os.close(fd)
+        self.directories()
+
+    def directories(self):
+        """A directory far above gets another name, as in a deployment; and a new one has its old name."""
+        new, old, below = self.path("new"), self.path("old"), "a/b/log"
+        os.makedirs(os.path.dirname(f"{new}/{below}"))
+        fd = os.open(f"{new}/{below}", os.O_CREAT | os.O_WRONLY, 0o600)
+        self.count(f"{new}/{below}", "write", os.write(fd, b"x" * 10))
+        os.rename(new, old)
+        self.count(f"{old}/{below}", "write", os.write(fd, b"x" * 20))
+        os.close(fd)
+        os.makedirs(os.path.dirname(f"{new}/{below}"))
+        for path, size in ((f"{new}/{below}", 100), (f"{old}/{below}", 30)):
+            fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o600)
+            self.count(path, "write", os.write(fd, b"x" * size))
+            os.close(fd)
 
     def fails(self, p):
         fd = os.open(p, os.O_WRONLY)
@@ -103,24 +118,13 @@ class Work:
 
 def uring_io(path):
     """io_uring's READ and WRITE of a file; what they returned, or None without io_uring."""
-    params = ctypes.create_string_buffer(120)
-    ring = LIBC.syscall(NR_URING_SETUP, 4, params)
-    if ring < 0:
+    try:
+        ring = Uring()
+    except OSError:
         return None
-    p = struct.unpack("30I", params.raw)
-    sq_off, cq_off = p[10:20], p[20:30]
-    sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
-    cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
-    sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
     fd = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     data = ctypes.create_string_buffer(b"z" * 5000)
-    got = []
-    for i, (op, size, at) in enumerate(((23, 5000, 0), (22, 5000, 1000))):
-        sqes[0:64] = struct.pack("BBHiQQIIQ16x", op, 0, 0, fd, at, ctypes.addressof(data), size, 0, 0).ljust(64, b"\0")
-        struct.pack_into("I", sq, sq_off[6], 0)
-        struct.pack_into("I", sq, sq_off[1], i + 1)
-        LIBC.syscall(NR_URING_ENTER, ring, 1, i + 1, 1, None, 0)
-        got.append(struct.unpack_from("i", cq, cq_off[5] + 16 * i + 8)[0])
+    got = [ring.do(op, fd, ctypes.addressof(data), at, 5000) for op, at in ((23, 0), (22, 1000))]
     os.close(fd)
     return got
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """guard.filter: rules at hooks of netfilter, of what comes in, goes out and is forwarded; their order by priority;
-connections that go on; beside nftables; where the kernel has no such hooks the policy is refused."""
+connections that go on, at prerouting as connection tracking knows them; beside nftables; samples as pcap; where the
+kernel has no such hooks the policy is refused."""
+
+import shutil
 
 from sondatest import *
 from packets import *
@@ -128,11 +131,100 @@ def case_change():
         check_equal([arrives(peer.inside, here, OURS[0], 1 + i) for i in range(5)], [False] * 4 + [True], f"policy {round_}")
     policy("rollback")
     check_equal([arrives(peer.inside, here, OURS[0], 1 + i) for i in range(5)], [False] * 4 + [True], "and back")
+    for priority in (-10, 5, 7, -10, 5):  # a place that was left is stood at again
+        apply(f"rule a drop packet at input priority {priority} udp port 1\n")
+        check(not arrives(peer.inside, here, OURS[0], 1), f"at {priority}")
     many = apply("".join(f"rule q{i}\n    drop packet at input priority {i} udp port {1 + i}\n" for i in range(9)), ok=False)
     check_equal((many.code, "priorities" in many.stderr), (5, True), many.stderr)
     check_equal(arrives(peer.inside, here, OURS[0], 1), False, "what was in force is")
     policy("off")
     check_equal(arrives(peer.inside, here, OURS[0], 1), True, "off")
+
+
+def pcap_packets(data):
+    """[(kept bytes, length)] of a pcap of Ethernet."""
+    check_equal(struct.unpack_from("<IHHIIII", data)[::6], (0xA1B23C4D, 1), "a pcap of Ethernet")
+    found, at = [], 24
+    while at + 16 <= len(data):
+        kept, length = struct.unpack_from("<II", data, at + 8)
+        found.append((data[at + 16:at + 16 + kept], length))
+        at += 16 + kept
+    return found
+
+
+def case_samples():
+    """The packets that were dropped, as they were sent: whole, cut, by IPv4 and IPv6."""
+    apply("rule v4\n    drop packet at prerouting udp port 4001\nrule v6\n    drop packet at input udp port 4002\n"
+          "rule out\n    drop packet at output udp port 4003\n")
+    sent = {
+        "v4": ipv4(udp(4001, payload=b"a" * 60), source="10.99.1.2", to=OURS[0], protocol=UDP),
+        "v6": ipv6(udp(4002, payload=b"b" * 300), source=THERE[1], to=OURS[1], protocol=UDP),
+    }
+    SNAP, ETHERNET = 200, 14
+    with Sonda("trace", "guard.filter", "-o", "pcap", "--snap", str(SNAP)) as s:
+        end = time.monotonic() + PATIENCE_S
+        seen = {}
+        while len(seen) < 3 and time.monotonic() < end:  # each rule is told of once in a second
+            peer.send(sent["v4"])
+            peer.send(sent["v6"], kind=IP6)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                try:
+                    out.sendto(b"c" * 50, (THERE[0], 4003))
+                except PermissionError:
+                    pass
+            time.sleep(0.05)
+            data = b"".join(s._out)
+            for frame, length in pcap_packets(data) if len(data) >= 24 else ():
+                port = struct.unpack_from("!H", frame, ETHERNET + (42 if frame[12:14] == b"\x86\xdd" else 22))[0]
+                seen[port] = frame, length
+    check_equal(sorted(seen), [4001, 4002, 4003], "samples of each rule")
+    check_equal(seen[4001], (bytes(12) + b"\x08\x00" + sent["v4"], ETHERNET + len(sent["v4"])), "IPv4, whole")
+    check_equal(seen[4002], (bytes(12) + b"\x86\xdd" + sent["v6"][:SNAP], ETHERNET + len(sent["v6"])), "IPv6, its first bytes")
+    check_equal((seen[4003][0][-50:], seen[4003][1]), (b"c" * 50, ETHERNET + 78), "what this machine sends")
+    if shutil.which("tcpdump"):
+        read = subprocess.run(["tcpdump", "-nr", "-"], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+        check("10.99.1.2.12345 > 10.99.1.1.4001: UDP, length 60" in read and f"{THERE[1]}.12345 > {OURS[1]}.4002: UDP, length 300" in read,
+              f"tcpdump reads it: {read}")
+
+
+def case_tracked():
+    """At prerouting nobody has looked for sockets yet: connection tracking knows what goes on, our own and what is
+    forwarded, where it comes before."""
+    track = "nft add table inet track; nft 'add chain inet track c { type filter hook prerouting priority -150; }';" \
+        "nft add rule inet track c ct state established counter"
+    if subprocess.run(track, shell=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+        print("not shown: no connection tracking here")
+        return
+    for name, place, address in (("here", here, OURS[1]), ("through", second.inside, BEHIND[0])):
+        listener = place(lambda: socket.create_server((address, 5002), family=socket.AF_INET6 if ":" in address else socket.AF_INET))
+        listener.settimeout(PATIENCE_S)
+
+        def connect(wait=PATIENCE_S):
+            return peer.inside(lambda: socket.create_connection((address, 5002), timeout=wait))
+        client = connect()
+        server, _ = listener.accept()
+        for priority, goes_on in ((-190, True), (-300, False)):
+            apply(f"rule none\n    drop packet at prerouting priority {priority} tcp port 5002\n")
+            client.sendall(b"still")
+            server.settimeout(PATIENCE_S if goes_on else 0.4)
+            try:
+                got = server.recv(16)
+            except TimeoutError:
+                got = None
+            check_equal(got, b"still" if goes_on else None, f"{name}, {address}: a connection at priority {priority}")
+            if goes_on:
+                server.sendall(b"there")
+                check_equal(client.recv(16), b"there", f"{name}, {address}: both ways")
+                try:
+                    connect(0.4).close()
+                    new = True
+                except OSError:
+                    new = False
+                check_equal(new, False, f"{name}, {address}: no new one")
+        policy("off")
+        for s in (client, server, listener):
+            s.close()
+    sh("nft delete table inet track")
 
 
 def case_connections():
@@ -184,7 +276,9 @@ try:
     case_hooks()
     case_rules()
     case_change()
+    case_samples()
     case_connections()
+    case_tracked()
     case_nftables()
     check(not os.path.exists(PINS), "nothing is left behind")
 finally:

@@ -19,14 +19,15 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import calls
+from calls import LIBC, outcome
 from sondatest import *
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 NR = {"ptrace": 101, "process_vm_readv": 310, "tgkill": 234, "rt_sigqueueinfo": 129, "pidfd_open": 434, "clone3": 435,
       "pidfd_send_signal": 424, "pidfd_getfd": 438, "prlimit64": 302, "mount": 165, "umount2": 166, "pivot_root": 155,
       "fsopen": 430, "fsconfig": 431, "fsmount": 432, "open_tree": 428, "move_mount": 429, "init_module": 175,
       "finit_module": 313, "bpf": 321, "setresuid": 117, "setreuid": 113, "setuid": 105, "unshare": 272, "clone": 56,
-      "capget": 125, "capset": 126}
+      "capget": 125, "capset": 126, "kexec_load": 246}
 TRACEME, ATTACH, SEIZE = 0, 16, 0x4206
 NEWNS, NEWUSER = 0x20000, 0x10000000
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 32, 4096, 0x4000, 0x40000
@@ -42,27 +43,7 @@ def at(name):
 
 
 def call(name, *args):
-    """The call's result, or -errno; bytes are passed by address."""
-    ret = LIBC.syscall(ctypes.c_long(NR[name]), *[ctypes.c_char_p(a) if isinstance(a, bytes) else ctypes.c_long(a)
-                                                  for a in args])
-    return ret if ret >= 0 else -ctypes.get_errno()
-
-
-def outcome(act):
-    """What `act` ends with in a process of its own: 0, an errno, or 255 for anything else."""
-    pid = os.fork()
-    if pid == 0:
-        code = 0
-        try:
-            got = act()
-            if isinstance(got, int) and got < 0:
-                code = -got
-        except OSError as e:
-            code = e.errno
-        except BaseException:
-            code = 255
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return calls.call(NR[name], *args)
 
 
 def refused(rule, what, act, wants=("EPERM",)):
@@ -131,7 +112,7 @@ rule modules deny load-module, request-module
 rule bpf deny bpf unless exe in {FOLDER}/bpftool
 rule become deny setuid to 65533
 rule root deny setuid to root when user in 65534
-rule power deny use of capability sys_chroot, CAP_NET_RAW when user in 65532
+rule power deny use of capability sys_chroot, CAP_NET_RAW, sys_boot when user in 65532
 rule audited deny kill of exe {FOLDER}/other mode audit
 rule told alert kill of exe {FOLDER}/told
 """
@@ -237,6 +218,7 @@ def modules():
 def programs():
     attr = struct.pack("IIII", 2, 4, 4, 1).ljust(128, b"\0")
     refused("bpf", "make a map", lambda: call("bpf", 0, attr, len(attr)))
+    refused("bpf", "detach a link", lambda: call("bpf", 34, struct.pack("I", 0).ljust(128, b"\0"), 128))
     refused("bpf", "no command", lambda: call("bpf", 1 << 20, attr, len(attr)))
     check_equal(run(at("bpftool"), "map", "list"), 0, "who may")
 
@@ -255,6 +237,7 @@ def users():
     powerful = lambda act: lambda: call("setresuid", 65532, -1, -1) or act()
     refused("power", "chroot", powerful(lambda: os.chroot("/")))
     refused("power", "a raw socket", powerful(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, 1).close()))
+    refused("power", "another kernel", powerful(lambda: call("kexec_load", 0, 0, 0, 0)))
     passes("by another user", lambda: os.chroot("/"))
     passes("another capability", powerful(lambda: os.nice(-1) and 0))
 
@@ -274,7 +257,7 @@ def applied():
     with open(at("policy"), "w") as f:
         f.write(POLICY + (NAMESPACES if kernel_61 else ""))
     r = run_sonda("policy", "apply", at("policy"), json_output=False)
-    if r.code == 4 and "refused by the kernel" in r.stderr:
+    if is_unsupported(r):
         check(not [f for _, _, files in os.walk("/sys/fs/bpf") for f in files if "debug" not in f], "a policy that can't be enforced leaves nothing")
         skip(f"nothing of the kernel's surface can be guarded here: {r.stderr.strip().splitlines()[0]}")
     check_equal(r.code, 0, f"applied: {r.stderr}")
@@ -324,6 +307,33 @@ def prepare():
         os.unlink(at("ran"))
 
 
+def recorded(victim):
+    """What it refused, recorded, and put to another policy."""
+    path = at("recorded")
+    with subprocess.Popen([SONDA, "record", "guard.kernel", "--to", path], stderr=subprocess.PIPE, text=True) as s:
+        while "watching" not in s.stderr.readline():
+            pass
+        refused("kill", "recorded", lambda: os.kill(victim.pid, signal.SIGCONT))
+        refused("kill", "recorded", lambda: os.kill(victim.pid, signal.SIGCONT))
+        refused("become", "recorded", lambda: os.setuid(65533))
+        refused("mount", "recorded", lambda: call("umount2", b"/proc", 0))
+        s.send_signal(signal.SIGINT)
+        s.stderr.read()
+    with open(at("other.policy"), "w") as f:
+        f.write(f"rule kill deny kill of exe {FOLDER}/victim\nrule less deny kill of exe {FOLDER}/other\nrule become deny setuid to 65533 when user in root\n"
+                "rule mount deny umount unless terminal\n")
+    rows = run_sonda("policy", "test", at("other.policy"), path).rows
+    judged = {r["rule"]: (r["operation"], r["times"], r["perhaps"]) for r in rows if "times" in r}
+    check_equal(judged, {"kill": ("kill", 2, False), "become": ("setuid", 1, False), "mount": ("umount", 1, True)}, "a recording judged")
+
+
+def planned():
+    with open(at("plan.policy"), "w") as f:
+        f.write("rule kill deny kill of user 65530\n")
+    [guard] = [r for r in run_sonda("policy", "plan", at("plan.policy")).rows if "guard" in r]
+    check(guard.get("cost_ns", 0) > 0 and guard["cost_of"] == "a signal", f"what plan measures: {guard}")
+
+
 def main():
     processes = {}
     try:
@@ -344,6 +354,8 @@ def main():
             wanted = sum(expected.values()) + 2
             s.wait_row(lambda row, seen=set(): seen.add(repr(row)) or len(seen) == wanted, 30)
         status(s.rows)
+        recorded(victim)
+        planned()
         why = run_sonda("policy", "why", "kill", at("victim"), "--exe", "/bin/true", json_output=False).stdout
         check("rule kill (" in why and "rule audited" not in why, f"why: {why}")
         why = run_sonda("policy", "why", "setuid", "root", "--user", "65534", json_output=False).stdout

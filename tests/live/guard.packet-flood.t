@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""guard.packet in floods: SYNs from addresses that nobody has, while clients connect; floods that a rule answers by
-dropping all of them for a while, told when they begin and when they are over; samples as pcap."""
+"""guard.packet in floods: SYNs from addresses that nobody has, while clients connect, with the options of TCP that they
+have without a flood; ACKs that nobody was asked for; floods that a rule answers by dropping all of them for a while, told
+when they begin and when they are over; samples as pcap."""
 
 import shutil
 
@@ -12,6 +13,9 @@ from packets import *
 own_place()
 peer = Peer()
 FLOOD, CLIENTS = 2000, 25
+KERNEL = tuple(int(n) for n in os.uname().release.split(".")[:2])
+HANDED = KERNEL >= (6, 9)  # the stack can be handed the options of a connection that it didn't open
+OPTIONS = {"timestamps": 1, "sack": 2, "scale": 4}
 
 
 def netstat():
@@ -50,11 +54,19 @@ def flood(begin, count, six=False):
         peer.socket.send(frame)
 
 
-def client(address, size=100000):
-    """Connects, sends and gets `size` bytes back; what it knows of the connection."""
+def options(s):
+    """What both ends agreed on, as one of them has it: the options, its window's scale, the other's, the size of segments."""
+    info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    return {name for name, bit in OPTIONS.items() if info[5] & bit}, info[6] >> 4, info[6] & 15, struct.unpack_from("I", info, 16)[0]
+
+
+def client(address, size=100000, seen=None):
+    """Connects, sends and gets `size` bytes back."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as s:
         s.settimeout(PATIENCE_S)
         s.connect((address, 8080))
+        if seen is not None:
+            seen.append(options(s))
         s.sendall(b"x" * size)
         s.shutdown(socket.SHUT_WR)
         got = 0
@@ -71,12 +83,14 @@ class Server:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("::", 8080))
         self.socket.listen(backlog)
+        self.accepted = []  # (address, port, options())
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
         while True:
             try:
-                s, _ = self.socket.accept()
+                s, (address, port, *_) = self.socket.accept()
+                self.accepted.append((address.replace("::ffff:", ""), port, options(s)))
             except OSError:
                 return
             threading.Thread(target=self.echo, args=(s,), daemon=True).start()
@@ -135,9 +149,22 @@ check(not os.path.exists(PINS), "and nothing is left behind")
 
 # ---- each SYN answered: the listener never sees one ----
 server = Server()
+
+
+def agreed(address):
+    """What a client and the server agree on, as both have it."""
+    seen = []
+    peer.inside(lambda: client(address, 10, seen))
+    return seen[0], server.accepted[-1][2]
+
+
+OURS = "10.99.1.1", "2001:db8:1::1"
+plain = [agreed(a) for a in OURS]
+check_equal(plain[0][1][0], set(OPTIONS), "a connection without cookies has all options")
 sh("sysctl -qw net.ipv4.tcp_syncookies=2")
 apply(RULE)
-check("each SYN" in counts()["web"]["strength"], counts()["web"]["strength"])
+strength = counts()["web"]["strength"]
+check("each SYN" in strength and ("kept (TC)" if HANDED else "no TCP options kept") in strength, strength)
 for six in (False, True):
     before, rows = netstat(), counts()["web"]
     succeeded, sent = attacked(six)
@@ -146,14 +173,91 @@ for six in (False, True):
     note(f"{'IPv6' if six else 'IPv4'}: {sent} SYNs, {succeeded} clients; {changed}")
     check_equal(succeeded, CLIENTS, f"clients that got through, {'IPv6' if six else 'IPv4'}")
     check_equal(changed.get("SyncookiesSent", 0), 0, "cookies that the stack had to send")
-    check_equal(changed.get("SyncookiesRecv", 0), CLIENTS, "cookies that came back, and were taken")
+    check_equal(changed.get("SyncookiesRecv", 0), 0 if HANDED else CLIENTS, "cookies that the stack looked at by itself")
+    check_equal(changed.get("SyncookiesFailed", 0), 0, "cookies that were refused")
     check_equal((changed.get("ListenDrops", 0), changed.get("ListenOverflows", 0)), (0, 0), "SYNs that the listener dropped")
     matched, answered = since(rows)
     check(matched == answered and answered >= FLOOD, f"each that came is answered: {answered} of {matched}, {sent} were sent")
 
+# ---- what both ends agree on is what they do without cookies ----
+NOTHING = [set()] * 2
+for six, address in enumerate(OURS):
+    seen = agreed(address)
+    if HANDED:
+        check_equal(seen, plain[six], f"options with cookies, {address}")
+    else:
+        check_equal([side[0] for side in seen], NOTHING, f"no options with cookies, {address}")
+sh("sysctl -qw net.ipv4.tcp_timestamps=2")
+before = netstat()["SyncookiesRecv"]
+for six, address in enumerate(OURS):
+    check_equal(agreed(address), plain[six], f"options in plain timestamps, {address}")
+check_equal(netstat()["SyncookiesRecv"] - before, 2, "which the stack reads itself")
+sh("sysctl -qw net.ipv4.tcp_sack=0")
+without = {"timestamps", "scale"}
+check_equal([side[0] for side in agreed(OURS[0])], [without] * 2, "what this machine has switched off is not granted")
+sh("sysctl -qw net.ipv4.tcp_timestamps=1")
+check_equal([side[0] for side in agreed(OURS[0])], [without if HANDED else set()] * 2, "nor by TC")
+sh("sysctl -qw net.ipv4.tcp_sack=1; nsenter -t %d -n sysctl -qw net.ipv4.tcp_timestamps=0" % peer.process.pid)
+check_equal([side[0] for side in agreed(OURS[0])], NOTHING, "a client without timestamps")
+peer.sh("sysctl -qw net.ipv4.tcp_timestamps=1 net.ipv4.tcp_window_scaling=0")
+check_equal([side[0] for side in agreed(OURS[0])], [{"timestamps", "sack"} if HANDED else set()] * 2, "one without window scaling")
+peer.sh("sysctl -qw net.ipv4.tcp_window_scaling=1")
+
+
+# ---- ACKs that nobody was asked for ----
+CLIENT = "10.99.1.77", 7001  # nobody has the address: what is answered is only seen
+
+
+def segment(source, port, flags, seq, ack=0, stamps=(77, 0)):
+    head = struct.pack("!HHIIBBHHH", port, 8080, seq, ack, (8 if ack else 10) << 4, flags, 64240, 0, 0)
+    head += struct.pack("!BBBBII", 1, 1, 8, 10, *stamps) + (b"" if ack else struct.pack("!BBHBBBB", 2, 4, 1400, 1, 3, 3, 7))
+    head = head[:16] + struct.pack("!H", transport_checksum(source, OURS[0], TCP, head)) + head[18:]
+    return ipv4(head, source=source, to=OURS[0])
+
+
+def answered():
+    """A SYN of that client: (cookie, timestamp) of what it is answered."""
+    sniffer = peer.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(IP)))
+    sniffer.bind(("peer", IP))
+    sniffer.settimeout(PATIENCE_S)
+    peer.send(segment(*CLIENT, SYN, 1000))
+    while True:
+        frame = sniffer.recv(200)
+        if frame[30:34] == socket.inet_aton(CLIENT[0]) and frame[47] == SYN | ACK:
+            sniffer.close()
+            at = frame.find(b"\x08\x0a", 54)
+            return struct.unpack_from("!I", frame, 38)[0], struct.unpack_from("!I", frame, at + 2)[0] if at > 0 else 0
+
+
+def came_of(*payloads):
+    """Who was accepted because of these; another client's connection shows that they were looked at."""
+    begin = len(server.accepted)
+    for payload in payloads:
+        peer.send(payload)
+    peer.inside(lambda: client(OURS[0], 10))
+    return [a[:2] for a in server.accepted[begin:] if not a[0].endswith(".2")]
+
+
+cookie, stamp = answered()
+good = segment(*CLIENT, ACK, 1001, cookie + 1 & 0xFFFFFFFF, (78, stamp))
+before = netstat()["SyncookiesFailed"]
+forged = {
+    "another cookie": segment(*CLIENT, ACK, 1001, cookie + 1001 & 0xFFFFFFFF, (78, stamp)),
+    "another sequence": segment(*CLIENT, ACK, 1500, cookie + 1 & 0xFFFFFFFF, (78, stamp)),
+    "from another port": segment(CLIENT[0], 7002, ACK, 1001, cookie + 1 & 0xFFFFFFFF, (78, stamp)),
+    "from another address": segment("10.99.1.78", CLIENT[1], ACK, 1001, cookie + 1 & 0xFFFFFFFF, (78, stamp)),
+}
+check_equal(came_of(*forged.values()), [], f"forged ACKs: {', '.join(forged)}")
+check_equal(netstat()["SyncookiesFailed"] - before, len(forged), "all by the kernel's own check")
+check_equal(came_of(good), [CLIENT], "the true one")
+check_equal(came_of(good, good), [], "which comes again: it is of the connection that is there")
+
 # ---- above a rate only; those below it are the listener's ----
+sh("sysctl -qw net.ipv4.tcp_timestamps=2")
 apply("rule web\n    answer packet tcp syn port 8080 with cookies above 1/h for 4h\n")
 before = counts()["web"]
+check("kept (timestamps)" in before["strength"], before["strength"])
+sh("sysctl -qw net.ipv4.tcp_timestamps=1")
 peer.inside(lambda: [client("10.99.1.1", 10) for _ in range(6)])
 check_equal(since(before), (6, 2), "four are below the rate, two are answered")
 
@@ -170,8 +274,10 @@ check(since(before)[1] >= FLOOD // 2, f"answered, because the queue is full: {si
 
 # ---- what can't be answered: not for this machine, no listener, and in audit ----
 sh("sysctl -qw net.ipv4.tcp_syncookies=2 net.ipv4.ip_forward=1")
-apply("rule web\n    answer packet tcp syn with cookies\n")
+apply("rule web\n    answer packet tcp syn with cookies\nrule marked\n    mark packet udp port 7000 fwmark 5\n")
 before = counts()["web"]
+peer.send(ipv4(udp(7000, payload=b"x" * 20), source="10.99.1.2", to="10.99.1.1", protocol=UDP))
+check_equal(counts()["marked"]["matched"], 1, "a rule at TC sees what generic XDP has let through")
 for what, source, to, port in (("another machine's", "10.99.1.2", "203.0.113.9", 8080), ("no listener", "10.99.1.2", "10.99.1.1", 8081)):
     peer.send(ipv4(syn(source, to, port, 5), source=source, to=to))
 check_equal(since(before), (2, 0), "left to the stack")

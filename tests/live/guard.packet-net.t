@@ -148,6 +148,37 @@ got = received(one)
 # (fewer, where the guest's ticks came late)
 check(sent > model and 20 <= got <= model + 12 + model / 20, f"100/s: {got} of {sent}, the model says {model}")
 
+# limits of bytes: as long as less than the burst was taken, a packet passes whole
+apply("""rule small
+    limit packet udp port 1111 to 3600B/h burst 10kB per source
+rule all
+    limit packet udp port 2222 to 1B/s burst 3000B
+""")
+small = len(send_udp(1111, 0, payload=b"y" * 101))
+send_udp(1111, 90, source="10.99.1.30", payload=b"y" * 101)
+send_udp(1111, 20, source="10.99.1.31", payload=b"y" * 1000)
+check_equal(received(one), -(-10000 // small) + -(-10000 // (small + 899)), f"10 kB of each source, in frames of {small} and {small + 899} bytes")
+for host in range(4):
+    send_udp(2222, 3, source=f"10.99.1.{40 + host}", payload=b"y" * 500)
+check_equal(received(two), -(-3000 // (small + 399)), "3000 bytes of all")
+check_equal(row("small")[:1] + row("small")[2:], (110, 90 * small + 20 * (small + 899)), "matched, and bytes")
+
+# 40 kB in a second and a bucket of 4 kB, by what the receiver counts
+apply("rule rate\n    limit packet udp port 1111 to 40kB/s burst 4kB per source\n")
+held, model, sent, begin = 4000.0, 0, 0, time.monotonic()
+last = begin
+while last - begin < 1:
+    send_udp(1111, 10, source="10.99.1.32", payload=b"y" * 501)
+    now = time.monotonic()
+    held = min(4000, held + 40000 * (now - last))
+    for _ in range(10):
+        sent += 1
+        if held > 0:
+            held, model = held - small - 400, model + small + 400
+    last = now
+got = received(one) * (small + 400)
+check(sent * 543 > model and 8000 <= got <= model + 3000 + model / 20, f"40 kB/s: {got} bytes of {sent} packets, the model says {model}")
+
 # then drop: all of the source that was too much, and nobody else
 apply("rule ban\n    limit packet udp port 1111 to 1000/s burst 5 per source then drop for 10m\n")
 send_udp(1111, 50, source="10.99.1.20")

@@ -5,10 +5,10 @@ program gets, and what arrives at the other end of a cable. Counts, events; prog
 
 import errno
 import ipaddress
-import mmap
 import select
 import shutil
 
+from calls import Uring, outcome
 from sondatest import *
 from packets import *
 
@@ -20,10 +20,22 @@ KNOWN, FREE, FREE6 = "10.99.0.2", "10.99.1.2", "fd98::2"
 DENIED, DENIED6 = "10.99.0.3", "fd99::2"  # where nothing must arrive
 MAPPED = "::ffff:" + DENIED
 PORT = 8080  # where the other end answers
+# further ways to reach somebody, where the kernel has them: kind of socket, protocol, the last byte of its address in a
+# network that is denied and one that isn't
+OTHERS_DENIED, OTHERS_FREE = "10.99.4", "10.99.5"
+OTHERS = {"MPTCP": (socket.SOCK_STREAM, 262, 11), "SCTP": (socket.SOCK_STREAM, 132, 12), "SCTP to many": (socket.SOCK_SEQPACKET, 132, 13),
+          "DCCP": (6, 33, 14), "UDP-Lite": (socket.SOCK_DGRAM, 136, 15), "L2TP": (socket.SOCK_DGRAM, 115, 16),
+          "raw": (socket.SOCK_RAW, 253, 17)}
+# who makes one is asked before the kernel looks whether it has such: kind of rule, family, type
+KINDS = {"packet-socket": (17, 3), "xdp-socket": (44, 3), "alg-socket": (38, 5), "vsock-socket": (40, 1), "netlink-socket": (16, 3),
+         "bluetooth-socket": (31, 3), "can-socket": (29, 3), "tipc-socket": (30, 4), "rds-socket": (21, 5)}
+AF_SMC = 43
 PROG_LOAD, PROG_ATTACH, PROG_DETACH, PROG_QUERY = 5, 8, 9, 16
 CONNECT4, SOCK_ADDR, MULTI = 10, 18, 2
+TCP_REPAIR = 19
 LIBC = libc
 wanted = {}  # by rule: how often it was seen to refuse
+tried = set()  # of OTHERS
 
 POLICY = f"""
 rule net deny connect, send to 10.99.0.0/24, fd99::/64 unless exe in {TOOL}
@@ -33,6 +45,7 @@ rule not-icmp deny connect, send to 10.99.3.0/24 icmp
 rule ports deny bind to port 7077, 7078
 rule wide deny bind to 10.99.2.0/24 port 7079
 rule chosen deny bind to port 10000-65535 when cgroup in {GROUP}
+rule others deny connect, send to {OTHERS_DENIED}.0/24
 rule raw deny raw-socket when cgroup in {GROUP}
 rule audited deny connect to 10.99.1.0/24 port 81 mode audit
 rule told alert connect to 10.99.1.0/24 port 82
@@ -51,6 +64,7 @@ def far_end(ready, go, report):
     go.recv()
     for a in (f"{KNOWN}/24", f"{DENIED}/24", f"{FREE}/24", "10.99.3.2/24"):
         sh(f"ip addr add {a} dev far")
+    sh("; ".join(f"ip addr add {net}.{last}/24 dev far" for net in (OTHERS_DENIED, OTHERS_FREE) for _, _, last in OTHERS.values()))
     for a in (f"{DENIED6}/64", f"{FREE6}/64"):
         sh(f"ip addr add {a} dev far nodad")
     sh("ip link set far up")
@@ -90,7 +104,7 @@ class FarEnd:
         pid = ready[0].recv()
         sh(f"ip link add near type veth peer name far; ip link set far netns {pid}")
         self.go[0].send("set up")
-        for a in ("10.99.0.1/24", "10.99.1.1/24", "10.99.2.1/24", "10.99.3.1/24"):
+        for a in ("10.99.0.1/24", "10.99.1.1/24", "10.99.2.1/24", "10.99.3.1/24", f"{OTHERS_DENIED}.1/24", f"{OTHERS_FREE}.1/24"):
             sh(f"ip addr add {a} dev near")
         for a in ("fd99::1/64", "fd98::1/64"):
             sh(f"ip addr add {a} dev near nodad")
@@ -106,22 +120,6 @@ class FarEnd:
 
 
 # ---- what is tried ----
-
-
-def outcome(act):
-    """What `act` ends with in a process of its own: 0, an errno, or 255 for anything else."""
-    pid = os.fork()
-    if pid == 0:
-        code = 255
-        try:
-            got = act()
-            code = -got if isinstance(got, int) and got < 0 else 0
-        except OSError as e:
-            code = e.errno
-        except BaseException as e:
-            print(repr(e), flush=True)
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def refused(rule, what, act):
@@ -233,35 +231,76 @@ def ping(to):
     return lambda: new(socket.AF_INET, socket.SOCK_DGRAM, ICMP).sendto(b"\x08\0\0\0\0\0\0\1", (to, 0))
 
 
-def uring(opcode, fd, address, length, offset):
-    """One operation of io_uring: its result; EPERM where there is no io_uring."""
-    params = ctypes.create_string_buffer(120)
-    ring = LIBC.syscall(425, 4, params)
-    if ring < 0:
-        return None
-    p = struct.unpack("30I", params.raw)
-    sq_off, cq_off = p[10:20], p[20:30]
-    sq = mmap.mmap(ring, sq_off[6] + p[0] * 4, flags=mmap.MAP_SHARED, offset=0)
-    cq = mmap.mmap(ring, cq_off[5] + p[1] * 16, flags=mmap.MAP_SHARED, offset=0x8000000)
-    sqes = mmap.mmap(ring, p[0] * 64, flags=mmap.MAP_SHARED, offset=0x10000000)
-    sqes[0:64] = struct.pack("BBHiQQII", opcode, 0, 0, fd, offset, address, length, 0).ljust(64, b"\0")
-    struct.pack_into("I", sq, sq_off[6], 0)
-    struct.pack_into("I", sq, sq_off[1], 1)
-    LIBC.syscall(426, ring, 1, 1, 1, None, 0)
-    return struct.unpack_from("i", cq, cq_off[5] + 8)[0]
-
-
 def uring_connect():
     address = ctypes.create_string_buffer(sockaddr(DENIED, PORT))
     s = new(socket.AF_INET, socket.SOCK_STREAM)
-    return uring(16, s.fileno(), ctypes.addressof(address), 0, 16)
+    return Uring().do(16, s.fileno(), ctypes.addressof(address), offset=16)
 
 
-def uring_send():
-    kept = []
-    header = ctypes.create_string_buffer(message(kept, DENIED, 9))
-    s = new(socket.AF_INET)
-    return uring(9, s.fileno(), ctypes.addressof(header), 1, 0)
+def uring_send(polled=False, how=0):
+    def act():
+        kept = []
+        header = ctypes.create_string_buffer(message(kept, DENIED, 9))
+        s, ring = new(socket.AF_INET), Uring(polled)
+        ring.register(s.fileno())
+        return ring.do(9, 0, ctypes.addressof(header), length=1, how=Uring.FIXED_FILE | how)
+    return act
+
+
+def with_option(act, kind, level, option, value):
+    """`act` on a socket that has the option; 255 where there is no such option."""
+    def inside():
+        s = new(socket.AF_INET6 if level == socket.IPPROTO_IPV6 else socket.AF_INET, kind)
+        try:
+            s.setsockopt(level, option, value)
+        except OSError:
+            return -255
+        return act(s)
+    return inside
+
+
+def contacts_by(to):
+    """By connect(2), and a byte."""
+    def act(s):
+        s.setblocking(False)
+        try:
+            s.connect((to, 9))
+        except BlockingIOError:
+            return
+        s.send(b"x")
+    return act
+
+
+def connects_then(hop, to):
+    """First to where it may, then by way of the hop: its route is looked for again when its packets are to be marked."""
+    def act():
+        s = new(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_STREAM)
+        s.connect((to, PORT))
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # nothing is tried again under another policy
+        s.setsockopt(*routed_by(hop))
+        if ":" not in to:
+            s.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 8)
+        s.send(b"x")
+    return act
+
+
+def routed_by(hop):
+    """Options that send packets there first: (level, option, value)."""
+    if ":" not in hop:
+        return socket.IPPROTO_IP, socket.IP_OPTIONS, b"\x83\x07\x04" + socket.inet_aton(hop) + b"\x01"
+    return socket.IPPROTO_IPV6, socket.IPV6_RTHDR, struct.pack("BBBBBBH", 0, 4, 4, 1, 1, 0, 0) + bytes(16) + \
+        socket.inet_pton(socket.AF_INET6, hop)
+
+
+def has_smc():
+    return outcome(lambda: new(AF_SMC, socket.SOCK_STREAM) and 0) == 0
+
+
+def smc_call(name, to, port):
+    s = new(AF_SMC, socket.SOCK_STREAM)
+    if getattr(LIBC, name)(s.fileno(), sockaddr(to, port), 16):
+        raise OSError(ctypes.get_errno(), name)
+    return s
 
 
 def lite_connected():
@@ -298,9 +337,21 @@ def contacts():
     refused("net", "a cgroup below", in_group(connects(DENIED)))
     refused("net", "another network namespace", lambda: LIBC.unshare(0x40000000) or sh(
         "ip link set lo up; ip addr add 10.99.0.9/24 dev lo") or connects("10.99.0.9")())
-    if outcome(lambda: uring(0, -1, 0, 0, 0) or 0) == 0:
+    if outcome(lambda: Uring().do(0, -1, 0)) == 0:
         refused("net", "io_uring connect", uring_connect)
-        refused("net", "io_uring sendmsg", uring_send)
+        refused("net", "io_uring sendmsg", uring_send())
+        refused("net", "io_uring, by a worker", uring_send(how=Uring.BY_WORKER))
+        refused("net", "io_uring, by a thread that polls", uring_send(polled=True))
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        refused("net", "bound to a device", with_option(contacts_by(DENIED), kind, socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"near"))
+    refused("net", "TCP without its handshake", with_option(contacts_by(DENIED), socket.SOCK_STREAM, socket.IPPROTO_TCP, TCP_REPAIR, 1))
+    if has_smc():
+        refused("net", "SMC", lambda: smc_call("connect", DENIED, PORT) and 0)
+    for free, hop in ((FREE, DENIED), (FREE6, DENIED6)):
+        refused("net", f"UDP by way of {hop}", with_option(contacts_by(free), socket.SOCK_DGRAM, *routed_by(hop)))
+        passes(f"TCP by way of {hop}, whose SYN isn't sent", with_option(contacts_by(free), socket.SOCK_STREAM, *routed_by(hop)))
+        passes(f"TCP connected, then by way of {hop}: what it sends isn't sent", connects_then(hop, free))
+        wanted["net"] += 2
     passes("another network", connects(FREE))
     passes("another network, IPv6", connects(FREE6))
     passes("UDP to another network", sends(FREE))
@@ -328,6 +379,31 @@ def packets_sent():
         refused("net", "UDP-Lite, connected", lite_connected)
     refused("raw", "to make a raw socket", in_group(lambda: new(socket.AF_INET, socket.SOCK_RAW, 1) and 0))
     refused("raw", "an IPv6 one", in_group(lambda: new(socket.AF_INET6, socket.SOCK_RAW, 58) and 0))
+
+
+def other_ways():
+    """What has no hook of its own, or that of another protocol: by connect(2), where that goes by sendto(2) too."""
+    for what, (kind, protocol, last) in OTHERS.items():
+        try:
+            socket.socket(socket.AF_INET, kind, protocol).close()
+        except OSError as e:
+            print(f"not shown: no {what} here: {e}")
+            continue
+        tried.add(what)
+        for net in (OTHERS_FREE, OTHERS_DENIED):
+            to = f"{net}.{last}", PORT
+            for act in (lambda s: s.connect(to), lambda s: s.sendto(b"x" * 20, to)):
+                with socket.socket(socket.AF_INET, kind, protocol) as s:
+                    s.setblocking(False)
+                    try:
+                        act(s)
+                        if kind in (socket.SOCK_DGRAM, socket.SOCK_RAW):
+                            s.send(b"x" * 20)  # a connection of these sends nothing by itself
+                    except OSError:
+                        pass
+    for what, make in (("MPTCP", (socket.SOCK_STREAM, 262)), ("DCCP", (6, 33)), ("UDP-Lite", (socket.SOCK_DGRAM, 136))):
+        if what in tried:
+            refused("ports", f"bind of {what}", lambda: socket.socket(socket.AF_INET, *make).bind(("0.0.0.0", 7077)))
 
 
 def from_before(udp_before, tcp_before, raw_before):
@@ -438,16 +514,21 @@ def told(s):
         check_equal((rules[rule]["matched"], rules[rule]["refused"]), (1, 0), f"{rule} is counted")
         check_equal([r["verdict"] for r in s.rows if r["rule"] == rule], [verdict], f"{rule} is told")
     check_equal(rules["expired"]["matched"], 0, "expired")
+    check({"tcp", "udp", "icmp", "icmpv6"} <= {r["protocol"] for r in s.rows}, f"protocols by name: {set(r['protocol'] for r in s.rows)}")
+    told_of = {(r["protocol"], r["to"]) for r in s.rows if r["rule"] == "others"}
+    for what in tried:
+        last = OTHERS[what][2]
+        check(any(to == f"{OTHERS_DENIED}.{last}" for _, to in told_of), f"{what} is told as refused: {told_of}")
     row = next(r for r in s.rows if r["rule"] == "user")
     check_equal((row["uid"], row["operation"], row["to"], row["port"], row["protocol"]),
-                (TESTUSER, "send", FREE, 5305, 17), "what is told of one")
+                (TESTUSER, "send", FREE, 5305, "udp"), "what is told of one")
 
 
 def by_module():
     """`listen` and sockets other than those of IP are hooks of security modules: where there are none, the policy
     is refused, whole."""
     text = f"rule ok deny bind to port 7077\nrule listens deny listen to port 7080\n" \
-           f"rule frames deny packet-socket when cgroup in {GROUP}\n"
+           f"rule kinds deny {', '.join(KINDS)} when cgroup in {GROUP}\n"
     r = apply(text, ok=False)
     if r.code == 4:
         check("none of listen" in r.stderr, f"why not: {r.stderr}")
@@ -460,10 +541,14 @@ def by_module():
         s.listen()
     check_equal(outcome(lambda: listens(7080)), errno.EPERM, "listen")
     passes("listen at another port", lambda: listens(7081))
-    frames = lambda: new(socket.AF_PACKET, socket.SOCK_RAW) and 0
-    check_equal(outcome(in_group(frames)), errno.EPERM, "a packet socket")
-    passes("of another cgroup", frames)
-    check_equal({n: c["refused"] for n, c in counts().items()}, {"ok": 0, "listens": 1, "frames": 1}, "counts")
+    smc = has_smc()
+    if smc:
+        check_equal(outcome(lambda: smc_call("bind", "127.0.0.1", 7081).listen()), errno.EPERM, "listen by SMC, at whatever port")
+    for kind, (family, how) in KINDS.items():
+        made = lambda: new(family, how) and 0
+        check_equal(outcome(in_group(made)), errno.EPERM, f"a {kind}")
+        check(outcome(made) in (0, errno.EAFNOSUPPORT), f"a {kind} of another cgroup")
+    check_equal({n: c["refused"] for n, c in counts().items()}, {"ok": 0, "listens": 1 + smc, "kinds": len(KINDS)}, "counts")
 
 
 def beside():
@@ -511,7 +596,7 @@ def main():
         apply(POLICY)
         check_equal(len(attached(root)), len(before) + 1, "stands at the root, with whom was there")
         with Sonda("trace", "guard.socket") as s:
-            for part in (contacts, packets_sent, conditions, bindings):
+            for part in (contacts, packets_sent, other_ways, conditions, bindings):
                 part()
             from_before(udp_before, tcp_before, raw_before)
             passes("the last", binds("127.0.0.1", 7099))
@@ -529,6 +614,8 @@ def main():
         passes("afterwards", sends("10.99.2.77"))
         seen = far.end()
         check(all(seen.get(a, 0) > 2 for a in (KNOWN, FREE, FREE6)), f"what may arrives: {seen}")
+        others = {what: tuple(seen.get(f"{net}.{OTHERS[what][2]}", 0) for net in (OTHERS_FREE, OTHERS_DENIED)) for what in tried}
+        check(all(free and not denied for free, denied in others.values()), f"other ways: what arrives where it may, and may not: {others}")
         check(not seen.get(DENIED) and not seen.get(DENIED6), f"what may not does not: {seen}")
     finally:
         subprocess.run([SONDA, "policy", "off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

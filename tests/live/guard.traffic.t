@@ -159,6 +159,8 @@ rule audited
     drop packet out udp port 26 mode audit
 rule few
     limit packet out udp port 27 to 1/h burst 3 per source
+rule bytes
+    limit packet out udp port 31 to 1B/s burst 250B per source
 rule tripping
     drop packet out udp port 28 trip at 2/min
 rule allowed
@@ -169,6 +171,8 @@ rule the-others
     check_equal(len(first.send(*[v4(25)] * 5)), 0, "dropped before it leaves")
     check_equal(len(first.send(*[v4(26)] * 5)), 5, "audit lets it leave")
     check_equal(len(first.send(*[v4(27)] * 5 + [v4(27, source="192.0.2.8")] * 5)), 6, "three of each source")
+    size = len(v4(31))
+    check_equal(len(first.send(*[v4(31)] * 9 + [v4(31, source="192.0.2.8")] * 9)), 2 * -(-250 // size), f"250 bytes of each source, {size} each")
     check_equal(len(first.send(*[v4(28)] * 5)), 3, "two refused, then only counted")
     check_equal(len(first.send(v4(29), v4(29, source="192.0.2.8"))), 1, "the first that decides")
     check_equal(len(peer.send(ipv4(udp(25), source="10.99.1.2", to="10.99.1.1", protocol=UDP))) > 0 and row("mail"),

@@ -4,6 +4,7 @@
 trampoline and by kprobes; where the kernel has neither it says so."""
 
 import os
+import re
 
 from sondatest import *
 
@@ -17,10 +18,21 @@ def workload():
             sink.write(source.read(size))
 
 
+def has_fprobes():
+    with open("/proc/kallsyms") as symbols:
+        return any(line.split()[2] == "register_fprobe" for line in symbols)
+
+
 r = run_sonda("trace", "kernel.call", "--function", "vfs_read", "--", "true")
 if r.code == 4:
     check("kprobe" in r.stderr and "fentry" in r.stderr, f"each alternative says why: {r.stderr!r}")
     done()
+
+# Any function will do to see whether they load, also behind a program that was. Trampolines need a helper of 5.17.
+listed = run_sonda("check", "kernel.call", json_output=False).stdout
+check_equal(re.findall(r"^ *loads +(\w+_(?:trampoline|kprobe)) ", listed, re.M),
+            ["entry_trampoline", "leave_trampoline"] * (KERNEL >= (5, 17)) + ["entry_kprobe", "leave_kprobe"],
+            "each alternative loads")
 
 # Not vfs_read(): by kretprobe 5.10 follows as many calls at a time as there are CPUs, and readers that wait
 # for a pipe, as this test's own, keep it busy.
@@ -38,7 +50,10 @@ if r.code == 4:
     check("can't tell several functions apart" in r.stderr, f"5.10 says why: {r.stderr!r}")
 else:
     with Sonda("trace", "kernel.call", "--function", "vfs_read,vfs_write", *me) as s:
+        links = link_types(s.process.pid)
         workload()
+    if has_fprobes():
+        check_equal(links.count("kprobe_multi") + links.count("kretprobe_multi"), 2, f"one link each way: {links}")
     got = [(row["function"], row["result"]) for row in s.rows]
     want = [(f, n) for n in SIZES for f in ("vfs_read", "vfs_write")]
     check_told([g for g in got if g in want], want, s.stats, "two functions by kprobes")

@@ -3,6 +3,7 @@
 """memory.cache, to the page: a file read cold, warm, in small and large pieces; written; dropped. The
 truth: how many pages the file has, and mincore(2), which tells those in the cache."""
 
+import collections
 import ctypes
 import tempfile
 
@@ -62,7 +63,8 @@ def read_all(fd, piece):
 
 
 def counted(file, work):
-    """What the table has of the file after `work`: asked, added, dropped, dirtied, by whomever."""
+    """What the table has of the file after `work`, by whomever: asked, added, dropped, dirtied; and how many
+    runs of its programs the kernel left out, as 7.x does, and sonda says."""
     os.fsync(file.fileno())
     end = f"{file.name}.end"  # another file's row says that all before has been counted
     with Sonda("top", "memory.cache", "--by", "path", "--interval", "20ms") as s:
@@ -73,14 +75,16 @@ def counted(file, work):
     os.unlink(end)
     rows = [r for r in s.rows if r["path"] == file.name]
     check(s.stats["lost"] == s.stats.get("missed", 0), "nothing lost")
-    if not rows:
-        return 0, 0, 0, 0
-    return tuple(rows[-1][f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied"))
+    bytes_of = rows[-1] if rows else collections.Counter()
+    return *(bytes_of[f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied")), s.stats.get("missed", 0)
 
 
-def check_read(got, missing, what):
+def check_read(got, missing, piece, what):
     """All was asked for and what was missing was added; others on the machine may have dropped some."""
-    asked, added, dropped, dirtied = got
+    asked, added, dropped, dirtied, missed = got
+    if missed:
+        check((SIZE - missed * piece if ASKS else 0) <= asked <= SIZE and not dirtied, f"{what}: {got}")
+        return
     check_equal((asked, added - dropped, dirtied), (SIZE if ASKS else 0, missing, 0), f"{what} ({dropped} dropped)")
 
 
@@ -92,11 +96,12 @@ def case_reads(file):
             there = []
             got = counted(file, lambda: (there.append(cached(fd)), read_all(fd, piece)))
             check(state == "warm" or there == [0], f"cold: {there[0]} are cached")
-            check_read(got, SIZE - there[0], f"{state}, in pieces of {piece}")
-    check_equal(counted(file, lambda: os.pread(fd, 10, SIZE - 5))[0], PAGE if ASKS else 0, "the last page")
+            check_read(got, SIZE - there[0], piece, f"{state}, in pieces of {piece}")
+    asked, *_, missed = counted(file, lambda: os.pread(fd, 10, SIZE - 5))
+    check(missed or asked == (PAGE if ASKS else 0), f"the last page: {asked}")
     forget(fd)
-    _, added, dropped, _ = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
-    check(dropped == added >= SIZE, f"what was added is dropped: {added}, {dropped}")
+    _, added, dropped, _, missed = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
+    check(missed or dropped == added >= SIZE, f"what was added is dropped: {added}, {dropped}")
     os.close(fd)
 
 
@@ -104,15 +109,34 @@ def case_writes(file):
     fd = os.open(file.name, os.O_RDWR)
     forget(fd)
     block = os.urandom(SIZE)
-    check_equal(counted(file, lambda: os.pwrite(fd, block, 0)), (0, SIZE, 0, SIZE), "pages new for a write")
+    *got, missed = counted(file, lambda: os.pwrite(fd, block, 0))
+    check(missed or got == [0, SIZE, 0, SIZE], f"pages new for a write: {got}")
     os.fsync(fd)
-    asked, added, dropped, dirtied = counted(file, lambda: os.pwrite(fd, block[:PAGE], 0))
+    asked, added, dropped, dirtied, missed = counted(file, lambda: os.pwrite(fd, block[:PAGE], 0))
     check_equal((asked, added, dropped), (0, 0, 0), "a page that is there")
-    check(PAGE <= dirtied <= SIZE and dirtied % PAGE == 0, f"and what belongs together with it: {dirtied}")
+    check(missed or PAGE <= dirtied <= SIZE and dirtied % PAGE == 0, f"and what belongs together with it: {dirtied}")
     os.close(fd)
 
 
+def case_directory_renamed(folder):
+    """What is below has another name from then on."""
+    paths = [f"{folder}/{name}/sub/file" for name in ("before", "after")]
+    os.makedirs(os.path.dirname(paths[0]))
+    end = f"{folder}/end"
+    with Sonda("top", "memory.cache", "--by", "path", "--interval", "20ms") as s, open(paths[0], "wb", buffering=0) as f:
+        f.write(b"x")
+        os.rename(f"{folder}/before", f"{folder}/after")
+        os.pwrite(f.fileno(), b"x", MIB)
+        with open(end, "wb") as e:
+            e.write(b"x")
+        s.wait_row(lambda r: r["path"] == end and r["dirtied_bytes"] == PAGE)
+    rows = {r["path"]: r["dirtied_bytes"] for r in s.rows if r["path"] in paths}
+    check_equal(rows, dict.fromkeys(paths, PAGE), "pages dirtied before and after")
+
+
 with file_on_disk() as file:
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(file.name)) as folder:
+        case_directory_renamed(folder)
     case_reads(file)
     case_writes(file)
 done()

@@ -101,7 +101,9 @@ def case_each_major():
         known = [r["took_ns"] for r in s.rows if r["took_ns"] != -1]
         check(len(known) >= major - s.stats.get("missed", 0) and min(known) > 0 and sum(known) < took,
               f"times fit into the process's {took}: {known}")
-    check_equal((slow.rows, slow.stats["filtered"]), ([], major), "none took an hour")
+    check_equal({r["kind"] for r in s.rows}, {"major"}, "no minor one unless asked for")
+    check_equal(slow.rows, [], "none took an hour")
+    check(slow.stats["filtered"] >= major, f"and that is counted, as are those of others: {slow.stats}")
 
 
 def case_counts():
@@ -138,6 +140,41 @@ def case_counts():
         check(PAGES <= row["took_ns"]["count"] <= want[0], f"times of major ones: {row['took_ns']['count']}")
 
 
+def case_each_minor():
+    """One by one and in the table, as many as the kernel counts, each page that was touched among them."""
+    def work(child):
+        memory = anonymous_untouched(NEW * PAGE)
+        os.write(write_end, ctypes.addressof(ctypes.c_char.from_buffer(memory)).to_bytes(8, "little"))
+        child.ready()
+        for at in range(0, NEW * PAGE, PAGE):
+            memory[at] = 1
+        child.ready()
+
+    read_end, write_end = os.pipe()
+    child = Child(work, "toucher")
+    child.wait_ready()
+    address = int.from_bytes(os.read(read_end, 8), "little")
+    with Sonda("trace", "memory.fault", "--minor", "--pid", child.pid) as s, \
+         Sonda("top", "memory.fault", "--minor", "--by", "pid", "--pid", child.pid, "--interval", "1h") as table:
+        before, begin = counts(child.pid), time.monotonic_ns()
+        child.go()
+        child.wait_ready()
+        took, minor = time.monotonic_ns() - begin, counts(child.pid)[1] - before[1]
+        s.wait_row(lambda r: r["address"] == hex(address + (NEW - 1) * PAGE))
+    child.end()
+    rows = [r for r in s.rows if r["kind"] == "minor"]
+    missed = s.stats.get("missed", 0)
+    check(minor - missed <= len(rows) <= minor and minor >= NEW, f"{len(rows)} rows, {minor} in fact, {missed} missed")
+    want = {hex(address + n * PAGE) for n in range(NEW)}
+    check(len(want - {r["address"] for r in rows}) <= missed, "each page that was touched")
+    if SEES_STARTS:
+        known = [r["took_ns"] for r in rows if r["took_ns"] != -1]
+        check(len(known) >= minor - missed and min(known) > 0 and sum(known) < took, f"{sum(known)} of {took} ns")
+        times = [r["minor_took_ns"]["count"] for r in table.rows]
+        check(len(times) == 1 and minor - table.stats.get("missed", 0) <= times[0] <= minor, f"their times: {times}")
+
+
 case_each_major()
+case_each_minor()
 case_counts()
 done()

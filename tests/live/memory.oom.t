@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """memory.oom: processes of the test's own in a cgroup with a limit, of which one has more than all
-others and is to be killed first. The truth: what it had touched, its exit status, the cgroup's own
+others and is to be killed first; who is said to be next is killed next. The truth: what it had touched, its exit status, the cgroup's own
 count of kills, the limit as it was set."""
 
 from memorytest import *
 
 LIMIT, ANON, SHMEM = 48 * MIB, 24 * MIB, 4 * MIB
 SLACK = 32 * PAGE  # what it touches after it was looked at
+NEARLY = 128 * PAGE  # the kernel counts a process's memory roughly, and here so does sonda
 
 if os.geteuid() != 0:
     skip("needs root, for a cgroup")
@@ -32,9 +33,10 @@ def runs_out(cgroup, victims=1):
             f.write("-1000")  # not to be killed as well, however long the victim takes to die
         kept = []
         child.ready()
-        while cgroup.kills() < 1:
-            kept.append(anonymous(MIB))
-        child.ready()
+        for kills in 1, 2:
+            while cgroup.kills() < kills:
+                kept.append(anonymous(MIB))
+            child.ready()
 
     killed = [Child(victim, f"victim{i}") for i in range(victims)]
     for child in killed:
@@ -69,7 +71,8 @@ def check_row(row, pid, had, trigger, cgroup, told):
 
 
 def case_one(told):
-    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom") as s:
+    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom") as s, \
+            Sonda("trace", "memory.oom", json_output=False) as text:
         cgroup.limit(LIMIT)
         (killed,), (had,), trigger = runs_out(cgroup)
         status, _ = killed.wait()
@@ -83,7 +86,56 @@ def case_one(told):
     for row in rows[:1]:
         check_row(row, killed.pid, had, trigger, cgroup, told)
     check(died and 0 < died["took_ns"] < 60e9 or s.stats.get("missed"), f"its death is told: {s.stats}")
+    headers = [line.split()[4] for line in text.lines if line.startswith("TIME")]
+    check(text.stats.get("missed") or {"WHY", "TOOK"} <= set(headers), f"in text each event has its columns: {text.stdout}")
     check_equal((s.stats["lost"], s.stats["filtered"]), (s.stats.get("missed", 0), 0), "nothing lost or left out")
+
+
+def bystander(cgroup, size, adj):
+    """One more in the cgroup, with so much memory."""
+    def work(child):
+        cgroup.join()
+        with open("/proc/self/oom_score_adj", "w") as f:
+            f.write(str(adj))
+        kept = anonymous(size)
+        child.ready()
+        signal.pause()
+        return kept
+
+    child = Child(work, "bystander")
+    child.wait_ready()
+    return child
+
+
+def case_next():
+    """Who is said to be next is the one that the kernel kills when memory runs out once more: not the largest,
+    but the one that is to be preferred."""
+    with MemoryCgroup() as cgroup, Sonda("trace", "memory.oom") as s:
+        cgroup.limit(LIMIT)
+        large, preferred = bystander(cgroup, 9 * MIB, 0), bystander(cgroup, 6 * MIB, 300)
+        (killed,), _, trigger = runs_out(cgroup)
+        killed.wait()
+        trigger.wait_ready()
+        spared = open(f"/proc/{trigger.pid}/oom_score_adj").read().strip() == "-1000"
+        row = s.wait_row(lambda r: r.get("victim_pid") == killed.pid)
+        if cgroup.kills() > 1:  # the victim was slow to die
+            print("not shown: who is next; the kernel has killed that one too")
+            trigger.end()
+            return
+        had = rollup(preferred.pid) | status_bytes(preferred.pid)
+        if spared:
+            trigger.go()
+            check_equal(preferred.wait()[0], signal.SIGKILL, "the kernel's choice")
+            trigger.wait_ready()
+            if cgroup.kills() == 2:
+                check_equal(os.waitpid(large.pid, os.WNOHANG), (0, 0), "and nobody else")
+        trigger.end()
+    if not check(row, f"who is next is told: {s.all_rows}"):
+        return
+    check_equal((row["pid"], row["comm"], row["oom_score_adj"]), (preferred.pid, "bystander", 300), "who")
+    check(abs(row["rss_bytes"] - had["Rss"]) <= NEARLY, f"memory: {row['rss_bytes']}, in fact {had['Rss']}")
+    points = (had["Rss"] + had["VmPTE"]) // PAGE + 300 * (LIMIT // PAGE // 1000)
+    check(abs(row["points"] - points) <= NEARLY // PAGE, f"points {row['points']}, reckoned {points}")
 
 
 def case_filters(told):
@@ -96,7 +148,8 @@ def case_filters(told):
             trigger.wait_ready()
             row = top.wait_row(lambda r: r["comm"] == "victim0")
             trigger.end()
-    check_equal(other.rows, [], "the victim has another name")
+    # who wanted more is a victim too if it is ended while it wants more, or if the first was slow to die
+    check_equal([r for r in other.rows if r["pid"] != trigger.pid], [], "the victim has another name")
     check_equal(other.stats["filtered"], 1, "it is counted as filtered")
     check(row and (row["kills"], row["why"]) == (1, "cgroup_limit"), f"counted: {row}")
     check(row and row["bytes"] >= ANON + SHMEM, "with what it had")
@@ -123,6 +176,7 @@ def case_group():
 listed = run_sonda("check", "memory.oom", json_output=False).stdout
 told = bool(re.search(r"^ *loads +begins_", listed, re.M))
 case_one(told)
+case_next()
 case_filters(told)
 if memory_root()[0]:
     case_group()

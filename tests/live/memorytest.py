@@ -120,10 +120,15 @@ def touch(memory, size):
         memory[at] = 1
 
 
-def anonymous(size):
+def anonymous_untouched(size):
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(memory, "madvise"):
         memory.madvise(mmap.MADV_NOHUGEPAGE) if hasattr(mmap, "MADV_NOHUGEPAGE") else None
+    return memory
+
+
+def anonymous(size):
+    memory = anonymous_untouched(size)
     touch(memory, size)
     return memory
 

@@ -19,7 +19,7 @@ import time
 from sondatest import *
 
 SERVER4, SERVER6, NOBODY, SILENT, STUB = "127.7.7.7", "::1", "127.7.7.8", "127.7.7.9", "127.7.7.10"
-A, CNAME, TXT, AAAA = 1, 5, 16, 28
+A, CNAME, SOA, MX, TXT, AAAA, SRV, CAA = 1, 5, 6, 15, 16, 28, 33, 257
 NXDOMAIN, SERVFAIL, NOTIMP, REFUSED, FORMERR = 3, 2, 4, 5, 1
 QR, AA, TC, RD, RA, AD = 0x8000, 0x400, 0x200, 0x100, 0x80, 0x20
 OPT = b"\0" + struct.pack(">HHIH", 41, 1232, 0, 0)
@@ -162,6 +162,13 @@ class Server:
         alias = wire_name("alias.test")
         return reply(q, [record(CNAME, alias, 300), record(A, address(A, 7), 30, alias)])
 
+    def do_kinds(self, q, *_):
+        mail, text = b"\x04mail\xc0\x0c", b'\x05plain\x06"q\\\x01\xff.'
+        return reply(q, [record(MX, b"\0\x0a" + mail), record(SRV, struct.pack(">HHH", 1, 2, 443) + wire_name("srv.test")),
+                         record(TXT, text), record(CAA, b"\0\x05issueca.test"), record(MX, b"\0\0\0"),
+                         record(SOA, b"\xc0\x0c" + mail + struct.pack(">IIIII", 1, 2, 3, 4, 2**32 - 1)),
+                         record(99, b"\x0a\x0b"), record(A, b"odd"), record(MX, b"\0\x0a\xc0\xff")])
+
     def do_many(self, q, qtype, *_):
         return reply(q, [record(qtype, address(qtype, n), 100 - n) for n in range(1, 7)])
 
@@ -233,7 +240,7 @@ def udp(host=SERVER4, connected=True):
 
 def ask(label, qtype=A, answers=1, sock=None, edns=False, **want):
     """One query by send and recv, timed from outside."""
-    want = {"result": "noerror", "type": {A: "a", AAAA: "aaaa", TXT: "txt"}[qtype], **want}
+    want = {"result": "noerror", "type": {A: "a", AAAA: "aaaa", TXT: "txt", MX: "mx"}[qtype], **want}
     a = expect(label, **want)
     s = sock or udp()
     q = query(label + ".test", qtype, edns=edns)
@@ -260,13 +267,16 @@ def results():
     ask("notimp-1", result="notimp")
     ask("bare-1", result="formerr")
     ask("badvers-1", edns=True, result="badvers", edns_bytes=1232)
-    ask("nodata-1", answers_=0, address=None)
+    ask("nodata-1", answers_=0, address=None, records=[])
     ask("secure-1", flags="ad|ra|rd")
-    ask("cname-1", answers_=2, address="10.0.0.7", ttl_s=30)
-    ask("many-1", answers_=6, address="10.0.0.1", address2="10.0.0.2", address3="10.0.0.3",
+    ask("cname-1", answers_=2, address="10.0.0.7", ttl_s=30, records=["CNAME alias.test", "A 10.0.0.7"])
+    ask("kinds-1", MX, answers_=9, address=None, records=[
+        "MX 10 mail.kinds-1.test", "SRV 1 2 443 srv.test", r'TXT "plain" "\"q\\\001\255."', 'CAA 0 "issue" "ca.test"', "MX 0 .",
+        "SOA kinds-1.test mail.kinds-1.test 1 2 3 4 4294967295", "TYPE99 0a0b", "TYPE1 6f6464", "MX 10 ?"])
+    ask("many-1", records=[f"A 10.0.0.{n}" for n in range(1, 7)], answers_=6, address="10.0.0.1", address2="10.0.0.2", address3="10.0.0.3",
         address4="10.0.0.4", ttl_s=94)
     ask("loop-1", answers_=1, address="10.0.0.1")
-    ask("long-1", TXT, answers_=20)
+    ask("long-1", TXT, answers_=20, records=['TXT "' + "x" * 255 + '"'] * 4)  # as many as are kept
     ask("CASE-1")
 
 

@@ -37,6 +37,10 @@ def in_child(do):
     return pid
 
 
+def named(comm):
+    open("/proc/self/comm", "w").write(comm)
+
+
 def ended(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -62,6 +66,7 @@ def talk_tcp(address):
         os.write(sent[0][1], put_on_the_wire(conn))
 
     def ask():
+        named("asks")
         with socket.create_connection(where) as conn:
             conn.sendall(b"u" * UP)
             read_all(conn, DOWN)
@@ -77,6 +82,7 @@ def talk_tcp(address):
 
 def talk_udp(address):
     def ask():
+        named("asks")
         with socket.socket(family(address), socket.SOCK_DGRAM) as s:
             for _ in range(DATAGRAMS):
                 s.sendto(b"x" * SIZE, where)
@@ -107,12 +113,27 @@ def sums(rows, port, pid, side):
     return sum(r["tx_payload_bytes"] for r in mine), sum(r["rx_payload_bytes"] for r in mine), mine
 
 
-with Sonda("top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port,cgroup", "--limit", 10000) as s:
+def check_filtered(rows, kept, what):
+    """As many bytes of each process as without a filter, and nothing of others."""
+    def by_process(rows):
+        sums = {}
+        for r in rows:
+            of = sums.setdefault((r["comm"], r["pid"], r["local_port"], r["peer_port"]), [0, 0])
+            of[0] += r["tx_payload_bytes"]
+            of[1] += r["rx_payload_bytes"]
+        return sums
+
+    everything, kept = by_process(rows), by_process(kept)
+    check_equal({p[1] for p in kept}, PIDS[what], f"{what}: whose traffic it is")
+    check_equal(kept, {p: everything.get(p) for p in kept}, f"{what}: and all of it")
+
+
+ALL = "top", "net.flow", "--by", "comm,pid,protocol,peer,local_port,peer_port,cgroup", "--limit", 10000
+with Sonda(*ALL) as s, Sonda(*ALL, "--comm", "asks") as only, Sonda(*ALL, "--pid", os.getpid()) as own:
     tcp = {v: talk_tcp(a) for v, a in SERVER_ADDRESSES.items()}
     udp = {v: talk_udp(a) for v, a in SERVER_ADDRESSES.items()}
 
-last = s.rows[-1]["time"]
-rows = [r for r in s.rows if r["time"] == last]
+rows, rows_only, rows_own = ([r for r in run.rows if r["time"] == run.rows[-1]["time"]] for run in (s, only, own))
 for version, (port, server, client, down, up) in tcp.items():
     sent, received, mine = sums(rows, port, client, "peer_port")
     check_equal((sent, received), (up, down), f"TCP over IPv{version}, the client's process")
@@ -129,5 +150,8 @@ for version, (port, server, client) in udp.items():
     check_equal(sum(r["tx_packets"] for r in mine), DATAGRAMS, "a packet for each datagram")
     sent, received, mine = sums(rows, port, server, "local_port")
     check_equal((sent, received), (DATAGRAMS * (SIZE // 2), DATAGRAMS * SIZE), f"UDP over IPv{version}, the server")
+PIDS = {"--comm": {talk[2] for talk in (*tcp.values(), *udp.values())}, "--pid": {os.getpid()}}
+check_filtered(rows, rows_only, "--comm")
+check_filtered(rows, rows_own, "--pid")
 sys.stdout.flush()
 done()

@@ -7,6 +7,7 @@ that calls gave."""
 import contextlib
 import errno
 import os
+import select
 import socket
 
 from networks import counted, own_network
@@ -90,6 +91,14 @@ def case_traffic(family, host, connected, turns=3):
     client.close()
 
 
+@contextlib.contextmanager
+def on_one_cpu():
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    yield
+    os.sched_setaffinity(0, cpus)
+
+
 def case_drops():
     """A receive buffer that is full, of a socket older than sonda that nobody reads: as many drops as the
     kernel counts, whose socket it is, and from whom."""
@@ -99,8 +108,11 @@ def case_drops():
     before = counted("Udp", "RcvbufErrors")
     client = bound()
     with Sonda("trace", "net.udp", "--where", f"local_port == {port}") as s, top("--by", "comm,side,port", port=port) as t:
-        for _ in range(40):
-            client.sendto(b"x" * 200, ("127.0.0.1", port))
+        with on_one_cpu():  # where packets over loopback arrive in the order that they were sent in
+            for _ in range(40):
+                client.sendto(b"x" * 200, ("127.0.0.1", port))
+            client.sendto(b"x", client.getsockname())
+            client.recv(1)
         dropped = counted("Udp", "RcvbufErrors") - before
         check(dropped > 0, "the kernel has dropped some")
         check(t.wait_row(lambda r: r["drops"] == dropped), "as many are counted, by process")
@@ -128,6 +140,9 @@ def case_errors():
         client.sendto(b"now it is known whose socket this is", alive.getsockname())
         client.connect(("127.0.0.1", port))
         client.send(b"nobody reads it")
+        poll = select.poll()
+        poll.register(client, 0)  # the error that comes back
+        poll.poll(PATIENCE_S * 1000)
         refused = client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         check_equal(refused, errno.ECONNREFUSED, "ICMP has come back")
         try:

@@ -183,6 +183,45 @@ def a_killed_recording_can_be_replayed():
     check_equal({row["pid"] for row in r.rows}, {HERE}, "its rows")
 
 
+def a_lost_terminal_ends_a_recording_well():
+    """As SIGTERM does; but under nohup it goes on, which an open after the signal shows."""
+    path = os.path.join(scratch, "hung-up.rec")
+    for ignored in (False, True):
+        was = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        with Sonda("record", "fs.open", "--pid", HERE, "--to", path, json_output=False) as s:
+            head = os.path.getsize(path)
+            until(lambda: opens(100) or os.path.getsize(path) > head + 2000, "the recording grows")
+            s.process.send_signal(signal.SIGHUP)
+            head = os.path.getsize(path)
+            if ignored:
+                until(lambda: opens(100) or os.path.getsize(path) > head + 2000, "it still grows under nohup")
+            else:
+                until(lambda: s.process.poll() is not None, "SIGHUP ends it")
+        signal.signal(signal.SIGHUP, was)
+        holds(s.stats, "SIGHUP")
+        r = run_sonda("replay", path, "--fields", "pid")
+        check_equal((s.code, r.code, len(r.rows)), (0, 0, s.stats.get("delivered")), f"SIGHUP, ignored {ignored}: replay")
+
+
+def a_recording_is_cut_by_time():
+    """Each row's own time cuts at that row, as JSON has it and as text has it."""
+    path = os.path.join(scratch, "times.rec")
+    with Sonda("record", "fs.open", "--path", target, "--to", path, json_output=False):
+        opens(20)
+    rows = run_sonda("replay", path).rows
+    check_equal(len(rows), 20, "rows of the recording")
+    for at in (0, 7, 19):
+        after = run_sonda("replay", path, "--where", f"time >= {rows[at]['time']}").rows
+        check(after == rows[at:], f"time >= the row {at}: {len(after)} rows")
+    text = run_sonda("replay", path, "--no-header", json_output=False).stdout.splitlines()
+    clock = text[7].split()[0]
+    late = run_sonda("replay", path, "--no-header", "--where", f"time < {clock}", json_output=False).stdout.splitlines()
+    check(late == [l for l in text if l.split()[0] < clock], f"time < {clock}: {len(late)} rows")
+    r = run_sonda("replay", path, "--pid", "1")
+    check_equal(r.code, 2, "replay --pid: exit code")
+    check("--where: 'pid == 1" in r.stderr, f"replay --pid says how: {r.stderr!r}")
+
+
 def a_closed_pipe_is_told():
     for form in ("json", "text", "csv"):
         p = subprocess.Popen([SONDA, "trace", "fs.open", "-o", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -272,6 +311,22 @@ def it_ends_when_it_should():
     check_equal((r.code, r.rows), (0, []), "--for ends it")
 
 
+def a_command_ends_with_sonda():
+    """Its pid is told by itself; a process that is gone can't be asked for."""
+    pid_file = os.path.join(scratch, "command.pid")
+    for what, script, said in (("that only sleeps", "exec sleep 1000", "SIGTERM ended process "),
+                               ("that heeds no Ctrl-C", "trap '' INT; exec sleep 1000", "SIGTERM ended process "),
+                               ("that ends by it", "trap 'exit 0' INT; while :; do sleep 0.05; done", None)):
+        ends = ["--for", "200ms"] if "trap" not in script else []
+        with Sonda("trace", "process.exec", *ends, "--", "sh", "-c", f"exec >/dev/null 2>&1; echo $$ > {pid_file}; {script}") as r:
+            r.wait_row(lambda row: row["argv"][0] == "sleep")
+            until(lambda: not ends or r.process.poll() is not None, "--for ends it")
+        pid = int(open(pid_file).read())
+        check_equal(r.code, 0, f"a command {what}: exit status")
+        check(not os.path.exists(f"/proc/{pid}"), f"a command {what} is ended with sonda")
+        check(said in r.stderr if said else "the command" not in r.stderr, f"a command {what}: {r.stderr!r}")
+
+
 def a_command_is_followed_from_its_start():
     for script, code in (("exit 7", 7), ("exit 0", 0), ("kill -TERM $$", 128 + signal.SIGTERM)):
         r = run_sonda("trace", "process.exec", "process.exit", "--", "sh", "-c", script)
@@ -330,11 +385,34 @@ def conditions_say_the_same_in_the_kernel():
             check_equal(s.stats["lost"], 0, f"{where}: nothing lost")
 
 
+def narrow_terminals_show_what_matters():
+    needed = {"process.exec": "PID COMM PATH ARGV", "fs.open": "PID COMM ERR TOOK PATH",
+              "net.tcp": "PID COMM PEER OUTCOME TOOK", "net.dns": "PID COMM NAME RESULT TOOK",
+              "block.io": "PID COMM OP SIZE TOOK ERR", "process.exit": "PID COMM STATUS LIFETIME PEAK"}
+    for probe, titles in needed.items():
+        ours, theirs = os.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        r = subprocess.run([SONDA, "trace", probe, "--comm", "nobody-has-it", "--for", "1ms"], stdout=theirs,
+                           stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S, env={**os.environ, "TERM": "dumb"})
+        header = os.read(ours, 4096).decode().splitlines()[0]
+        os.close(ours), os.close(theirs)
+        check(set(titles.split()) <= set(header.split()), f"{probe} on 80 columns: {header!r}")
+        check(len(header) <= 80, f"{probe}: it fits: {len(header)}")
+        last = header.split()[-1]
+        if last in ("PATH", "ARGV"):
+            check(80 - header.index(last) >= 20, f"{probe}: room for {last}: {header!r}")
+        note = next((l for l in r.stderr.splitlines() if "no room in 80 columns for " in l), "")
+        left_out = set(re.sub(" \\(.*", "", note).partition("columns for ")[2].split(", "))
+        check("uid" in left_out and not left_out & set(header.lower().split()), f"{probe} says what is left out: {note!r}")
+        check("-f LIST" in note, f"{probe}: and how to see it: {note!r}")
+
+
 for test in (storms_lose_nothing_unnoticed, recordings_keep_losses_and_accounts, cut_recordings_give_what_is_whole,
-             a_full_disk_keeps_what_was_recorded, a_killed_recording_can_be_replayed, a_closed_pipe_is_told,
+             a_full_disk_keeps_what_was_recorded, a_killed_recording_can_be_replayed,
+             a_lost_terminal_ends_a_recording_well, a_recording_is_cut_by_time, a_closed_pipe_is_told,
              a_signal_ends_it_though_nobody_reads, nothing_is_left, sonda_leaves_itself_out, it_ends_when_it_should,
-             a_command_is_followed_from_its_start, a_tree_is_followed_to_its_grandchildren,
-             conditions_say_the_same_in_the_kernel):
+             a_command_ends_with_sonda, a_command_is_followed_from_its_start, a_tree_is_followed_to_its_grandchildren,
+             conditions_say_the_same_in_the_kernel, narrow_terminals_show_what_matters):
     if len(sys.argv) < 2 or test.__name__ in sys.argv[1:]:
         test()
 done()

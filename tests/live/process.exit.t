@@ -193,7 +193,9 @@ def many_at_once():
         out = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True).stdout
     want = [int(n) for n in out.split()]
     got = [r["pid"] for r in exits(s) if r["pid"] in set(want)]
-    check_equal(got, want, "each process of many threads once, in order")
+    told = set(got)
+    check_equal(got, [pid for pid in want if pid in told], "processes of many threads, each once, in order")
+    check(len(want) - len(got) <= s.stats.get("missed", 0), f"{len(got)} of {len(want)} told, the rest missed: {s.stats}")
     check_equal({r["status"] for r in exits(s) if r["pid"] in set(want)}, {"killed by SIGKILL"}, "how they ended")
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the account")
 

@@ -65,6 +65,18 @@ def skip(reason):
     sys.exit(77)
 
 
+def is_unsupported(r):
+    """Has the kernel no hook for it? A program that the verifier refuses is no such reason."""
+    return r.code == 4 and "the verifier refuses" not in r.stderr
+
+
+def is_in_force(r):
+    """Judges what `sonda policy apply` said; leaves the test where the kernel can't."""
+    if is_unsupported(r):
+        skip(f"the rules can't be enforced here: {r.stderr.strip().splitlines()[0]}")
+    return check_equal(r.code, 0, f"applied: {r.stderr}")
+
+
 def done():
     """The end of a test: the status says whether all checks held."""
     print(f"{_checks - _failures} of {_checks} checks hold", flush=True)
@@ -122,6 +134,15 @@ def _with_json(args, json_output):
         return args
     at = args.index("--") if "--" in args else len(args)
     return args[:at] + ["-o", "json"] + args[at:]
+
+
+def link_types(pid):
+    """How a process has attached its programs, as the kernel tells: ["raw_tracepoint", "uprobe_multi", ...]."""
+    types = []
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        with open(f"/proc/{pid}/fdinfo/{fd}") as f:
+            types += re.findall(r"^link_type:\s*(\w+)", f.read(), re.M)
+    return types
 
 
 def in_process(body, *args):

@@ -49,7 +49,7 @@ def at_least(got, want, what):
 # 1. all of them run and end while sonda is stopped: what it reads of them, it reads when they have gone
 RUNS = [("static", 3), ("pie", 3), ("dynamic", 3), ("stripped", 1), ("mangled", 1), ("made", 1)]
 pids = {}
-with Sonda("trace", PROBE, "--where", "comm ~ 'chain-*'") as s:
+with Sonda("trace", PROBE, "--buffer", "16MiB", "--where", "comm ~ 'chain-*'") as s:  # all that runs meanwhile lies there
     s.process.send_signal(signal.SIGSTOP)
     for how, times in RUNS:
         argv = [chain(how), str(times)] if os.path.exists(chain(how)) else [chain("pie"), str(times), how]
@@ -146,6 +146,10 @@ check([r for r in s.rows if "ustack" in r and (r["ustack"] or [])[:3] == ["leaf"
 
 s = run_sonda("top", PROBE, "--comm", "chain-dynamic", "-o", "folded", "--once", "--", chain("dynamic"), "5")
 at_least(folded(s, "top, folded"), 5, "top, folded")
+# where text shows no stack, the hidden ones are folded
+s = run_sonda("trace", "user.call", "--function", f"{chain('pie')}:b", "-o", "folded", "--", chain("pie"), "3")
+counts = [int(m.group(1)) for m in (re.fullmatch(r"chain-pie;(?:[^;]+;)*main;a(?:;b)? (\d+)", l) for l in s.lines) if m]
+check_equal((sum(counts), s.code), (3, 0), f"hidden stacks: {s.lines}, {s.stderr!r}")
 check_equal(run_sonda("trace", "process.exec", "-o", "folded", "--", "/bin/true").code, 2, "folded needs a stack")
 
 # 9. text: a frame a line below its row

@@ -51,6 +51,8 @@ def doctor():
     check_equal(left, set(), "doctor leaves no program behind")
     text = run_sonda("doctor", json_output=False).stdout
     check(all(name in text for name in features), "the text names every method")
+    check_equal([features[f]["since"] for f in ("ring buffer", "netfilter", "tracepoint")], ["5.8", "6.4", "4.7"], "since when")
+    check("SINCE" in text and re.search("ring buffer +works +5.8 ", text), "so does the text")
     return features
 
 

@@ -50,6 +50,34 @@ for name in (mine, "example.mine", "mine"):
     check_equal(s.stats["lost"], 0, "nothing lost")
     check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stats["lost"], "the equation")
 
+# two of one name: neither is taken for the other
+with tempfile.TemporaryDirectory() as both:
+    files = [shutil.copy(mine, f"{both}/{name}.bpf.o") for name in ("a", "b")]
+    for name in ("example.mine", "mine"):
+        r = run_sonda("trace", name, env=dict(os.environ, SONDA_PROBES=both))
+        check(r.code == 2 and all(f in r.stderr for f in files), f"{name}: which is meant: {r.code} {r.stderr}")
+
+# what tools/new-probe writes to begin with compiles and counts: one's own, and one of the tree with its test
+top = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
+clang = next((c for c in ("clang", "clang-19", "clang-16", "clang-14") if shutil.which(c)), None)
+if clang and os.path.exists(f"{top}/tools/new-probe"):
+    with tempfile.TemporaryDirectory() as d:
+        for part in "tools", "probes/some", "tests/live":
+            os.makedirs(f"{d}/{part}")
+        shutil.copy(f"{top}/tools/new-probe", f"{d}/tools")
+        arch = {"x86_64": "x86", "aarch64": "arm64"}[os.uname().machine]
+        for source, name in ((f"{d}/ends.bpf.c", "my.ends"), (f"{d}/probes/some/ends.bpf.c", "some.ends")):
+            subprocess.run([f"{d}/tools/new-probe", source, "tp_btf/sched_process_exit", "Threads that end"], check=True,
+                           stdout=subprocess.DEVNULL)
+            subprocess.run([clang, "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", f"-D__TARGET_ARCH_{arch}",
+                            f"-I/usr/include/{os.uname().machine}-linux-gnu", f"-I{top}/probes/include", f"-I{top}",
+                            "-c", source, "-o", f"{d}/ends.bpf.o"], check=True)
+            r = run_sonda("trace", f"{d}/ends.bpf.o", "--", "true")
+            check_equal([(row["probe"], row["comm"]) for row in r.rows], [(name, "true")], "a new probe tells")
+        check(os.access(f"{d}/tests/live/some.ends.t", os.X_OK), "its test is there")
+        r = subprocess.run([f"{d}/tools/new-probe", f"{d}/ends.bpf.c", "tp_btf/x", "again"], stderr=subprocess.PIPE, text=True)
+        check_equal((r.returncode, "is there already" in r.stderr), (2, True), "nothing is overwritten")
+
 # its own parameter
 for args, want in (([], 0), (["--self"], 1)):
     with Sonda("trace", "mine", *args, "--pid", os.getpid(), env=env) as s:
@@ -75,6 +103,16 @@ check_equal(json.loads(r.stdout)["verdict"], "ok", "sonda check")
 r = run_sonda("top", "mine", "--once", "-o", "json", "--pid", os.getpid(), "--by", "number", "--",
               sys.executable, "-c", "pass", env=env)
 check_equal(r.code, 0, f"top runs: {r.stderr!r}")
+
+# an object without the language has nothing to show, and the hints say what there is
+plain = os.path.join(objects, "plain.bpf.o")
+for command in ("trace", "top", "show", "hist"):
+    r = run_sonda(command, plain, json_output=False)
+    check_equal(r.code, 2, f"{command} of a plain object: {r.stderr!r}")
+    check(f"sonda check {plain} loads it" in r.stderr, f"{command}: a hint that is true: {r.stderr!r}")
+r = run_sonda("show", mine, json_output=False)
+check(f"sonda trace {mine} shows its events" in r.stderr, f"a hint that finds the file: {r.stderr!r}")
+check_equal(run_sonda("check", plain, json_output=False).code, 0, "and it does load")
 
 # an object that is cut or changed is refused or runs, and never crashes
 good = open(mine, "rb").read()

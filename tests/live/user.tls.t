@@ -4,6 +4,7 @@
 certificate made here. The truth: how much each end wrote and read, and whom it talked to."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 import socket
@@ -29,6 +30,7 @@ made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "
 if made.returncode:
     skip(f"no certificate could be made: {made.stderr[-200:]}")
 
+KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 SIZES = [1, 100, 5000, 16384, 7]
 LIBSSL = next((line.split()[-1] for line in open("/proc/self/maps") if "/libssl.so" in line), None)
 if not LIBSSL:
@@ -181,6 +183,20 @@ def case_mistakes():
     check_equal((r.code, "not seen here: GnuTLS" in r.stderr), (0, True), f"what has no library is said: {r.stderr!r}")
 
 
+def case_taken_away():
+    """While sonda watches, other code stands at the functions' beginnings, in links that are quickly taken away
+    where the kernel has them; then what stood there before."""
+    function = ctypes.cast(ctypes.CDLL(LIBSSL).SSL_read, ctypes.c_void_p).value
+    before = ctypes.string_at(function, 8)
+    with Sonda("trace", "user.tls") as s:
+        during = ctypes.string_at(function, 8)
+        links = link_types(s.process.pid)
+    check(during != before, "a breakpoint is there")
+    check_equal(ctypes.string_at(function, 8), before, "and gone when sonda has ended")
+    if KERNEL >= (6, 6):
+        check("uprobe_multi" in links and "perf" not in links, f"by the quick kind: {links}")
+
+
 case_bytes(socket.AF_INET, "127.0.0.1")
 if os.path.exists("/proc/net/if_inet6"):
     case_bytes(socket.AF_INET6, "::1")
@@ -189,5 +205,6 @@ case_counted()
 case_retries()
 case_refused()
 case_payload()
+case_taken_away()
 case_mistakes()
 done()

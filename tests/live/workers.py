@@ -11,6 +11,8 @@ import signal
 import tempfile
 import time
 
+from sondatest import check_equal
+
 IN_GUEST = os.path.exists("/dev/vm-scratch0")
 
 
@@ -101,6 +103,19 @@ def finish(workers):
 def together(workers, work, amount, cpu=None):
     begin(workers, work, amount, cpu)
     finish(workers)
+
+
+def check_filter_is_exact(everything, filtered, workers, counted):
+    """What a filter let through is what a run without it has of these processes, number by number; the others'
+    it has not."""
+    mine = {w.pid for w in workers}
+
+    def of(s):
+        return {pid: [sum(r[name] for r in s.rows if r["pid"] == pid) for name in counted] for pid in mine}
+
+    check_equal({r["pid"] for r in filtered.rows} - mine, set(), "the filter: nobody else")
+    if not everything.stats.get("missed", 0) + filtered.stats.get("missed", 0):
+        check_equal(of(filtered), of(everything), f"the filter loses nothing of {', '.join(counted)}")
 
 
 def mount_of(kind, option=""):

@@ -24,6 +24,7 @@ struct inode {
 	u16 i_mode;
 	u32 i_nlink;
 	u32 i_rdev;
+	u32 i_generation;
 	s64 i_size;
 	void *i_private;
 };
@@ -81,6 +82,7 @@ struct fdtable {
 };
 struct files_struct {
 	struct fdtable *fdt;
+	struct fdtable fdtab; /* for as long as it is large enough */
 };
 struct fs_struct {
 	struct path root;
@@ -195,6 +197,44 @@ static __always_inline bool dentry_is_root(struct dentry *dentry)
 static __always_inline struct dentry *path_dentry(struct path *path)
 {
 	return DIRECT ? direct(struct path, path)->dentry : BPF_CORE_READ(path, dentry);
+}
+
+/* The same for an open file; only for kernels without plain loads, where each read is a call. */
+struct file_link {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+	struct inode *inode;
+};
+static __always_inline void file_link(struct file *file, struct file_link *out)
+{
+	u32 first = bpf_core_field_offset(struct file, f_path);
+
+	if (bpf_core_field_offset(struct file, f_inode) == first + 16 &&
+	    bpf_core_field_offset(struct path, mnt) == 0 &&
+	    bpf_core_field_offset(struct path, dentry) == 8) {
+		bpf_probe_read_kernel(out, sizeof(*out), (void *)file + first);
+		return;
+	}
+	out->mnt = BPF_CORE_READ(file, f_path.mnt);
+	out->dentry = BPF_CORE_READ(file, f_path.dentry);
+	out->inode = BPF_CORE_READ(file, f_inode);
+}
+
+/* The type of a file and its number, the same way. */
+#define INODE_HEAD_WORDS 9
+static __always_inline u64 inode_link(struct inode *inode, u32 *ret_mode)
+{
+	u32 mode_at = bpf_core_field_offset(struct inode, i_mode);
+	u32 nr_at = bpf_core_field_offset(struct inode, i_ino);
+	u64 head[INODE_HEAD_WORDS];
+
+	if (!mode_at && nr_at == sizeof(head) - sizeof(u64)) {
+		bpf_probe_read_kernel(head, sizeof(head), inode);
+		*ret_mode = (u16)head[0];
+		return head[INODE_HEAD_WORDS - 1];
+	}
+	*ret_mode = BPF_CORE_READ(inode, i_mode);
+	return BPF_CORE_READ(inode, i_ino);
 }
 
 static __always_inline struct vfsmount *path_mount(struct path *path)

@@ -34,6 +34,9 @@ struct xfs_mount {
 struct xlog {
 	struct xfs_mount *l_mp;
 };
+struct xlog_in_core {
+	struct xlog *ic_log;
+};
 
 #pragma clang attribute pop
 

@@ -14,6 +14,7 @@ struct nvme_common_command {
 	u8 opcode;
 	u16 command_id;
 	u32 nsid;
+	u32 cdw10; /* what it is of the operation */
 };
 struct nvme_command {
 	struct nvme_common_command common;
@@ -40,6 +41,10 @@ struct request___nvme {
 
 #pragma clang attribute pop
 
+#define NVME_ABORT        0x08
+#define NVME_SET_FEATURES 0x09
+/* The feature that the driver sets once whenever it sets the controller up. */
+#define NVME_QUEUE_COUNT 0x07
 #define NVME_ADMIN 0x100 /* the admin queue's opcodes overlap with those for data */
 
 enum nvme_name {

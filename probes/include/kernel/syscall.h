@@ -89,6 +89,9 @@ static __always_inline bool task_syscall_is_32bit(struct task_struct *of)
 /* The current call? */
 static __always_inline bool syscall_is_32bit(void)
 {
+	if (DIRECT)
+		return ((struct task_struct___thread_info *)bpf_get_current_task_btf())
+			       ->thread_info.status & 2;
 	return task_syscall_is_32bit(current_task());
 }
 

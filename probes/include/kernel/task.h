@@ -65,6 +65,7 @@ struct task_struct {
 	struct files_struct *files;
 	u64 start_boottime;
 	int exit_code;
+	unsigned long nvcsw;
 	char comm[16];
 };
 /* start_boottime was real_start_time before 5.5 */
@@ -112,12 +113,19 @@ static __always_inline void comm_now(char comm[16])
 	const u64 *words;
 
 	if (DIRECT) {
-		words = (const u64 *)direct(struct task_struct, current_task())->comm;
+		words = (const u64 *)bpf_get_current_task_btf()->comm;
 		((u64 *)comm)[0] = words[0];
 		((u64 *)comm)[1] = words[1];
 	} else {
 		bpf_get_current_comm(comm, 16);
 	}
+}
+
+/* How often the current thread has gone to sleep; where asking is dear 0. */
+#define SWITCHES_KNOWN DIRECT
+static __always_inline u64 current_switches(void)
+{
+	return SWITCHES_KNOWN ? bpf_get_current_task_btf()->nvcsw : 0;
 }
 
 /* Its id if it is a cgroup of version 2, else 0: ids of different hierarchies are the same. */

@@ -10,6 +10,13 @@
 #define ALT(slot, rank) TAG("alt " #slot " " #rank)
 #define OPTIONAL(what_is_missed) TAG("optional " what_is_missed)
 
+/* On the programs of a slot: without them while the parameter is 0. */
+#define IF_SET(param) TAG("if_set " #param)
+
+/* Without them while no events are wanted, and none of these labels of the table either, members of its key
+ * by number: IF_WANTED(waits, 4 5). In programs: events_wanted() || any_label(waits, 1 << 4 | 1 << 5). */
+#define IF_WANTED(table, labels) TAG("if_wanted " #table " " #labels)
+
 /* A cheap reason to skip an alternative; only load and attach are proof. One of:
  * "lsm NAME" "func NAME" "tp SYSTEM/NAME" "tpargs NAME COUNT" "field STRUCT.MEMBER" "type NAME"
  * "helper NAME" "kfunc NAME" "map TYPE" "config NAME" "cgroup2". A leading ! negates. */

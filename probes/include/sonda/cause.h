@@ -13,17 +13,23 @@ struct cause {
 	u8 pad[5];
 };
 
-/* The current task is the cause. Where no events are wanted only pid and name are kept. */
-static __always_inline void cause_now(struct cause *cause)
+/* The current task, of which bpf_get_current_pid_tgid() says `id`, is the cause. Where no events are wanted
+ * only pid and name are kept. */
+static __always_inline void cause_now_id(struct cause *cause, u64 id)
 {
 	cause->known = true;
-	cause->ours = sonda_conf.self && bpf_get_current_pid_tgid() >> 32 == sonda_conf.self;
+	cause->ours = sonda_conf.self && id >> 32 == sonda_conf.self;
 	cause->unwanted = sonda_conf.sets_on && !task_in_filters(current_task());
-	cause->task.pid = bpf_get_current_pid_tgid() >> 32;
+	cause->task.pid = id >> 32;
 	if (events_wanted())
 		task_now(&cause->task);
 	else
-		bpf_get_current_comm(cause->task.comm, sizeof(cause->task.comm));
+		comm_now(cause->task.comm);
+}
+
+static __always_inline void cause_now(struct cause *cause)
+{
+	cause_now_id(cause, bpf_get_current_pid_tgid());
 }
 
 /* `task` is: it has what was there before the probe. */

@@ -128,19 +128,32 @@ static __noinline struct event_slot *slot_begin(u32 type, u32 size, u64 at_ns)
 	return slot;
 }
 
+/* Whether the reader is to be woken for one more of that size. */
+static __always_inline u64 ring_wake(u32 size)
+{
+	u64 waiting = bpf_ringbuf_query(&sonda_ring, BPF_RB_AVAIL_DATA);
+
+	return waiting >= sonda_conf.wake_bytes && waiting < sonda_conf.wake_bytes + 2 * size
+		       ? BPF_RB_FORCE_WAKEUP
+		       : BPF_RB_NO_WAKEUP;
+}
+
 static __noinline long slot_output(void *ctx, struct event_slot *slot, u32 size)
 {
-	u64 flags = BPF_RB_NO_WAKEUP, waiting;
-
 	if (size > sizeof(struct record) + EVENT_MAX)
 		return -E2BIG;
 	if (sonda_conf.perf_array)
 		return bpf_perf_event_output(ctx, &sonda_perf, BPF_F_CURRENT_CPU, &slot->record,
 					     size);
-	waiting = bpf_ringbuf_query(&sonda_ring, BPF_RB_AVAIL_DATA);
-	if (waiting >= sonda_conf.wake_bytes && waiting < sonda_conf.wake_bytes + 2 * size)
-		flags = BPF_RB_FORCE_WAKEUP;
-	return bpf_ringbuf_output(&sonda_ring, &slot->record, size, flags);
+	return bpf_ringbuf_output(&sonda_ring, &slot->record, size, ring_wake(size));
+}
+
+/* Gives the record its number; it is seen. */
+static __always_inline void record_number(struct record *record, struct stats *stats)
+{
+	count_one(&stats->seq);
+	record->seq = *(volatile u64 *)&stats->seq;
+	count_one(&stats->seen);
 }
 
 /* 0, or why it is lost. */
@@ -154,9 +167,7 @@ static __noinline int slot_send(void *ctx, struct event_slot *slot)
 		return 0;
 	size = *(volatile u32 *)&slot->tail;
 	slot->record.size = size;
-	count_one(&stats->seq);
-	slot->record.seq = *(volatile u64 *)&stats->seq;
-	count_one(&stats->seen);
+	record_number(&slot->record, stats);
 	err = slot_output(ctx, slot, size + sizeof(struct record));
 	__sync_fetch_and_add(&slot->claims, -1);
 	if (!err)
@@ -322,24 +333,28 @@ static __noinline int slot_text_end(struct event_slot *slot, u32 field, u32 begi
 #define text_kernel(e, field, from) \
 	slot_text(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), from, TEXT_MAX, false)
 
+/* By plain loads. */
+static __always_inline void task_put(struct task *out, struct task_struct *task)
+{
+	const u64 *comm = (const u64 *)task->comm; /* zero behind its end */
+
+	((u64 *)out->comm)[0] = comm[0];
+	((u64 *)out->comm)[1] = comm[1];
+	out->pid = task->tgid;
+	out->tid = task->pid;
+	out->uid = task->real_cred->uid.val;
+	out->ppid = task->real_parent->tgid;
+	out->cgroup = task->cgroups->dfl_cgrp->kn->id;
+	out->start_ns = task->group_leader->start_boottime;
+}
+
 /* Fills the process block for `task`, by reading only what does not change hands. */
 static __noinline int task_fill(struct task *out, struct task_struct *task)
 {
-	const u64 *comm;
-
 	if (!out)
 		return 0;
 	if (DIRECT) {
-		task = direct(struct task_struct, task);
-		comm = (const u64 *)task->comm; /* zero behind its end */
-		((u64 *)out->comm)[0] = comm[0];
-		((u64 *)out->comm)[1] = comm[1];
-		out->pid = task->tgid;
-		out->tid = task->pid;
-		out->uid = task->real_cred->uid.val;
-		out->ppid = task->real_parent->tgid;
-		out->cgroup = task->cgroups->dfl_cgrp->kn->id;
-		out->start_ns = task->group_leader->start_boottime;
+		task_put(out, direct(struct task_struct, task));
 	} else {
 		out->pid = BPF_CORE_READ(task, tgid);
 		out->tid = BPF_CORE_READ(task, pid);

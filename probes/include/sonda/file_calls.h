@@ -6,7 +6,7 @@
  *	call = file_call_of(regs, WANTED, &is_32bit);	FILE_OP_BIT(READ) | FILE_OP_BIT(WRITE) ...
  *	files = file_call_files(call, regs, is_32bit);	those of its descriptors
  *	file_call_begins(regs, is_32bit, files);	at the entry: keeps time and files
- *	if (file_call_ends(&begun)) ...			at the exit; false: the entry was not seen
+ *	call = file_call_ended(regs, tid, &begun);	at the exit; NULL: another, or its entry was not seen
  *
  * What the entry keeps lies in an array, in a place that the thread's id gives: two stores instead of
  * an insertion and a deletion in a hash map. Threads whose ids are equal in their lower bits share a
@@ -46,6 +46,11 @@ enum file_op {
 	FILE_OP_TIMES,
 };
 #define FILE_OP_BIT(name) (1u << FILE_OP_##name)
+
+/* Set to 0 before the include where no wanted call takes a path. */
+#ifndef FILE_CALL_PATHS
+#define FILE_CALL_PATHS 1
+#endif
 
 #define NO_ARG 7
 /* Where the arguments are; a path's descriptor is that of the directory it begins in. */
@@ -167,9 +172,31 @@ const volatile struct file_call file_calls_32[FILE_CALLS] = { FILE_CALL_ROWS(FIL
 #undef _
 /* clang-format on */
 
+static __always_inline bool file_call_on_path(const volatile struct file_call *call)
+{
+	return FILE_CALL_PATHS && call->path != NO_ARG;
+}
+
 static __always_inline bool file_call_wanted(const volatile struct file_call *call, u32 wanted_ops)
 {
 	return wanted_ops & (1u << (call->op & 31));
+}
+
+/* May the call of that number, of whichever table, do one of the wanted operations? */
+static __always_inline bool file_call_may(u64 nr, u32 wanted_ops)
+{
+	wanted_ops &= ~FILE_OP_BIT(NONE);
+	barrier_var(nr);
+	return nr < NR_NONE && (file_call_wanted(&file_calls[nr], wanted_ops) ||
+				file_call_wanted(&file_calls_32[nr], wanted_ops));
+}
+
+static __always_inline const volatile struct file_call *file_call_row(u64 nr, bool is_32bit)
+{
+	barrier_var(nr);
+	if (nr >= NR_NONE)
+		return NULL;
+	return is_32bit ? &file_calls_32[nr] : &file_calls[nr];
 }
 
 /* The row of the call that `regs` is about, if it does one of the wanted operations; else NULL. */
@@ -177,22 +204,13 @@ static __always_inline const volatile struct file_call *
 file_call_of(const struct pt_regs *regs, u32 wanted_ops, bool *ret_32bit)
 {
 	u64 nr = syscall_nr(regs);
-	const volatile struct file_call *call, *call_32;
+	const volatile struct file_call *call;
 
-	wanted_ops &= ~FILE_OP_BIT(NONE);
-	if (nr >= NR_NONE)
-		return NULL;
-	barrier_var(nr);
-	if (nr >= NR_NONE)
-		return NULL;
-	call = &file_calls[nr];
-	call_32 = &file_calls_32[nr];
-	if (!file_call_wanted(call, wanted_ops) && !file_call_wanted(call_32, wanted_ops))
+	if (!file_call_may(nr, wanted_ops))
 		return NULL;
 	*ret_32bit = syscall_is_32bit();
-	if (*ret_32bit)
-		call = call_32;
-	return file_call_wanted(call, wanted_ops) ? call : NULL;
+	call = file_call_row(nr, *ret_32bit);
+	return call && file_call_wanted(call, wanted_ops & ~FILE_OP_BIT(NONE)) ? call : NULL;
 }
 
 /* A call under way. */
@@ -237,7 +255,7 @@ file_call_files(const volatile struct file_call *call, const struct pt_regs *reg
 {
 	struct file_call_files files = {};
 
-	if (call->path != NO_ARG)
+	if (file_call_on_path(call))
 		return files;
 	files.file = file_of_arg(regs, call->fd, is_32bit);
 	if (call->fd2 != NO_ARG)
@@ -291,10 +309,10 @@ static __always_inline struct file_call_begun *file_call_underway(u32 tid)
 	return begun->crowded ? bpf_map_lookup_elem(&file_calls_crowded, &tid) : NULL;
 }
 
-/* Takes what the entry kept out; false: it was not seen. */
-static __always_inline bool file_call_ends(struct file_call_begun *ret_begun)
+/* Takes what the entry kept out, if it was of the call `nr`; false: it was not seen. */
+static __always_inline bool file_call_taken(u32 tid, u32 nr, struct file_call_begun *ret_begun)
 {
-	u32 tid = bpf_get_current_pid_tgid(), place = tid & (CALL_PLACES - 1);
+	u32 place = tid & (CALL_PLACES - 1);
 	struct file_call_begun *begun = bpf_map_lookup_elem(&file_calls_begun, &place);
 	struct file_call_begun *crowded;
 
@@ -303,7 +321,7 @@ static __always_inline bool file_call_ends(struct file_call_begun *ret_begun)
 	if (begun->tid == tid) {
 		*ret_begun = *begun;
 		begun->tid = 0;
-		return true;
+		return ret_begun->nr == nr;
 	}
 	if (!begun->crowded)
 		return false;
@@ -313,5 +331,15 @@ static __always_inline bool file_call_ends(struct file_call_begun *ret_begun)
 	*ret_begun = *crowded;
 	bpf_map_delete_elem(&file_calls_crowded, &tid);
 	__sync_fetch_and_add(&begun->crowded, -1);
-	return true;
+	return ret_begun->nr == nr;
+}
+
+/* The row of the call of the thread `tid` that ends, if its entry kept it; else NULL. What the entry
+ * keeps is wanted, so nothing else is asked. */
+static __always_inline const volatile struct file_call *
+file_call_ended(const struct pt_regs *regs, u32 tid, struct file_call_begun *ret_begun)
+{
+	u64 nr = syscall_nr(regs);
+
+	return file_call_taken(tid, nr, ret_begun) ? file_call_row(nr, ret_begun->is_32bit) : NULL;
 }

@@ -6,28 +6,42 @@
  *	#define FILE_IO_OPS (FILE_OP_BIT(READ) | ...)
  *	#include "sonda/file_io.h"
  *	static __noinline int io_done(void *ctx, struct file_io *io) { ... }
- *	static __always_inline int path_done(...) { ... }	what takes a path; FILE_IO_NO_PATHS: nothing
+ *	static __always_inline int path_done(...) { ... }	what takes a path, unless FILE_CALL_PATHS is 0
  *	FILE_IO_PROGRAMS
+ *
+ * Before the include FILE_IO_OFFSETS 0: nobody asks for offsets; FILE_IO_LOOKS_FIRST 1: what begins is
+ * kept by FILE_IO_PROGRAMS, so what ends need not be looked at, and io->inode may be NULL.
  *
  * What moves bytes from one file to another is told twice: read from one, written to the other.
  *
  * Not in vfs_read() and the like, where trampolines work: calls that are none of these would cost nothing
- * (instead of 296 instructions), but a read only a tenth less, and to see all that is seen here takes 15
- * functions. Tried on 6.12: four times as long to start, and 2 s to end, as each waits for the kernel.
+ * (instead of 300 instructions), but a read only a tenth less (842, not 937; on 7.x 761, not 985): an empty pair
+ * of programs there takes 314 itself (264 on 7.x). And to see all that is seen here takes 15 functions: tried on
+ * 6.12, four times as long to start, and 2 s to end, as each waits for the kernel.
  */
 #pragma once
 
 #include "sonda/file_calls.h"
 #include "kernel/uring.h"
 
+#ifndef FILE_IO_OFFSETS
+#define FILE_IO_OFFSETS 1
+#endif
+#ifndef FILE_IO_LOOKS_FIRST
+#define FILE_IO_LOOKS_FIRST 0
+#endif
+
 struct file_io {
 	struct file *file;
-	struct inode *inode;
-	s64 offset; /* -1: where the file's position was */
-	s64 ret;    /* bytes, or a negative errno */
+	struct inode *inode;   /* NULL: nobody has looked */
+	struct dentry *dentry; /* where reading is dear, of who has looked; else NULL */
+	u64 inode_nr;          /* likewise */
+	s64 offset;            /* -1: where the file's position was */
+	s64 ret;               /* bytes, or a negative errno */
 	s64 took_ns;
-	u32 op;   /* enum file_op */
-	u32 mode; /* of the inode */
+	u64 who; /* process and thread, as bpf_get_current_pid_tgid() says them */
+	u32 op;  /* enum file_op */
+	u32 pad;
 };
 
 /* On a regular file, a directory or a block device; others wait for somebody, not for storage. */
@@ -56,65 +70,90 @@ static __always_inline bool file_stored(struct file *file)
 				     : BPF_CORE_READ(file, f_inode, i_mode));
 }
 
+static __always_inline bool file_call_closes(u32 op)
+{
+	return FILE_IO_OPS & FILE_OP_BIT(CLOSE) && op == FILE_OP_CLOSE;
+}
+
 /* Is it of a stored file, or of a path? A call that may wait for somebody is best let go at once; where
  * looking is dear that is left to its end, but of a close, which leaves nothing to look at. */
 static __always_inline bool file_call_stored(const volatile struct file_call *call,
 					     struct file_call_files files)
 {
-	if (call->path != NO_ARG || (!DIRECT && call->op != FILE_OP_CLOSE))
+	if (file_call_on_path(call) || (!DIRECT && !file_call_closes(call->op)))
 		return true;
 	return file_stored(files.file) || file_stored(files.file2);
 }
 
+/* Looks where reading is dear; a function of its own, as what is read takes room on the stack. */
+static __noinline u32 file_io_looks(struct file_io *io)
+{
+	struct file_link link;
+	u32 mode;
+
+	if (!io)
+		return 0;
+	file_link(io->file, &link);
+	io->inode = link.inode;
+	io->dentry = link.dentry;
+	io->inode_nr = inode_link(link.inode, &mode);
+	return mode;
+}
+
+/* Tells it if it is of a stored file. */
 static __always_inline int file_io_tell(void *ctx, struct file_io *io)
 {
-	struct file *file = io->file;
-	struct inode *inode;
+	u32 mode;
 
-	if (!file)
+	if (!io->file)
 		return 0;
 	if (DIRECT) {
-		inode = direct(struct file, file)->f_inode;
-		io->mode = inode->i_mode;
+		io->inode = direct(struct file, io->file)->f_inode;
+		mode = direct(struct inode, io->inode)->i_mode;
 	} else {
-		inode = BPF_CORE_READ(file, f_inode);
-		io->mode = BPF_CORE_READ(inode, i_mode);
+		mode = file_io_looks(io);
 	}
-	io->inode = inode;
-	return file_is_stored(io->mode) ? io_done(ctx, io) : 0;
+	return file_is_stored(mode) ? io_done(ctx, io) : 0;
+}
+
+static __always_inline int file_call_tells(void *ctx, struct pt_regs *regs, s64 ret, u64 who,
+					   const volatile struct file_call *call,
+					   const struct file_call_begun *begun)
+{
+	struct file_io io = {};
+
+	io.who = who;
+	io.file = begun->file;
+	io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
+	io.ret = ret;
+	io.op = call->op;
+	if (file_call_on_path(call))
+		return path_done(ctx, call, regs, begun->is_32bit, &io);
+	io.offset = -1;
+	if (file_call_closes(io.op)) /* the file is gone; what it was the entry has looked at */
+		return io.file ? io_done(ctx, &io) : 0;
+	if (FILE_IO_OFFSETS && call->offset != NO_ARG && !begun->is_32bit)
+		io.offset = syscall_arg(regs, call->offset, false);
+	if (io.op == FILE_OP_TRANSFER)
+		io.op = FILE_OP_READ;
+	else if (FILE_IO_LOOKS_FIRST && DIRECT)
+		return io_done(ctx, &io);
+	file_io_tell(ctx, &io);
+	if (call->op != FILE_OP_TRANSFER || !begun->file2)
+		return 0;
+	io.op = FILE_OP_WRITE;
+	io.file = begun->file2;
+	return file_io_tell(ctx, &io);
 }
 
 static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s64 ret)
 {
 	const volatile struct file_call *call;
 	struct file_call_begun begun;
-	struct file_io io = {};
-	bool is_32bit;
+	u64 who = bpf_get_current_pid_tgid();
 
-	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
-	if (!call || !file_call_ends(&begun))
-		return 0;
-	io.file = begun.file;
-	io.took_ns = bpf_ktime_get_ns() - begun.at_ns;
-	io.ret = ret;
-	io.op = call->op;
-	if (call->path != NO_ARG)
-		return path_done(ctx, call, regs, is_32bit, &io);
-	if (io.op == FILE_OP_CLOSE) { /* the file is gone; what it was the entry has looked at */
-		io.offset = -1;
-		return io.file ? io_done(ctx, &io) : 0;
-	}
-	io.offset = -1;
-	if (call->offset != NO_ARG && !is_32bit)
-		io.offset = syscall_arg(regs, call->offset, false);
-	if (io.op == FILE_OP_TRANSFER)
-		io.op = FILE_OP_READ;
-	file_io_tell(ctx, &io);
-	if (call->op != FILE_OP_TRANSFER || !begun.file2)
-		return 0;
-	io.op = FILE_OP_WRITE;
-	io.file = begun.file2;
-	return file_io_tell(ctx, &io);
+	call = file_call_ended(regs, who, &begun);
+	return call ? file_call_tells(ctx, regs, ret, who, call, &begun) : 0;
 }
 
 /* Requests under way in io_uring. */
@@ -177,6 +216,7 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 
 	if (!begun || !req)
 		return 0;
+	io.who = bpf_get_current_pid_tgid();
 	io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
 	io.offset = begun->offset;
 	bpf_map_delete_elem(&uring_ios, &key);
@@ -186,17 +226,17 @@ static __noinline int uring_io_ends(void *ctx, struct io_kiocb *req)
 	return file_io_tell(ctx, &io);
 }
 
-#define FILE_IO_NO_PATHS                                                                       \
-	static __always_inline int path_done(void *ctx, const volatile struct file_call *call, \
-					     struct pt_regs *regs, bool is_32bit,              \
-					     struct file_io *io)                               \
-	{                                                                                      \
-		return 0;                                                                      \
-	}                                                                                      \
-	static __always_inline void path_begins(const volatile struct file_call *call,         \
-						struct pt_regs *regs, bool is_32bit)           \
-	{                                                                                      \
-	}
+#if !FILE_CALL_PATHS
+static __always_inline int path_done(void *ctx, const volatile struct file_call *call,
+				     struct pt_regs *regs, bool is_32bit, struct file_io *io)
+{
+	return 0;
+}
+static __always_inline void path_begins(const volatile struct file_call *call, struct pt_regs *regs,
+					bool is_32bit)
+{
+}
+#endif
 
 /* clang-format off */
 /* Both programs of a rank have all its needs: one of what is OPTIONAL may be missing alone. */

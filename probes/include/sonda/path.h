@@ -346,6 +346,33 @@ static __always_inline int slot_path(struct event_slot *slot, u32 field, struct 
 #define text_path(e, field, path) \
 	slot_path(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), path, false)
 
+/* Where a process's table of open files is, and what its first one holds; they lie side by side in every
+ * kernel so far: then one read fetches them. */
+struct files_head {
+	struct fdtable *table;
+	u64 max_fds;
+	struct file **fd;
+};
+
+static __always_inline struct file **files_read(struct files_struct *files, u32 fd)
+{
+	u32 table_at = bpf_core_field_offset(struct files_struct, fdt);
+	u32 first_at = bpf_core_field_offset(struct files_struct, fdtab);
+	struct files_head head;
+	struct fdtable *table;
+
+	if (first_at == table_at + 8 && !bpf_core_field_offset(struct fdtable, max_fds) &&
+	    bpf_core_field_offset(struct fdtable, fd) == 8) {
+		bpf_probe_read_kernel(&head, sizeof(head), (void *)files + table_at);
+		if ((u64)head.table == (u64)files + first_at)
+			return fd < (u32)head.max_fds ? head.fd : NULL;
+		table = head.table;
+	} else {
+		table = BPF_CORE_READ(files, fdt);
+	}
+	return fd < BPF_CORE_READ(table, max_fds) ? BPF_CORE_READ(table, fd) : NULL;
+}
+
 /* The task's open files, if its table reaches to `fd`. */
 static __always_inline struct file **files_of(struct task_struct *task, u32 fd)
 {
@@ -355,13 +382,18 @@ static __always_inline struct file **files_of(struct task_struct *task, u32 fd)
 		table = direct(struct task_struct, task)->files->fdt;
 		return fd < table->max_fds ? table->fd : NULL;
 	}
-	table = BPF_CORE_READ(task, files, fdt);
-	return fd < BPF_CORE_READ(table, max_fds) ? BPF_CORE_READ(table, fd) : NULL;
+	return files_read(BPF_CORE_READ(task, files), fd);
 }
 
 /* The current process's. */
 static __always_inline struct file **files_below(u32 fd)
 {
+	struct fdtable *table;
+
+	if (DIRECT) {
+		table = bpf_get_current_task_btf()->files->fdt;
+		return fd < table->max_fds ? table->fd : NULL;
+	}
 	return files_of(current_task(), fd);
 }
 

@@ -4,6 +4,7 @@
  * is free for it (a tag), the request waits until the driver gets it, then for driver and device.
  *
  *	#define requests_want_inode() ...	is the file's inode number wanted of every request?
+ *	#define requests_want_cgroup() ...	is the cgroup that it is charged to?
  *	#include "sonda/requests.h"
  *	static __always_inline void request_goes(struct underway *u) ...   the driver gets it
  *	static __always_inline void request_comes(struct underway *u) ...  it gives it back, or is done
@@ -24,12 +25,14 @@
 /* Who wants a bio done, and since when. */
 struct asked {
 	struct cause cause;
-	u64 charged_cgroup;
+	u64 charged_cgroup; /* 0: not wanted */
 	u64 since_ns; /* of the last change between waiting and being served */
 	u64 tag_ns;   /* from the bio's submission until there was a request for it */
 	u64 inode;    /* number of the file whose pages it carries; 0: none, or not wanted */
 };
 struct underway {
+	u64 request; /* struct request */
+	u64 claims;  /* of a place; 0: it is in the hash map */
 	struct asked asked;
 	u64 queue_ns;
 	u64 device_ns;
@@ -39,49 +42,92 @@ struct underway {
 	u32 device;
 	u32 tries;
 	s32 err;
-	u32 depth;       /* requests that the driver had with it; this and the next are for block.io */
+	u32 depth;       /* requests that the driver had with it; this and the next two are for block.io */
 	bool sequential; /* it begins where the process's one before ended */
+	bool near;       /* its device's traffic is in the array */
 	bool issued;
 	bool live; /* false: the request is over; what is kept is only its entry, to be used again */
-	u8 pad[5];
+	u8 pad[4];
 };
 /*
  * The kernel uses the memory of a request again for the next, so its entry stays: taking entries out and
- * putting them in was the dearest part of watching a request. Of machines with very many requests not all.
+ * putting them in was the dearest part of watching a request. It lies in a place that the request's address
+ * gives, for as long as the probe runs; where that is another's, in a hash map. Of machines with very many
+ * requests those in there don't stay.
  */
-#define UNDERWAY_MAX  16384
-#define UNDERWAY_KEPT 8192
+#define UNDERWAY_PLACE_BITS 13
+#define UNDERWAY_MAX	    8192
+#define UNDERWAY_KEPT	    4096
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << UNDERWAY_PLACE_BITS);
+	__type(key, u32);
+	__type(value, struct underway);
+} underway_places SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, UNDERWAY_MAX);
 	__type(key, u64); /* struct request */
 	__type(value, struct underway);
-} underway SEC(".maps");
+} underway_others SEC(".maps");
 static const struct underway underway_none;
-u64 underway_entries;
+u64 underway_entries; /* of the hash map */
 
-static __always_inline struct underway *underway_of(u64 key)
+static __always_inline struct underway *underway_place(const struct request *rq)
 {
-	struct underway *u = bpf_map_lookup_elem(&underway, &key);
+	u32 place = id_mix(0, address_number(rq)) >> (64 - UNDERWAY_PLACE_BITS);
+
+	return bpf_map_lookup_elem(&underway_places, &place);
+}
+
+/* Its entry, or NULL. */
+static __always_inline struct underway *underway_entry(const struct request *rq)
+{
+	struct underway *u = underway_place(rq);
+	u64 key = (u64)rq;
+
+	if (!u || u->request == key)
+		return u;
+	return u->claims ? bpf_map_lookup_elem(&underway_others, &key) : NULL;
+}
+
+static __always_inline struct underway *underway_of(const struct request *rq)
+{
+	struct underway *u = underway_entry(rq);
 
 	return u && u->live ? u : NULL;
 }
 
-/* A cleared entry, not live yet; `u` is what there is of it. NULL: counted as lost. */
-static __always_inline struct underway *underway_cleared(u64 key, struct underway *u)
+/* An entry for what has none. NULL: counted as lost. */
+static __always_inline struct underway *underway_begin(const struct request *rq)
 {
-	if (u) {
-		u->live = false;
-		barrier();
-		__builtin_memset(u, 0, sizeof(*u));
+	struct underway *u = underway_place(rq);
+	u64 key = (u64)rq;
+
+	if (u && front_claimed(&u->claims)) {
+		u->request = key;
 		return u;
 	}
-	if (!bpf_map_update_elem(&underway, &key, &underway_none, BPF_ANY)) {
-		__sync_fetch_and_add(&underway_entries, 1);
-		return bpf_map_lookup_elem(&underway, &key);
+	if (bpf_map_update_elem(&underway_others, &key, &underway_none, BPF_ANY)) {
+		count_lost(LOSS_STATE);
+		return NULL;
 	}
-	count_lost(LOSS_STATE);
-	return NULL;
+	__sync_fetch_and_add(&underway_entries, 1);
+	u = bpf_map_lookup_elem(&underway_others, &key);
+	if (u)
+		u->request = key;
+	return u;
+}
+
+/* A cleared entry, not live yet; `u` is what there is of it. NULL: counted as lost. */
+static __always_inline struct underway *underway_cleared(const struct request *rq, struct underway *u)
+{
+	if (!u)
+		return underway_begin(rq);
+	u->live = false;
+	barrier();
+	__builtin_memset(&u->asked, 0, sizeof(*u) - __builtin_offsetof(struct underway, asked));
+	return u;
 }
 
 static __always_inline void underway_live(struct underway *u)
@@ -90,13 +136,21 @@ static __always_inline void underway_live(struct underway *u)
 	u->live = true;
 }
 
-static __always_inline void underway_over(u64 key, struct underway *u)
+/* Its entry isn't kept. */
+static __always_inline void underway_forgotten(struct underway *u)
+{
+	u64 key = u->request;
+
+	u->live = false;
+	if (!u->claims && !bpf_map_delete_elem(&underway_others, &key))
+		__sync_fetch_and_add(&underway_entries, -1);
+}
+
+static __always_inline void underway_over(struct underway *u)
 {
 	u->live = false;
-	if (*(volatile u64 *)&underway_entries <= UNDERWAY_KEPT)
-		return;
-	if (!bpf_map_delete_elem(&underway, &key))
-		__sync_fetch_and_add(&underway_entries, -1);
+	if (*(volatile u64 *)&underway_entries > UNDERWAY_KEPT)
+		underway_forgotten(u);
 }
 
 static __always_inline void request_goes(struct underway *u);
@@ -109,7 +163,20 @@ static __always_inline u64 request_took(const struct underway *u)
 }
 
 /* Before 6.5 no hook shows request and submitter together, so who asked is kept by bio until the
- * request is issued. LRU, because a bio that is merged away is never heard of again. */
+ * request is issued: in a place that the bio's address gives. What another finds there is moved to the map:
+ * that is LRU, because a bio that is merged away is never heard of again. */
+struct bio_place {
+	u64 bio; /* struct bio; 0: none */
+	u64 claims;
+	struct asked asked;
+};
+#define BIO_PLACE_BITS 12
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1 << BIO_PLACE_BITS);
+	__type(key, u32);
+	__type(value, struct bio_place);
+} bio_places SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -125,6 +192,82 @@ struct {
 	__type(value, struct asked);
 } flushers SEC(".maps");
 
+static __always_inline struct bio_place *bio_place(const struct bio *bio)
+{
+	u32 place = id_mix(0, address_number(bio)) >> (64 - BIO_PLACE_BITS);
+
+	return bpf_map_lookup_elem(&bio_places, &place);
+}
+
+/* Is it the caller's alone, until it is left? */
+static __always_inline bool bio_place_held(struct bio_place *place)
+{
+	add(place->claims, 1);
+	if (*(volatile u64 *)&place->claims == 1)
+		return true;
+	add(place->claims, -1);
+	return false;
+}
+
+static __always_inline void bio_place_left(struct bio_place *place)
+{
+	add(place->claims, -1);
+}
+
+static __always_inline long bio_keep(const struct bio *bio, const struct asked *asked)
+{
+	struct bio_place *place = bio_place(bio);
+	u64 key = (u64)bio, before;
+	long err = 0;
+
+	if (!place || !bio_place_held(place))
+		return bpf_map_update_elem(&bios, &key, asked, BPF_ANY);
+	before = place->bio;
+	if (before && before != key)
+		err = bpf_map_update_elem(&bios, &before, &place->asked, BPF_ANY);
+	place->asked = *asked;
+	place->bio = key;
+	bio_place_left(place);
+	return err;
+}
+
+/* Takes out who asked for the bio. */
+static __always_inline bool bio_take(const struct bio *bio, struct asked *ret_asked)
+{
+	struct bio_place *place = bio_place(bio);
+	bool is_held = place && bio_place_held(place), is_here;
+	u64 key = (u64)bio;
+	struct asked *asked;
+
+	if (place && is_held) {
+		is_here = place->bio == key;
+		if (is_here) {
+			*ret_asked = place->asked;
+			place->bio = 0;
+		}
+		bio_place_left(place);
+		if (is_here)
+			return true;
+	}
+	asked = bpf_map_lookup_elem(&bios, &key);
+	if (!asked) {
+		if (!is_held) /* it may be where somebody else is just now */
+			count_lost(LOSS_STATE);
+		return false;
+	}
+	*ret_asked = *asked;
+	bpf_map_delete_elem(&bios, &key);
+	return true;
+}
+
+static __always_inline bool bio_is_kept(const struct bio *bio)
+{
+	struct bio_place *place = bio_place(bio);
+	u64 key = (u64)bio;
+
+	return (place && place->bio == key) || bpf_map_lookup_elem(&bios, &key);
+}
+
 /*
  * Programs are attached in the order in which they stand here: the end of a request first and its making
  * last, or one that is made while they are attached would be on its way for ever.
@@ -135,8 +278,7 @@ struct {
 SEC("tp_btf/block_rq_complete")
 int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 {
-	u64 key = (u64)rq;
-	struct underway *u = underway_of(key);
+	struct underway *u = underway_of(rq);
 
 	if (!u)
 		return 0;
@@ -151,54 +293,53 @@ int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 	}
 	if (u->tries)
 		request_ended(ctx, u);
-	underway_over(key, u);
+	underway_over(u);
 	return 0;
 }
 
 /* --- waiting and being served --- */
 
-/* The state of a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
-static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
+/* Who asked for a request whose making wasn't seen: by its first bio, or for a flush by its queue. */
+static __always_inline bool asked_late(struct request *rq, u64 now, bool by_bio, struct asked *ret_asked)
 {
-	u64 key = (u64)rq, bio = (u64)rq->bio, q = (u64)rq->q;
-	struct underway *made;
+	u64 q = (u64)rq->q;
 	struct asked *asked;
 
-	if (bio)
-		asked = by_bio ? bpf_map_lookup_elem(&bios, &bio) : NULL;
-	else if ((rq->cmd_flags & REQ_OP_MASK) == REQ_OP_FLUSH)
-		asked = bpf_map_lookup_elem(&flushers, &q);
-	else
-		asked = NULL;
+	if (rq->bio)
+		return by_bio && bio_take(rq->bio, ret_asked);
+	if ((rq->cmd_flags & REQ_OP_MASK) != REQ_OP_FLUSH)
+		return false;
+	asked = bpf_map_lookup_elem(&flushers, &q);
 	if (!asked)
-		return NULL;
-	made = underway_cleared(key, bpf_map_lookup_elem(&underway, &key));
-	if (!made)
-		return NULL;
-	made->asked = *asked;
-	if (!bio) {
-		made->asked.since_ns = now;
-		made->asked.tag_ns = made->asked.inode = 0;
-	} else if (by_bio) {
-		bpf_map_delete_elem(&bios, &bio);
-	}
-	underway_live(made);
-	return made;
+		return false;
+	*ret_asked = *asked;
+	ret_asked->since_ns = now;
+	ret_asked->tag_ns = ret_asked->inode = 0;
+	return true;
 }
 
-static __always_inline bool bio_is_new(struct request *rq)
+/* Its state. */
+static __always_inline struct underway *underway_late(struct request *rq, u64 now, bool by_bio)
 {
-	u64 bio = (u64)rq->bio;
+	struct underway *made;
+	struct asked asked;
 
-	return bio && bpf_map_lookup_elem(&bios, &bio);
+	if (!asked_late(rq, now, by_bio, &asked))
+		return NULL;
+	made = underway_cleared(rq, underway_entry(rq));
+	if (!made)
+		return NULL;
+	made->asked = asked;
+	underway_live(made);
+	return made;
 }
 
 static __always_inline int request_issued(struct request *rq, bool by_bio)
 {
 	u64 now = bpf_ktime_get_ns();
-	struct underway *u = underway_of((u64)rq);
+	struct underway *u = underway_of(rq);
 
-	if (u && u->issued && by_bio && bio_is_new(rq)) { /* its end was missed */
+	if (u && u->issued && by_bio && rq->bio && bio_is_kept(rq->bio)) { /* its end was missed */
 		request_comes(u);
 		u = NULL;
 	}
@@ -210,7 +351,8 @@ static __always_inline int request_issued(struct request *rq, bool by_bio)
 		u->sector = rq->bio ? rq->__sector : 0;
 		u->size_bytes = rq->__data_len;
 		u->opf = rq->cmd_flags;
-		u->device = request_device(rq);
+		if (!u->device)
+			u->device = request_device(rq);
 	}
 	u->tries++;
 	u->issued = true;
@@ -223,7 +365,7 @@ static __always_inline int request_issued(struct request *rq, bool by_bio)
 static __always_inline int request_given_back(struct request *rq)
 {
 	u64 now = bpf_ktime_get_ns();
-	struct underway *u = underway_of((u64)rq);
+	struct underway *u = underway_of(rq);
 
 	if (!u || !u->issued)
 		return 0;
@@ -238,14 +380,13 @@ static __always_inline int request_given_back(struct request *rq)
  * back without a word before. */
 static __always_inline int request_gone(struct request *rq)
 {
-	u64 key = (u64)rq;
-	struct underway *u = underway_of(key);
+	struct underway *u = underway_of(rq);
 
 	if (!u)
 		return 0;
 	if (u->issued)
 		request_comes(u);
-	underway_over(key, u);
+	underway_over(u);
 	return 0;
 }
 
@@ -309,6 +450,7 @@ int BPF_PROG(merge_510, struct request_queue *q, struct request *rq)
 struct submitted {
 	u64 at_ns;
 	u64 sector;
+	u64 switches;
 	u32 sectors;
 	u32 tid;
 };
@@ -319,36 +461,44 @@ struct {
 	__type(value, struct submitted);
 } submitted SEC(".maps");
 
-static __always_inline struct submitted *submitted_here(u32 *ret_tid)
+static __always_inline struct submitted *submitted_by(u32 tid)
 {
-	u32 place = *ret_tid = bpf_get_current_pid_tgid();
+	u32 place = tid & 16383;
 
-	place &= 16383;
 	return bpf_map_lookup_elem(&submitted, &place);
 }
 
 static __always_inline int bio_submitted(struct bio *bio)
 {
-	u32 tid;
-	struct submitted *s = submitted_here(&tid);
+	u32 tid = bpf_get_current_pid_tgid();
+	struct submitted *s = submitted_by(tid);
 
 	if (!s)
 		return 0;
 	s->at_ns = bpf_ktime_get_ns();
 	s->sector = bio->bi_iter.bi_sector;
 	s->sectors = bio->bi_iter.bi_size >> 9;
+	s->switches = current_switches();
 	s->tid = tid;
 	return 0;
 }
 
-static __always_inline u64 tag_wait(u64 sector, u64 now)
+/* Since when a request that the thread has now waits for the driver, and how long it had waited before. Who
+ * waits for a request sleeps: who hasn't slept has waited since the submission, and the clock isn't read. */
+static __always_inline void asked_since(struct asked *asked, u32 tid, u64 sector)
 {
-	u32 tid;
-	struct submitted *s = submitted_here(&tid);
+	struct submitted *s = submitted_by(tid);
 
-	if (!s || s->tid != tid || sector - s->sector >= s->sectors)
-		return 0;
-	return now - s->at_ns;
+	if (!s || s->tid != tid || sector - s->sector >= s->sectors) {
+		asked->since_ns = bpf_ktime_get_ns();
+		return;
+	}
+	if (SWITCHES_KNOWN && s->switches == current_switches()) {
+		asked->since_ns = s->at_ns;
+		return;
+	}
+	asked->since_ns = bpf_ktime_get_ns();
+	asked->tag_ns = asked->since_ns - s->at_ns;
 }
 
 #define TAG_WAIT OPTIONAL("waiting for a free request")
@@ -401,10 +551,12 @@ static __always_inline void asked_of_file(struct asked *asked, struct bio *bio)
 
 static __always_inline void asked_now(struct asked *asked, struct bio *bio, u64 sector)
 {
-	asked->since_ns = bpf_ktime_get_ns();
-	asked->tag_ns = tag_wait(sector, asked->since_ns);
-	asked->charged_cgroup = bio_cgroup(bio);
-	cause_now(&asked->cause);
+	u64 id = bpf_get_current_pid_tgid();
+
+	asked_since(asked, id, sector);
+	if (requests_want_cgroup())
+		asked->charged_cgroup = bio_cgroup(bio);
+	cause_now_id(&asked->cause, id);
 	asked_of_file(asked, bio);
 }
 
@@ -418,12 +570,11 @@ static __always_inline void flusher_keep(struct request_queue *q, u32 opf, struc
 
 ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct request *rq)
 {
-	u64 key = (u64)rq;
-	struct underway *made = bpf_map_lookup_elem(&underway, &key);
+	struct underway *made = underway_entry(rq);
 
 	if (made && made->live && made->issued) /* its end was missed */
 		request_comes(made);
-	made = underway_cleared(key, made);
+	made = underway_cleared(rq, made);
 	if (!made)
 		return 0;
 	made->sector = rq->__sector; /* these are set anew when it is issued, after merges */
@@ -439,11 +590,10 @@ ALT(start, 1) SEC("?tp_btf/block_io_start") int BPF_PROG(request_made, struct re
 static __noinline int bio_taken(struct bio *bio, struct request_queue *q)
 {
 	struct asked asked = {};
-	u64 key = (u64)bio;
 
 	asked_now(&asked, bio, bio->bi_iter.bi_sector);
 	flusher_keep(q, bio->bi_opf, &asked);
-	if (bpf_map_update_elem(&bios, &key, &asked, BPF_ANY))
+	if (bio_keep(bio, &asked))
 		count_lost(LOSS_STATE);
 	return 0;
 }
@@ -474,20 +624,35 @@ int BPF_PROG(bio_goes_first_510, struct request_queue *q, struct request *rq, st
 	return bio_taken(bio, q);
 }
 
-/* For a sweep: is the request, of key `key`, still with the driver? If not its end was missed, and it is
- * forgotten: a program doesn't see what happens while it runs itself on that CPU. The kernel says that a
+/* For a sweep: is `u`, a copy of the entry `now`, still with the driver? If not its end was missed, and it
+ * is forgotten: a program doesn't see what happens while it runs itself on that CPU. The kernel says that a
  * request is under way only a little after it has been seen to go. */
 #define UNDERWAY_SOON_NS 10000000
-static __always_inline bool request_is_out(u64 key, struct underway *u)
+static __always_inline bool request_is_out(struct underway *now, struct underway *u)
 {
+	struct request *rq = (struct request *)u->request;
+
 	if (bpf_ktime_get_ns() - u->asked.since_ns < UNDERWAY_SOON_NS ||
-	    BPF_CORE_READ((struct request *)key, state) != MQ_RQ_IDLE)
+	    BPF_CORE_READ(rq, state) != MQ_RQ_IDLE)
 		return true;
 	request_comes(u);
-	if (!bpf_map_delete_elem(&underway, &key))
-		__sync_fetch_and_add(&underway_entries, -1);
+	underway_forgotten(now);
 	return false;
 }
+
+/* SWEEP_REQUESTS(name, look, ms): runs look(ctx, entry) so often for each entry, in two programs. What is
+ * given before it is both's. */
+#define SWEEP_REQUESTS(name, look, ms, ...)                                                        \
+	__VA_ARGS__ OVER(underway_places) EVERY(ms)                                                \
+	SEC("iter/bpf_map_elem") int name(struct bpf_iter__bpf_map_elem *ctx)                      \
+	{                                                                                          \
+		return look(ctx, ctx->value);                                                      \
+	}                                                                                          \
+	__VA_ARGS__ OVER(underway_others) EVERY(ms)                                                \
+	SEC("iter/bpf_map_elem") int name##_others(struct bpf_iter__bpf_map_elem *ctx)             \
+	{                                                                                          \
+		return look(ctx, ctx->value);                                                      \
+	}
 
 /* --- how it was asked for --- */
 

@@ -38,11 +38,14 @@ AUTO_PTR(filter_bound)
  * its negation by != ; `not` negates what it stands before. */
 MUST_USE bool filter_matches(const struct filter_bound *b, const struct row *r);
 
-/* One condition that the kernel can evaluate: it must hold for the row to pass. */
+/* One comparison that the kernel can evaluate: it, or one of those that it is joined with by or_next,
+ * must hold for the row to pass. */
 struct filter_push {
 	const struct field *field;
 	enum { PUSH_EQ, PUSH_LT, PUSH_GT, PUSH_ANY_BIT } op;
 	bool negated;   /* not EQ, not LT (>=), not GT (<=) */
+	bool or_next;   /* or the next one */
+	bool inverted;  /* `text` stands behind a `not` */
 	uint64_t value; /* sign-extended for signed fields */
 	uint32_t
 		offset; /* of the bytes compared, from the event's start (char arrays: 8 at a time) */
@@ -50,7 +53,6 @@ struct filter_push {
 	const char *text; /* the source of the condition, for -v; lives as long as the filter */
 };
 
-/* Writes at most `limit` conditions that are necessary for a match (top-level `and` only) and
- * returns how many. *ret_all: they are also sufficient, so userland need not evaluate again. */
+/* Writes at most `limit` comparisons that are necessary for a match and returns how many. *ret_all: they are also sufficient, so userland need not evaluate again. */
 MUST_USE unsigned filter_pushable(const struct filter_bound *b, struct filter_push *out,
 				  unsigned limit, bool *ret_all);

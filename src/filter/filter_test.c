@@ -132,7 +132,16 @@ static const struct {
 	{ "pid >= 7 and took < 1ms", "pid !LT 7/4, took_ns LT 1000000/8", true },
 	{ "pid <= 7", "pid !GT 7/4", true },
 	{ "pid in 7", "pid EQ 7/4", true },
-	{ "pid in (7, 8)", "", false },
+	{ "pid in (7, 8)", "pid EQ 7/4 or pid EQ 8/4", true },
+	{ "pid == (7, 8) and ok", "pid EQ 7/4 or pid EQ 8/4, ok !EQ 0/1", true },
+	{ "pid not in (7, 8)", "pid !EQ 7/4, pid !EQ 8/4", true },
+	{ "pid != (7, 8)", "pid !EQ 7/4, pid !EQ 8/4", true },
+	{ "pid in (1, 2, 3, 4, 5) and ok", "ok !EQ 0/1", false },
+	{ "pid not in (1, 2, 3, 4, 5)", "pid !EQ 1/4, pid !EQ 2/4, pid !EQ 3/4, pid !EQ 4/4", false },
+	{ "err in (EPERM, ENOENT)", "err EQ 18446744073709551615/4 or err EQ 18446744073709551614/4", true },
+	{ "op in (read, flush)", "op EQ 1/4 or op EQ 7/4", true },
+	{ "flags ~ (O_CREAT, O_TRUNC)", "flags ANY 576/4", true },
+	{ "not flags ~ (O_CREAT, O_TRUNC)", "flags !ANY 576/4", true },
 	{ "delta > -1", "delta GT 18446744073709551615/8", true },
 	{ "delta", "delta !EQ 0/8", true },
 	{ "ok", "ok !EQ 0/1", true },
@@ -141,13 +150,24 @@ static const struct {
 	{ "flags ~ O_CREAT", "flags ANY 64/4", true },
 	{ "flags !~ O_CREAT", "flags !ANY 64/4", true },
 	{ "comm == curl", "comm EQ 1819440483/8, comm EQ 0/8", true },
-	{ "comm != curl", "", false },
+	{ "comm != curl", "comm !EQ 1819440483/8 or comm !EQ 0/8", true },
+	{ "not comm == curl", "comm !EQ 1819440483/8 or comm !EQ 0/8", true },
+	{ "comm in (curl, wget)", "comm EQ 1819440483/8 or comm EQ 1952802679/8, comm EQ 0/8", true },
+	{ "comm not in (curl, wget)", "comm !EQ 1819440483/8 or comm !EQ 0/8, comm !EQ 1952802679/8 or comm !EQ 0/8", true },
+	{ "comm in (aaaaaaaab, aaaaaaaac)", "comm EQ 7016996765293437281/8, comm EQ 98/8 or comm EQ 99/8", true },
+	{ "comm in (curl, aaaaaaaab)", "comm EQ 1819440483/8 or comm EQ 7016996765293437281/8, comm EQ 0/8 or comm EQ 98/8", false },
+	{ "comm in (curl, wget) or ok", "", false },
 	{ "comm == curl and pid == 1 and ok", "comm EQ 1819440483/8, comm EQ 0/8, pid EQ 1/4, ok !EQ 0/1", true },
 	{ "comm == aaaaaaaaaaaaaaaaaaaaa", "", false },
-	{ "pid == 1 or ok", "", false },
-	{ "not (pid == 1)", "", false },
+	{ "pid == 1 or ok", "pid EQ 1/4 or ok !EQ 0/1", true },
+	{ "err < 0 or took > 10ms or pid in (1, 2)", "err LT 0/4 or took_ns GT 10000000/8 or pid EQ 1/4 or pid EQ 2/4", true },
+	{ "pid == 1 or path ~ '/etc/*'", "", false },
+	{ "pid == 1 or (ok and port == 2)", "", false },
+	{ "not (pid == 1)", "pid !EQ 1/4", true },
+	{ "not (pid == 1 or took < 1ms)", "pid !EQ 1/4, took_ns !LT 1000000/8", true },
+	{ "not (pid == 1 and not ok)", "pid !EQ 1/4 or ok !EQ 0/1", true },
 	{ "pid == 1 and path ~ '/etc/*'", "pid EQ 1/4", false },
-	{ "(pid == 1 or ok) and port == 443", "port EQ 443/2", false },
+	{ "(pid == 1 or ok) and port == 443", "pid EQ 1/4 or ok !EQ 0/1, port EQ 443/2", true },
 	{ "user == anna and pid > 1", "pid GT 1/4", false },
 	{ "mask == -2", "", false },
 	{ "dst == 10.0.0.1", "", false },
@@ -220,12 +240,16 @@ TEST(mistakes_are_told_with_their_column)
 	}
 }
 
-static void push_text(const struct filter_push *p, struct strbuf *out)
+static void push_text(const struct filter_push *p, bool joined, struct strbuf *out)
 {
 	static const char *const ops[] = { "EQ", "LT", "GT", "ANY" };
 
-	strbuf_appendf(out, "%s%s %s%s %llu/%u", out->len ? ", " : "", p->field->name,
-		       p->negated ? "!" : "", ops[p->op], (unsigned long long)p->value, p->size);
+	strbuf_appendf(out, "%s%s %s%s %llu/%u",
+		       joined     ? " or "
+		       : out->len ? ", "
+				  : "",
+		       p->field->name, p->negated ? "!" : "", ops[p->op],
+		       (unsigned long long)p->value, p->size);
 	CHECK(p->offset >= p->field->offset);
 	CHECK(p->offset + p->size <= p->field->offset + p->field->size);
 }
@@ -246,7 +270,8 @@ TEST(what_the_kernel_can_evaluate_goes_there)
 		n = filter_pushable(bound, push, ARRAY_LEN(push), &all);
 		REQUIRE(n <= ARRAY_LEN(push));
 		for (unsigned j = 0; j < n; j++)
-			push_text(&push[j], &text);
+			push_text(&push[j], j && push[j - 1].or_next, &text);
+		CHECK(!n || !push[n - 1].or_next);
 		if (strcmp(strbuf_str(&text), pushes[i].pushed) != 0 || all != pushes[i].all)
 			TEST_FAULT("%s: '%s' %d, not '%s'", pushes[i].text, strbuf_str(&text), all,
 				   pushes[i].pushed);

@@ -3,6 +3,7 @@
 #include "pipeline/push.h"
 
 #include "base/log.h"
+#include "base/strbuf.h"
 
 static const unsigned char push_ops[] = {
 	[PUSH_EQ] = COND_EQ,
@@ -29,8 +30,33 @@ static struct cond cond_of(const struct filter_push *push, const struct schema *
 		.op = push_ops[push->op],
 		.negated = push->negated,
 		.is_signed = push->field->is_signed,
+		.or_next = push->or_next,
 		.value = push->value,
 	};
+}
+
+static void push_say(const struct schema *schema, const struct filter_push *pushed, unsigned n)
+{
+	auto_done(strbuf) line = { 0 };
+	const char *text = NULL;
+	bool joined = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		/* a list is several comparisons with one text */
+		if (pushed[i].text != text) {
+			if (!joined && line.len) {
+				log_debug("filter", "%s: in the kernel: %s", schema->probe,
+					  strbuf_str(&line));
+				strbuf_reset(&line);
+			}
+			text = pushed[i].text;
+			strbuf_appendf(&line, pushed[i].inverted ? "%snot (%s)" : "%s%s",
+				       joined ? " or " : "", text);
+		}
+		joined = pushed[i].or_next;
+	}
+	if (line.len)
+		log_debug("filter", "%s: in the kernel: %s", schema->probe, strbuf_str(&line));
 }
 
 bool push_where(const struct filter_bound *where, const struct schema *schema, struct conf *conf)
@@ -40,10 +66,9 @@ bool push_where(const struct filter_bound *where, const struct schema *schema, s
 	bool all = false;
 
 	n = filter_pushable(where, pushed, COND_MAX - at, &all);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		conf->where[at + i] = cond_of(&pushed[i], schema);
-		log_debug("filter", "%s: in the kernel: %s", schema->probe, pushed[i].text);
-	}
+	push_say(schema, pushed, n);
 	if (!all)
 		log_debug("filter", "%s: the rest here", schema->probe);
 	return all;

@@ -304,6 +304,13 @@ CONDITIONS = [
     ("name == 'seven77'", lambda r: r["name"] == "seven77"),
     ("path ~ '/etc/*'", lambda r: (r["path"] or "").startswith("/etc/") and r["path"].count("/") == 2),
     ("not (value == 7 or low == 3)", lambda r: not (r["value"] == 7 or r["low"] == 3)),
+    ("not (value == 7 or difference < 0)", lambda r: not (r["value"] == 7 or r["difference"] < 0)),
+    ("value in (1, 7, 20)", lambda r: r["value"] in (1, 7, 20)),
+    ("value not in (1, 7, 20) and difference < 0", lambda r: r["value"] not in (1, 7, 20) and r["difference"] < 0),
+    ("colour == green or value in (7, 19) or difference > 0",
+     lambda r: r["colour"] == "green" or r["value"] in (7, 19) or r["difference"] > 0),
+    ("(value == 7 or colour == red) and (value == 0 or colour == green)",
+     lambda r: (r["value"] == 7 or r["colour"] == "red") and (r["value"] == 0 or r["colour"] == "green")),
 ]
 
 
@@ -314,7 +321,7 @@ def conditions():
         runs = []
         for text, holds in CONDITIONS:
             pushed = several.add("-v", "--where", text)
-            here = several.add("-v", "--where", f"({text}) or pid == 0")
+            here = several.add("-v", "--where", f"({text}) or path ~ '/no/such'")
             runs.append((text, holds, pushed, here))
         several.watch()
         for i, value in enumerate((0, 1, 7, 7, 19, 20, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**63 + 1, 2**64 - 2,
@@ -333,7 +340,8 @@ def conditions():
                         f"{text}: the equation")
         check("the rest here" in here.stderr, f"{text}: userland's part is told")
     by_text = {text: pushed.stderr for text, _, pushed, _ in runs}
-    for text in ("value == 7", "difference < 0", "colour == blue", "rights ~ write"):
+    for text in ("value == 7", "difference < 0", "colour == blue", "rights ~ write", "colour in (red, green)",
+                 "value in (1, 7, 20)", "colour == green or value in (7, 19) or difference > 0"):
         check(f"in the kernel: {text}" in by_text[text] and "the rest" not in by_text[text], f"{text} is pushed down")
     check("in the kernel: value < 20" in by_text["hundred >= 109 and value < 20"], "each of two joined by and")
     check("in the kernel" not in by_text["nice < 0 and urgent == 1"], "bit-fields are looked at here")

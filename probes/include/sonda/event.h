@@ -193,6 +193,8 @@ static __noinline int slot_refuse(struct event_slot *slot)
 
 static __noinline bool conds_hold(struct event_slot *slot, u32 type)
 {
+	bool held = false; /* one before, that this one is joined with by `or` */
+
 	if (!slot)
 		return false;
 	_Pragma("unroll") for (int i = 0; i < COND_MAX; i++)
@@ -200,8 +202,10 @@ static __noinline bool conds_hold(struct event_slot *slot, u32 type)
 		/* filled from the front: behind the first unset one all is dead code */
 		if (sonda_conf.where[i].op == COND_NONE)
 			return true;
-		if (sonda_conf.where[i].type == type &&
-		    !cond_holds(&sonda_conf.where[i], slot->body))
+		if (held || sonda_conf.where[i].type != type ||
+		    cond_holds(&sonda_conf.where[i], slot->body))
+			held = sonda_conf.where[i].or_next;
+		else if (!sonda_conf.where[i].or_next)
 			return false;
 	}
 	return true;

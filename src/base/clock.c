@@ -113,17 +113,72 @@ void wall_utc(struct wall *w, uint64_t boot_ns, char out[static WALL_UTC_LEN + 1
 	put_digits(out + 20, (uint32_t)(real_ns % NS_PER_S), 9);
 }
 
-void wall_local(struct wall *w, uint64_t boot_ns, char out[static WALL_LOCAL_LEN + 1])
+/* Of the local forms: where in "2026-11-22 02:21:03" it begins, and digits of the fraction. */
+static const struct {
+	unsigned begin, digits;
+} local_forms[WALL_FORM_COUNT] = {
+	[WALL_S] = { 11, 0 },  [WALL_MS] = { 11, 3 },  [WALL_US] = { 11, 6 },
+	[WALL_NS] = { 11, 9 }, [WALL_DATE] = { 0, 6 },
+};
+
+static void local_refresh(struct wall *w, time_t second)
 {
-	uint64_t real_ns = wall_real_ns(w, boot_ns);
-	time_t second = (time_t)(real_ns / NS_PER_S);
 	struct tm tm;
 
-	if (second != w->local_s) {
-		localtime_r(&second, &tm);
-		strftime(w->local, sizeof(w->local), "%H:%M:%S.000", &tm);
-		w->local_s = second;
-	}
-	memcpy(out, w->local, sizeof(w->local));
-	put_digits(out + 9, (uint32_t)(real_ns % NS_PER_S / 1000000), 3);
+	if (second == w->local_s)
+		return;
+	localtime_r(&second, &tm);
+	strftime(w->local, sizeof(w->local), "%Y-%m-%d %H:%M:%S", &tm);
+	w->local_s = second;
+}
+
+static void put_local(struct wall *w, enum wall_form form, uint64_t real_ns, char *out)
+{
+	unsigned begin = local_forms[form].begin, digits = local_forms[form].digits;
+	uint32_t fraction = (uint32_t)(real_ns % NS_PER_S);
+	size_t len = sizeof(w->local) - 1 - begin;
+
+	local_refresh(w, (time_t)(real_ns / NS_PER_S));
+	memcpy(out, w->local + begin, len + 1);
+	if (!digits)
+		return;
+	for (unsigned i = digits; i < 9; i++)
+		fraction /= 10;
+	out[len] = '.';
+	put_digits(out + len + 1, fraction, digits);
+	out[len + 1 + digits] = '\0';
+}
+
+void wall_local(struct wall *w, uint64_t boot_ns, char out[static WALL_LOCAL_LEN + 1])
+{
+	put_local(w, WALL_MS, wall_real_ns(w, boot_ns), out);
+}
+
+unsigned wall_text_len(enum wall_form form)
+{
+	unsigned digits = local_forms[form].digits;
+
+	if (form == WALL_UTC)
+		return WALL_UTC_LEN;
+	if (form == WALL_EPOCH)
+		return sizeof("1795314063.123456789") - 1;
+	return (unsigned)sizeof("2026-11-22 02:21:03") - 1 - local_forms[form].begin + digits +
+	       !!digits;
+}
+
+size_t wall_text(struct wall *w, enum wall_form form, uint64_t boot_ns,
+		 char out[static WALL_UTC_LEN + 1])
+{
+	uint64_t real_ns = wall_real_ns(w, boot_ns);
+
+	assert(form != WALL_USUAL && form < WALL_FORM_COUNT);
+	if (form == WALL_UTC)
+		wall_utc(w, boot_ns, out);
+	else if (form == WALL_EPOCH)
+		snprintf(out, WALL_UTC_LEN + 1, "%llu.%09llu",
+			 (unsigned long long)(real_ns / NS_PER_S),
+			 (unsigned long long)(real_ns % NS_PER_S));
+	else
+		put_local(w, form, real_ns, out);
+	return strlen(out);
 }

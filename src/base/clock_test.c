@@ -41,6 +41,31 @@ TEST(local_text_follows_the_zone_of_the_start)
 	tzset();
 }
 
+TEST(forms_of_a_time)
+{
+	static const char *const forms[WALL_FORM_COUNT] = {
+		[WALL_S] = "07:51:03",
+		[WALL_MS] = "07:51:03.123",
+		[WALL_US] = "07:51:03.123456",
+		[WALL_NS] = "07:51:03.123456789",
+		[WALL_DATE] = "2026-11-22 07:51:03.123456",
+		[WALL_UTC] = "2026-11-22T02:21:03.123456789Z",
+		[WALL_EPOCH] = "1795314063.123456789",
+	};
+	char out[WALL_UTC_LEN + 1];
+	struct wall w;
+
+	setenv("TZ", "XXX-5:30", 1);
+	wall_init_at(&w, (int64_t)(1795314063ULL * S));
+	for (enum wall_form f = WALL_USUAL + 1; f < WALL_FORM_COUNT; f++) {
+		CHECK_INT(wall_text(&w, f, 123456789, out), strlen(forms[f]));
+		CHECK_STR(out, forms[f]);
+		CHECK_INT(wall_text_len(f), strlen(forms[f]));
+	}
+	setenv("TZ", "UTC", 1);
+	tzset();
+}
+
 TEST(now_lies_between_two_readings)
 {
 	struct wall w;

@@ -131,6 +131,7 @@ static int sink_start(struct showing *g, struct err *e)
 		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
 		.note = log_note_text,
+		.verbose = log_shows(LOG_LEVEL_DEBUG),
 		.wall = &g->wall,
 		.one_probe = true,
 		.snapshot = true,

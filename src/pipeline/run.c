@@ -29,10 +29,16 @@
 #define LOSS_EVERY_NS (250 * MS)
 
 /* clang-format off */
+static const struct opt_choice time_forms[] = {
+	{ "s", WALL_S, NULL },       { "ms", WALL_MS, NULL },     { "us", WALL_US, NULL },
+	{ "ns", WALL_NS, NULL },     { "date", WALL_DATE, NULL }, { "utc", WALL_UTC, NULL },
+	{ "epoch", WALL_EPOCH, NULL }, { 0 },
+};
 static const struct opt output_opts[] = {
 	{ "output",    OPT_STR,      offsetof(struct run_options, format),    "FORMAT", "text, json, csv, folded (stacks, for flame graphs) or null", .letter = 'o' },
 	{ "fields",    OPT_LIST,     offsetof(struct run_options, fields),    "LIST",   "these fields in this order", .letter = 'f' },
 	{ "weight",    OPT_STR,      offsetof(struct run_options, weight),    "FIELD",  "-o folded: sum this field by stack, not rows" },
+	{ "time",      OPT_ENUM,     offsetof(struct run_options, time),      NULL,     "-o text: local time so precise (ms), with its date, in UTC, or seconds since 1970", .choices = time_forms },
 	{ "no-header", OPT_BOOL,     offsetof(struct run_options, no_header), NULL,     "no header line" },
 }, end_opts[] = {
 	{ "count",     OPT_U64,      offsetof(struct run_options, count),     "N",      "end after so many rows", .letter = 'n' },
@@ -225,9 +231,11 @@ static int sink_start(struct run *r, const struct sink_ops *sink, const char *pa
 		.colour = term_has_colour(STDOUT_FILENO),
 		.width_cols = term_width(STDOUT_FILENO),
 		.note = log_note_text,
+		.verbose = log_shows(LOG_LEVEL_DEBUG),
 		.fields = (const char *const *)r->options->fields.at,
 		.field_count = r->options->fields.len,
 		.weight = r->options->weight,
+		.time = (enum wall_form)r->options->time,
 		.wall = &r->wall,
 		.one_probe = is_of_one_probe(r),
 	};

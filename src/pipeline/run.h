@@ -24,6 +24,7 @@ struct run_options {
 	const char *format;    /* -o */
 	struct strlist fields; /* --fields */
 	const char *weight;    /* --weight */
+	int time;              /* --time: enum wall_form */
 	bool no_header;
 	uint64_t count;  /* --count; 0: no limit */
 	uint64_t for_ns; /* --for; 0: no limit */

@@ -8,14 +8,15 @@
 #include <ctype.h>
 #include <errno.h>
 
-static void column_add(struct columns *c, enum column_what what, const struct field *field,
-		       const char *name)
+static struct column *column_add(struct columns *c, enum column_what what,
+				 const struct field *field, const char *name)
 {
 	struct column *column = vec_add(&c->at);
 
 	column->what = what;
 	column->field = field;
 	column->name = name;
+	return column;
 }
 
 /* "took" stands for "took_ns" */
@@ -54,7 +55,8 @@ static int columns_named(const struct sink_options *o, const struct schema *s, s
 		const struct field *field = columns_field(s, name);
 
 		if (str_eq(name, "time") || str_eq(name, "probe")) {
-			column_add(c, name[0] == 't' ? COLUMN_TIME : COLUMN_PROBE, NULL, name);
+			column_add(c, name[0] == 't' ? COLUMN_TIME : COLUMN_PROBE, NULL, name)
+				->time = o->time;
 			continue;
 		}
 		column_add(c, COLUMN_FIELD, field, field ? field->name : name);
@@ -80,7 +82,7 @@ int columns_choose(const struct sink_options *o, const struct schema *s, bool hi
 		err = columns_named(o, s, &c, e);
 	} else {
 		if (hidden || !o->snapshot)
-			column_add(&c, COLUMN_TIME, NULL, "time");
+			column_add(&c, COLUMN_TIME, NULL, "time")->time = o->time;
 		if (hidden || !o->one_probe)
 			column_add(&c, COLUMN_PROBE, NULL, "probe");
 		for (size_t i = 0; i < s->field_count; i++)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "base/vec.h"
 #include "schema/schema.h"
 #include "sink/sink.h"
@@ -19,7 +20,8 @@ struct column {
 	const struct field *field; /* COLUMN_FIELD; NULL: this schema doesn't have it */
 	const char *name;
 	const struct field
-		*port; /* text only: of an address; shown with it, not apart. NULL: none */
+		*port;       /* text only: of an address; shown with it, not apart. NULL: none */
+	enum wall_form time; /* COLUMN_TIME, text only */
 };
 struct columns {
 	vec(struct column) at;

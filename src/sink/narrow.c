@@ -129,7 +129,7 @@ static unsigned narrow_most(const struct field *f)
 unsigned column_cols(const struct column *c, bool narrow)
 {
 	if (c->what == COLUMN_TIME)
-		return narrow ? WALL_SECOND_LEN : WALL_LOCAL_LEN;
+		return wall_text_len(c->time ?: narrow ? WALL_S : WALL_MS);
 	if (!c->field)
 		return 0;
 	return min(field_cols(c->field), narrow ? narrow_most(c->field) : ~0u);

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "base/clock.h"
 #include "schema/schema.h"
 
 struct err;
-struct wall;
 struct account;
 
 struct sink_options {
@@ -24,11 +24,13 @@ struct sink_options {
 	unsigned width_cols;       /* of the terminal; 0: not a terminal */
 	const char *const *fields; /* --fields: names in order; NULL: the usual ones */
 	size_t field_count;
-	const char *weight; /* folded: the field that is summed; NULL: rows are counted */
-	struct wall *wall;  /* turns a row's time into wall time; borrowed */
+	const char *weight;  /* folded: the field that is summed; NULL: rows are counted */
+	enum wall_form time; /* text: how it is written; the usual way depends on the width */
+	struct wall *wall;   /* turns a row's time into wall time; borrowed */
 	bool snapshot;  /* all rows are of one moment: text has no time unless it is asked for */
 	bool one_probe; /* all rows are of one probe: text needs no probe column */
-	/* Told by bind what else a reader should know, a sentence; NULL: nobody asks. */
+	bool verbose;   /* `note` may be told more than one sentence */
+	/* Told before the first rows what else a reader should know; NULL: nobody asks. */
 	void (*note)(const char *text);
 };
 

@@ -38,6 +38,9 @@ struct text_sink {
 	struct strbuf out, cell;
 	struct table *table; /* of the last row */
 	vec(struct text_schema) schemas;
+	/* what found no room, until it is told before the first rows */
+	unsigned left_out_schemas, left_out_fields;
+	char *left_out_note;
 };
 
 static struct text_sink *text_of(struct sink *s)
@@ -95,12 +98,18 @@ static bool words_narrow(const struct text_sink *t)
 	return t->options.width_cols && t->options.width_cols < WORDS_COLS;
 }
 
+static enum wall_form time_form(const struct text_sink *t, bool narrow)
+{
+	return t->options.time ?: narrow ? WALL_S : WALL_MS;
+}
+
 enum { TIME, PROBE, PID, COMM, WHAT, WORDS_COUNT };
 
 /* Several probes: time, probe, process, and the rest as words. */
-static void words_columns(bool narrow, struct table_col cols[static WORDS_COUNT])
+static void words_columns(const struct text_sink *t, struct table_col cols[static WORDS_COUNT])
 {
-	unsigned time_cols = narrow ? WALL_SECOND_LEN : WALL_LOCAL_LEN;
+	bool narrow = words_narrow(t);
+	unsigned time_cols = wall_text_len(time_form(t, narrow));
 
 	cols[TIME] = (struct table_col){ "TIME", .min_cols = time_cols, .whole = true };
 	cols[PROBE] = (struct table_col){ "PROBE", .min_cols = 13 };
@@ -115,7 +124,7 @@ static unsigned words_room(const struct text_sink *t)
 	struct table_col cols[WORDS_COUNT];
 	unsigned taken = 0;
 
-	words_columns(words_narrow(t), cols);
+	words_columns(t, cols);
 	for (size_t i = 0; i < WHAT; i++)
 		taken += cols[i].min_cols + NARROW_GAP_COLS;
 	return t->options.width_cols > taken ? t->options.width_cols - taken : 0;
@@ -132,7 +141,7 @@ static struct table *text_table(struct text_sink *t, const struct columns *colum
 	struct table *table;
 
 	if (is_words(t)) {
-		words_columns(words_narrow(t), words);
+		words_columns(t, words);
 		return table_new(words, WORDS_COUNT, style, &t->out);
 	}
 	cols = xcalloc(columns->at.len, sizeof(*cols));
@@ -148,7 +157,7 @@ static struct table *text_table(struct text_sink *t, const struct columns *colum
 static bool text_narrow(struct text_sink *t, const struct schema *schema, struct columns *columns)
 {
 	auto_done(strbuf) left_out = { 0 };
-	auto_free char *text = NULL;
+	size_t before = columns->at.len;
 	bool words = is_words(t), narrow;
 
 	if (!t->options.width_cols || t->options.field_count)
@@ -157,11 +166,32 @@ static bool text_narrow(struct text_sink *t, const struct schema *schema, struct
 				words ? words_room(t) : t->options.width_cols, &left_out);
 	if (!left_out.len || !t->options.note)
 		return narrow;
-	text = xasprintf("%s: no room in %u columns for %s (a wider terminal shows them, -f LIST "
-			 "those that you name)",
-			 schema->probe, t->options.width_cols, strbuf_str(&left_out));
-	t->options.note(text);
+	t->left_out_schemas++;
+	t->left_out_fields += (unsigned)(before - columns->at.len);
+	free(t->left_out_note);
+	t->left_out_note = xasprintf(
+		"%s: no room in %u columns for %s (a wider terminal or -f LIST shows them)",
+		schema->probe, t->options.width_cols, strbuf_str(&left_out));
+	if (t->options.verbose)
+		t->options.note(t->left_out_note);
 	return narrow;
+}
+
+/* One line, however many probes it is about. */
+static void text_note(struct text_sink *t)
+{
+	if (!t->left_out_note)
+		return;
+	if (t->left_out_schemas > 1) {
+		free(t->left_out_note);
+		t->left_out_note = xasprintf(
+			"no room in %u columns for %u fields: -v names them, -f LIST shows them",
+			t->options.width_cols, t->left_out_fields);
+	}
+	if (!t->options.verbose)
+		t->options.note(t->left_out_note);
+	free(t->left_out_note);
+	t->left_out_note = NULL;
 }
 
 static void stacks_part(struct columns *from, struct columns *stacks)
@@ -205,10 +235,10 @@ static int text_bind(struct sink *s, const struct schema *schema, struct err *e)
 
 static void cell_time(struct text_sink *t, uint64_t at_ns, bool narrow)
 {
-	char local[WALL_LOCAL_LEN + 1];
+	char text[WALL_UTC_LEN + 1];
+	size_t len = wall_text(t->options.wall, time_form(t, narrow), at_ns, text);
 
-	wall_local(t->options.wall, at_ns, local);
-	table_cell(t->table, TERM_DIM, local, narrow ? WALL_SECOND_LEN : WALL_LOCAL_LEN);
+	table_cell(t->table, TERM_DIM, text, len);
 }
 
 /* What went wrong is red; what is not known, dim. */
@@ -370,14 +400,14 @@ static int text_loss(struct sink *s, const char *probe, const char *cause, uint6
 		     uint64_t at_ns, struct err *e)
 {
 	struct text_sink *t = text_of(s);
-	char local[WALL_LOCAL_LEN + 1];
+	char text[WALL_UTC_LEN + 1];
 
 	(void)e;
-	wall_local(t->options.wall, at_ns, local);
+	wall_text(t->options.wall, time_form(t, false), at_ns, text);
 	if (t->table)
 		table_settle(t->table);
 	strbuf_appendf(&t->out, "%s%s  %s: lost %llu (%s)%s\n",
-		       t->options.colour ? term_style_on(TERM_RED) : "", local, probe,
+		       t->options.colour ? term_style_on(TERM_RED) : "", text, probe,
 		       (unsigned long long)count, cause,
 		       t->options.colour ? term_style_off(TERM_RED) : "");
 	return 0;
@@ -387,6 +417,7 @@ static int text_flush(struct sink *s, struct err *e)
 {
 	struct text_sink *t = text_of(s);
 
+	text_note(t);
 	if (t->table)
 		table_settle(t->table);
 	return out_write(&t->out, t->options.fd, t->options.cancel_fd, e);
@@ -405,6 +436,7 @@ static void text_close(struct sink *s)
 	vec_done(&t->schemas);
 	strbuf_done(&t->out);
 	strbuf_done(&t->cell);
+	free(t->left_out_note);
 	free(t);
 }
 

@@ -367,19 +367,20 @@ def mixed_opens():
 def conditions_say_the_same_in_the_kernel():
     seen = ["path", "err", "flags", "fd"]
     truth = {"err != 0 and fd < 0": 600, "flags ~ O_APPEND": 200, "err in (EISDIR, ENOTDIR)": 400,
-             "comm == '%s' and not (err == ENOENT)" % open("/proc/self/comm").read().strip(): 800}
+             "comm in ('%s', nobody) and not (err == ENOENT)" % open("/proc/self/comm").read().strip(): 800,
+             "err == ENOTDIR or flags ~ O_APPEND": 400}
     for where, count in truth.items():
         args = ["--pid", HERE, "--fields", ",".join(seen), "-v"]
         with Sonda("trace", "fs.open", *args, "--where", where) as kernel, \
-                Sonda("trace", "fs.open", *args, "--where", f"not not ({where})") as userland:
+                Sonda("trace", "fs.open", *args, "--where", f"({where}) or path == ''") as userland:
             mixed_opens()
         rows = [[[r[name] for name in seen] for r in s.rows] for s in (kernel, userland)]
         # the test's own other opens (of /proc, pipes) are of no interest
         ours = [[r for r in some if r[0].startswith(scratch)] for some in rows]
         check_equal(len(ours[0]), count, f"{where}: rows")
         check(ours[0] == ours[1], f"{where}: evaluated here and in the kernel")
-        check("in the kernel: " in kernel.stderr or " in (" in where, f"{where}: the kernel evaluates some of it")
-        check("in the kernel: " not in userland.stderr, f"not not ({where}): nothing of it")
+        check("in the kernel: " in kernel.stderr and "the rest here" not in kernel.stderr, f"{where}: the kernel decides")
+        check("in the kernel: " not in userland.stderr, f"{where} or a path: nothing of it")
         for s in (kernel, userland):
             holds(s.stats, where)
             check_equal(s.stats["lost"], 0, f"{where}: nothing lost")
@@ -405,6 +406,17 @@ def narrow_terminals_show_what_matters():
         left_out = set(re.sub(" \\(.*", "", note).partition("columns for ")[2].split(", "))
         check("uid" in left_out and not left_out & set(header.lower().split()), f"{probe} says what is left out: {note!r}")
         check("-f LIST" in note, f"{probe}: and how to see it: {note!r}")
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    said = [subprocess.run([SONDA, "trace", *needed, "--comm", "nobody-has-it", "--for", "1ms", *more], stdout=theirs,
+                           stderr=subprocess.PIPE, text=True, timeout=PATIENCE_S).stderr.splitlines()
+            for more in ([], ["-v"])]
+    os.close(ours), os.close(theirs)
+    notes, named = ([l for l in lines if "no room in 80 columns for " in l] for lines in said)
+    check(len(notes) == 1 and len(notes[0]) <= 80 and "-v" in notes[0], f"several probes: one line: {notes}")
+    check(len(named) > 4, f"with -v a line each: {named}")
+    left_out = sum(len(re.sub(" \\(.*", "", note).partition("columns for ")[2].split(", ")) for note in named)
+    check(f" {left_out} fields" in notes[0], f"and their sum: {left_out}, {notes}")
 
 
 for test in (storms_lose_nothing_unnoticed, recordings_keep_losses_and_accounts, cut_recordings_give_what_is_whole,

@@ -11,6 +11,7 @@
 #include "base/term.h"
 #include "cmd/meter_show.h"
 #include "cmd/screen.h"
+#include "pipeline/trailer.h"
 #include "sink/out.h"
 #include "sink/sink.h"
 #include "transport/stream.h"
@@ -29,6 +30,7 @@ static const struct opt meter_opts[] = {
 	{ "limit",     OPT_U32,      offsetof(struct meter, limit),       "N",      "groups shown at most (0: all; text 20 or what fits the screen)", .letter = 'l' },
 	{ "output",    OPT_STR,      offsetof(struct meter, format),      "FORMAT", "text, json, csv, folded (stacks, for flame graphs) or null", .letter = 'o' },
 	{ "no-header", OPT_BOOL,     offsetof(struct meter, no_header),   NULL,     "no titles, no header lines" },
+	{ "no-trailer", OPT_BOOL,    offsetof(struct meter, no_trailer),  NULL,     "-o json: no object with the counts at the end" },
 	{ "count",     OPT_U64,      offsetof(struct meter, count),       "N",      "end after so many readings", .letter = 'n' },
 	{ "for",       OPT_DURATION, offsetof(struct meter, for_ns),      "TIME",   "end after so long (10s)", .letter = 'd' },
 	{ "strict",    OPT_BOOL,     offsetof(struct meter, strict),      NULL,     "fail when something was lost or can't be seen here" },
@@ -331,6 +333,10 @@ static void meter_last_words(struct meter *m)
 			m->ops->end(m, p, &m->out);
 	if (meter_is_text(m))
 		meter_check(m, out_write(&m->out, STDOUT_FILENO, m->ends.cancel_fd, m->e));
+	if (!m->failed && !m->no_trailer)
+		meter_check(m, trailer_tell(&m->tally, &m->session, m->sink_ops, m->sink, m->e));
+	if (!m->failed)
+		meter_check(m, m->sink_ops->flush(m->sink, m->e));
 }
 
 /* Is it a table that an earlier panel shows too? */

@@ -22,7 +22,7 @@ struct view;
 
 /* A table that is shown. */
 struct panel {
-	const char *what; /* the word behind the probe; NULL */
+	const char *what;        /* the word behind the probe; NULL */
 	const struct view *view; /* the command's: what of the table is shown; NULL: all */
 	struct table_asked asked;
 	struct schema values; /* where only some of the table's are asked for */
@@ -58,7 +58,7 @@ struct meter {
 	struct strlist by;
 	uint64_t interval_ns, for_ns, count;
 	uint32_t limit;
-	bool once, no_header, strict;
+	bool once, no_header, no_trailer, strict;
 
 	vec(struct panel) panels;
 	size_t focus;         /* the panel that keys are about */

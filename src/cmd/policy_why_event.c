@@ -150,6 +150,8 @@ static int why_event(const struct why *w, struct asker *asker, const char *text,
 
 	if (json_read_object(text, on_member, &ev, e) < 0)
 		return -e->code;
+	if (map_get_str(&ev.texts, "lost")) /* of no event: what was lost, or the trailer */
+		return 0;
 	if (!ev.probe)
 		return fail(e, EINVAL, "no event: the member 'probe' is missing");
 	if (catalog_find(catalog, ev.probe, &p, e) < 0)

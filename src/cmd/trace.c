@@ -16,7 +16,8 @@ const struct command command_trace = {
 		"signal that ends sonda) when it still runs then. A probe may have a condition of its own:\n"
 		"'fs.open: err != 0'. `sonda list PROBE` shows its fields and parameters. On a terminal too\n"
 		"narrow for all columns those that matter less are left out, and it says which (of several\n"
-		"probes with -v).",
+		"probes with -v). JSON objects with a member 'lost' are no events: rows of what was lost, and at\n"
+		"the end the counts, with what is not seen here and why.",
 	.examples =
 		"sonda trace fs.open --comm nginx\tfiles that nginx opens\n"
 		"sonda trace 'fs.open: err == ENOENT' --user www-data\twhat it looks for in vain\n"

@@ -9,14 +9,21 @@
 #include "pipeline/session.h"
 
 #include <assert.h>
+#include <sys/resource.h>
 
-#define CAUSES (LOSS_COUNT + 1)
+#define CAUSES LOSS_UNREAD /* that are told as rows */
 
 static const char *const cause_names[] = {
-	[LOSS_RING] = "ring", [LOSS_STATE] = "state",  [LOSS_BUSY] = "busy",
-	[LOSS_ROOM] = "room", [LOSS_COUNT] = "missed",
+	[LOSS_RING] = "ring", [LOSS_STATE] = "state",   [LOSS_BUSY] = "busy",
+	[LOSS_ROOM] = "room", [LOSS_MISSED] = "missed", [LOSS_UNREAD] = "unread",
 };
-static_assert(ARRAY_LEN(cause_names) == CAUSES, "a word for each cause");
+static_assert(ARRAY_LEN(cause_names) == LOSS_CAUSES, "a word for each cause");
+
+const char *loss_cause(unsigned cause)
+{
+	assert(cause < LOSS_CAUSES);
+	return cause_names[cause];
+}
 
 static uint64_t account_loss(const struct account *a, unsigned cause)
 {
@@ -50,6 +57,16 @@ int losses_tell(struct losses *l, struct stream *s, const struct sink_ops *ops, 
 	return err;
 }
 
+/* Of all threads, so far. */
+static uint64_t own_cpu_ms(void)
+{
+	struct rusage used;
+
+	getrusage(RUSAGE_SELF, &used);
+	return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+	       (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
 void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t filtered)
 {
 	size_t count;
@@ -61,16 +78,16 @@ void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t 
 
 		t->seen += k->seen + accounts[i].missed;
 		t->filtered += k->filtered;
-		for (unsigned cause = 0; cause < LOSS_COUNT; cause++)
-			t->lost += k->lost[cause];
-		/* sent, but never read or not understood */
-		t->lost += k->sent - accounts[i].received + accounts[i].malformed;
-		t->lost += accounts[i].missed;
-		t->missed += accounts[i].missed;
+		for (unsigned cause = 0; cause < CAUSES; cause++)
+			t->lost_by[cause] += account_loss(&accounts[i], cause);
+		t->lost_by[LOSS_UNREAD] += k->sent - accounts[i].received + accounts[i].malformed;
 		t->cut += k->cut;
 		t->unresolved += k->unresolved;
 		t->overflow += k->overflow;
 	}
+	for (unsigned cause = 0; cause < LOSS_CAUSES; cause++)
+		t->lost += t->lost_by[cause];
+	t->cpu_ms = own_cpu_ms();
 }
 
 void tally_line(const struct tally *t, struct strbuf *out)
@@ -81,7 +98,7 @@ void tally_line(const struct tally *t, struct strbuf *out)
 	} more[] = {
 		{ "truncated", t->cut },
 		{ "unresolved", t->unresolved },
-		{ "missed", t->missed },
+		{ "missed", t->lost_by[LOSS_MISSED] },
 		{ "overflowed", t->overflow },
 	};
 
@@ -115,6 +132,9 @@ void tally_note(const struct tally *t, const struct session *s, const char *more
 	if (s)
 		coverage_note(s);
 	tally_line(t, &line);
-	log_note(NULL, "%s%s", strbuf_str(&line), more ?: "");
+	strbuf_puts(&line, more ?: "");
+	if (log_shows(LOG_LEVEL_DEBUG))
+		strbuf_appendf(&line, ", used %llu ms of CPU time", (unsigned long long)t->cpu_ms);
+	log_note(NULL, "%s", strbuf_str(&line));
 	strbuf_done(&line);
 }

@@ -14,8 +14,13 @@ struct err;
 struct session;
 struct strbuf;
 
+/* Why something is lost: enum loss, then what the kernel skipped, then what was sent and not understood. */
+enum { LOSS_MISSED = LOSS_COUNT, LOSS_UNREAD, LOSS_CAUSES };
+/* A word for the cause. */
+MUST_USE const char *loss_cause(unsigned cause);
+
 struct losses {
-	uint64_t *told; /* (LOSS_COUNT + 1) for each account */
+	uint64_t *told; /* LOSS_UNREAD for each account: the causes before it */
 };
 void losses_done(struct losses *l);
 
@@ -25,7 +30,8 @@ MUST_USE int losses_tell(struct losses *l, struct stream *s, const struct sink_o
 
 struct tally {
 	uint64_t seen, delivered, filtered, lost; /* seen = delivered + filtered + lost */
-	uint64_t missed;                          /* of `lost`: runs that the kernel skipped */
+	uint64_t lost_by[LOSS_CAUSES];
+	uint64_t cpu_ms; /* that sonda itself has used */
 	uint64_t cut, unresolved, overflow;
 };
 

@@ -16,6 +16,7 @@
 #include "pipeline/route.h"
 #include "pipeline/session.h"
 #include "pipeline/symbolise.h"
+#include "pipeline/trailer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -40,6 +41,7 @@ static const struct opt output_opts[] = {
 	{ "weight",    OPT_STR,      offsetof(struct run_options, weight),    "FIELD",  "-o folded: sum this field by stack, not rows" },
 	{ "time",      OPT_ENUM,     offsetof(struct run_options, time),      NULL,     "-o text: local time so precise (ms), with its date, in UTC, or seconds since 1970", .choices = time_forms },
 	{ "no-header", OPT_BOOL,     offsetof(struct run_options, no_header), NULL,     "no header line" },
+	{ "no-trailer", OPT_BOOL,    offsetof(struct run_options, no_trailer), NULL,    "-o json: no object with the counts at the end" },
 }, end_opts[] = {
 	{ "count",     OPT_U64,      offsetof(struct run_options, count),     "N",      "end after so many rows", .letter = 'n' },
 	{ "for",       OPT_DURATION, offsetof(struct run_options, for_ns),    "TIME",   "end after so long (10s)", .letter = 'd' },
@@ -289,6 +291,10 @@ static int run_end(struct run *r, struct tally *tally)
 	accounts = r->stream->ops->accounts(r->stream, &count);
 	if (!r->failed && r->router.ops->end)
 		run_check(r, r->router.ops->end(r->router.sink, accounts, count, r->e));
+	if (!r->failed && !r->options->no_trailer)
+		run_check(r, trailer_tell(tally, r->session, r->router.ops, r->router.sink, r->e));
+	if (!r->failed)
+		run_check(r, r->router.ops->flush(r->router.sink, r->e));
 	return r->failed;
 }
 

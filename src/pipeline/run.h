@@ -25,7 +25,7 @@ struct run_options {
 	struct strlist fields; /* --fields */
 	const char *weight;    /* --weight */
 	int time;              /* --time: enum wall_form */
-	bool no_header;
+	bool no_header, no_trailer;
 	uint64_t count;  /* --count; 0: no limit */
 	uint64_t for_ns; /* --for; 0: no limit */
 	bool strict;     /* --strict: fail when something was lost or is not covered */

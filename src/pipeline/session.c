@@ -458,30 +458,34 @@ void session_describe(const struct session *s, struct strbuf *out)
 	}
 }
 
-/* Why the slot is empty: what its best alternative says. */
-static void slot_coverage(const struct probe *probe, const char *slot, struct strbuf *out)
+const char *session_slot_missed(const struct watched *w, const char *slot, const char **ret_reason)
 {
 	struct object_program p;
 
-	for (size_t i = 0; i < object_program_count(probe->object); i++) {
-		object_program(probe->object, i, &p);
-		if (p.missed && p.state == PROGRAM_REFUSED && !strcmp(p.slot, slot)) {
-			strbuf_appendf(out, "%s: not seen here: %s (%s)\n", probe->name, p.missed,
-				       p.reason);
-			return;
-		}
+	for (size_t i = 0; i < object_program_count(w->probe->object); i++) {
+		object_program(w->probe->object, i, &p);
+		if (!p.missed || p.state != PROGRAM_REFUSED || !str_eq(p.slot, slot))
+			continue;
+		*ret_reason = p.reason;
+		return p.missed;
 	}
+	return NULL;
 }
 
 void session_coverage(const struct session *s, struct strbuf *out)
 {
+	const char *missed, *reason;
 	struct object_slot slot;
 
 	vec_for_each(w, &s->probes)
 		for (size_t i = 0; i < object_slot_count(w->probe->object); i++) {
 			object_slot(w->probe->object, i, &slot);
-			if (slot.optional && !slot.rank)
-				slot_coverage(w->probe, slot.name, out);
+			if (!slot.optional || slot.rank)
+				continue;
+			missed = session_slot_missed(w, slot.name, &reason);
+			if (missed)
+				strbuf_appendf(out, "%s: not seen here: %s (%s)\n", w->probe->name,
+					       missed, reason);
 		}
 }
 

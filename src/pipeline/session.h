@@ -100,6 +100,9 @@ MUST_USE int session_stream(struct session *s, struct stream **ret, struct err *
 
 /* "fs.open (tracepoint), net.dns (cgroup_skb)": by which hooks. */
 void session_describe(const struct session *s, struct strbuf *out);
+/* What isn't seen while the slot is empty, and why: what its best alternative says; NULL: nothing. */
+MUST_USE const char *session_slot_missed(const struct watched *w, const char *slot,
+					 const char **ret_reason);
 /* What the probes promise and can't keep here, a line each; "" when nothing is missing. */
 void session_coverage(const struct session *s, struct strbuf *out);
 

@@ -172,6 +172,24 @@ static int json_loss(struct sink *s, const char *probe, const char *cause, uint6
 	return 0;
 }
 
+static int json_trailer(struct sink *s, const char *members, uint64_t at_ns, struct err *e)
+{
+	struct json_sink *js = json_of(s);
+	struct json j = { .out = &js->out };
+
+	(void)e;
+	json_obj_begin(&j);
+	json_key(&j, "time");
+	if (at_ns)
+		json_time(&j, js->options.wall, at_ns);
+	else
+		json_null(&j);
+	json_raw(&j, members, strlen(members));
+	json_obj_end(&j);
+	json_line_end(&j);
+	return 0;
+}
+
 static int json_flush(struct sink *s, struct err *e)
 {
 	struct json_sink *js = json_of(s);
@@ -200,5 +218,6 @@ const struct sink_ops sink_json = {
 	.row = json_row,
 	.loss = json_loss,
 	.flush = json_flush,
+	.trailer = json_trailer,
 	.close = json_close,
 };

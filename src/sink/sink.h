@@ -51,6 +51,8 @@ struct sink_ops {
 	int (*flush)(struct sink *s, struct err *e);
 	/* The accounts at the end of the stream (a recording keeps them). May be NULL. */
 	int (*end)(struct sink *s, const struct account *accounts, size_t count, struct err *e);
+	/* The last object: `members` are JSON, `at_ns` 0: no time is known. NULL where people read. */
+	int (*trailer)(struct sink *s, const char *members, uint64_t at_ns, struct err *e);
 	void (*close)(struct sink *s);
 };
 

@@ -82,10 +82,15 @@ def storms_lose_nothing_unnoticed():
         check_equal(r.code, 0, f"a storm as {form}: {r.stderr}")
         holds(r.stats, f"a storm as {form}")
         rows = lost = loss_rows = 0
+        trailer = None
         with open(path) as lines:
             for line in lines:
                 if form == "json" and '"lost"' in line:
                     row = json.loads(line)
+                    check(trailer is None, f"nothing behind the trailer: {line}")
+                    if "seen" in row:
+                        trailer = row
+                        continue
                     check(row["probe"] == "fs.open" and row["cause"] == "ring", f"what a loss says: {line}")
                     lost, loss_rows = lost + row["lost"], loss_rows + 1
                 elif m := re.search(r"fs\.open: lost (\d+) \(ring\)", line):
@@ -93,9 +98,21 @@ def storms_lose_nothing_unnoticed():
                 else:
                     rows += 1
         check_equal(rows, r.stats["delivered"], f"{form}: rows are what was delivered")
+        if form == "json":
+            counts = {word: trailer[word] for word in ("seen", "delivered", "filtered", "lost")}
+            check_equal(counts, {word: r.stats[word] for word in counts}, "the trailer says what the closing line says")
+            check_equal(trailer["lost_by"], {"ring": lost, "state": 0, "busy": 0, "room": 0, "missed": 0, "unread": 0}, "lost by")
+            check(trailer["cpu_ms"] > 0 and [h["probe"] for h in trailer["hooks"] if h["hook"]], f"cost and hooks: {trailer}")
         check_equal(lost, r.stats["lost"], f"{form}: losses as rows add up")
         check(loss_rows > 1 and lost > 0, f"{form}: a ring of a page loses some of {MANY}, and says so as it happens")
         check_equal(rows + lost, MANY, f"{form}: every open of the workload is delivered or lost")
+
+
+def strict_fails_when_something_is_lost():
+    for more, code in ((["--buffer", 4096, *storm_command(MANY)], 1), (["--", "true"], 0)):
+        _, r = to_file("strict", "trace", "fs.open", "--path", target, "--strict", "-o", "null", *more)
+        check_equal((r.code, r.stats["lost"] > 0, "--strict: not everything was seen" in r.stderr), (code, code == 1, code == 1),
+                    f"--strict {more}: {r.stderr}")
 
 
 def recordings_keep_losses_and_accounts():
@@ -419,7 +436,7 @@ def narrow_terminals_show_what_matters():
     check(f" {left_out} fields" in notes[0], f"and their sum: {left_out}, {notes}")
 
 
-for test in (storms_lose_nothing_unnoticed, recordings_keep_losses_and_accounts, cut_recordings_give_what_is_whole,
+for test in (storms_lose_nothing_unnoticed, strict_fails_when_something_is_lost, recordings_keep_losses_and_accounts, cut_recordings_give_what_is_whole,
              a_full_disk_keeps_what_was_recorded, a_killed_recording_can_be_replayed,
              a_lost_terminal_ends_a_recording_well, a_recording_is_cut_by_time, a_closed_pipe_is_told,
              a_signal_ends_it_though_nobody_reads, nothing_is_left, sonda_leaves_itself_out, it_ends_when_it_should,

@@ -98,12 +98,16 @@ class Result:
 
     @property
     def rows(self):
-        """The JSON rows that are events (losses are in .losses)."""
+        """The JSON rows that are events (losses are in .losses, the counts at the end in .trailer)."""
         return [r for r in self.all_rows if "lost" not in r]
 
     @property
     def losses(self):
-        return [r for r in self.all_rows if "lost" in r]
+        return [r for r in self.all_rows if "lost" in r and "seen" not in r]
+
+    @property
+    def trailer(self):
+        return next((r for r in self.all_rows[-1:] if "lost" in r and "seen" in r), None)
 
     @property
     def all_rows(self):
@@ -241,7 +245,7 @@ class Sonda:
         return self.result
 
     def __getattr__(self, name):  # rows, stats, stderr, code ... of the finished run
-        if name in ("rows", "losses", "all_rows", "stats", "stdout", "stderr", "lines", "code"):
+        if name in ("rows", "losses", "trailer", "all_rows", "stats", "stdout", "stderr", "lines", "code"):
             return getattr(self.stop(), name)
         raise AttributeError(name)
 

@@ -181,6 +181,10 @@ def case_mistakes():
         check_equal((r.code, words in r.stderr), (code, True), f"{library}: {r.stderr!r}")
     r = run_sonda("trace", "user.tls", "--library", LIBSSL, "--", "true")
     check_equal((r.code, "not seen here: GnuTLS" in r.stderr), (0, True), f"what has no library is said: {r.stderr!r}")
+    r = run_sonda("trace", "user.tls", "--strict", "--library", LIBSSL, "--", "true")
+    check_equal((r.code, "--strict: not everything was seen" in r.stderr), (1, True), f"--strict: partial is failed: {r.stderr!r}")
+    unseen = [h for h in r.trailer["hooks"] if h["hook"] is None]
+    check(unseen and all("GnuTLS" in h["not_seen"] and h["reason"] for h in unseen), f"and why, at the end of JSON: {unseen}")
 
 
 def case_taken_away():

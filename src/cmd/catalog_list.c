@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/strbuf.h"
 #include "base/table.h"
+#include "cmd/form.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
 
@@ -43,5 +44,7 @@ int catalog_list(const struct catalog *c, const struct catalog_list *how, struct
 		probe_list(entry, how, table, &out);
 	if (!how->as_json)
 		table_settle(table);
+	if (how->csv_columns && form_csv(&out, how->csv_columns, how->no_header, e) < 0)
+		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }

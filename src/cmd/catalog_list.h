@@ -17,6 +17,7 @@ struct catalog_list {
 	const struct table_col *cols;
 	size_t col_count;
 	bool as_json, no_header;
+	const char *csv_columns; /* as_json: members that CSV is made of; NULL: JSON is wanted */
 	/* Of one probe: rows of the table, or lines. */
 	void (*text)(struct table *to, struct probe *p, void *ctx);
 	void (*json)(struct strbuf *out, struct probe *p, void *ctx);

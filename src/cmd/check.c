@@ -6,6 +6,7 @@
 #include "bpf/sets.h"
 #include "bpf/verify.h"
 #include "cmd/command.h"
+#include "cmd/form.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
 
@@ -14,12 +15,14 @@
 
 struct check {
 	const char *format;
+	enum form form;
 	bool log;
+	bool begun; /* something is printed */
 };
 
 /* clang-format off */
 static const struct opt check_opts[] = {
-	{ "output", OPT_STR,  offsetof(struct check, format), "FORMAT", "text or json", .letter = 'o' },
+	{ "output", OPT_STR,  offsetof(struct check, format), "FORMAT", "text, json or csv", .letter = 'o' },
 	{ "log",    OPT_BOOL, offsetof(struct check, log),    NULL,     "the verifier's whole log of what is refused" },
 };
 /* clang-format on */
@@ -165,7 +168,7 @@ static int check_sets(struct probe *p, int *ret_fd, struct err *e)
 	return err || *ret_fd < 0 ? err : object_map_share(p->object, "sonda_sets", *ret_fd, e);
 }
 
-static int check_probe(const struct check *cfg, struct probe *p, struct err *e)
+static int check_probe(struct check *cfg, struct probe *p, struct err *e)
 {
 	auto_close int sets_fd = -1;
 	auto_done(strbuf) out = { 0 };
@@ -173,7 +176,7 @@ static int check_probe(const struct check *cfg, struct probe *p, struct err *e)
 	struct checking c = { .cfg = cfg, .out = &out };
 	int code, err;
 
-	if (str_eq(cfg->format ?: "text", "json")) {
+	if (cfg->form != FORM_TEXT) {
 		c.json = &j;
 		json_obj_begin(&j);
 		json_text(&j, "probe", p->name);
@@ -190,20 +193,22 @@ static int check_probe(const struct check *cfg, struct probe *p, struct err *e)
 	code = check_finish(&c, p, e);
 	if (code < 0)
 		return code;
-	err = out_write(&out, STDOUT_FILENO, -1, e);
+	err = cfg->form == FORM_CSV ? form_csv(&out, "probe,verdict,insns,reason", cfg->begun, e)
+				    : 0;
+	cfg->begun = true;
+	if (!err)
+		err = out_write(&out, STDOUT_FILENO, -1, e);
 	return err < 0 ? err : code;
 }
 
 static int check_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
-	const struct check *check = cfg;
-	const char *format = check->format ?: "text";
+	struct check *check = cfg;
 	struct catalog c = { 0 };
 	int code = EXIT_OK;
 
-	if (!str_eq(format, "json") && !str_eq(format, "text"))
-		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
-			       format);
+	if (form_choose(check->format, &check->form, e) < 0)
+		return -e->code;
 	catalog_read(&c);
 	for (size_t i = 0; code >= 0 && i < (rest->count ?: c.entries.len); i++) {
 		auto_ptr(probe) p = NULL;

@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "bpf/programs.h"
 #include "cmd/command.h"
+#include "cmd/form.h"
 #include "pipeline/session.h"
 #include "sink/out.h"
 #include "transport/stream.h"
@@ -36,7 +37,7 @@ struct cost {
 static const struct opt cost_opts[] = {
 	{ "for",    OPT_DURATION, offsetof(struct cost, for_ns), "TIME",   "length of the window (1s)", .letter = 'd', .least = 1000000, .most = 3600000000000 },
 	{ "all",    OPT_BOOL,     offsetof(struct cost, all),    NULL,     "programs that did not run too", .letter = 'a' },
-	{ "output", OPT_STR,      offsetof(struct cost, format), "FORMAT", "text or json", .letter = 'o' },
+	{ "output", OPT_STR,      offsetof(struct cost, format), "FORMAT", "text, json or csv", .letter = 'o' },
 };
 /* clang-format on */
 
@@ -265,19 +266,21 @@ static void measured_json(struct strbuf *out, const struct measured *m)
 	}
 }
 
+static const char csv_columns[] =
+	"id,type,program,window_ns,runs,run_ns,cpu_percent,missed,verified_insns,code_bytes,"
+	"map_bytes,pid,comm";
+
 static int cost_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
 	struct cost *c = cfg;
-	const char *format = c->format ?: "text";
-	bool as_json = str_eq(format, "json");
 	struct measured m = { 0 };
 	struct stream *stream = NULL;
 	struct strbuf out = { 0 };
+	enum form form;
 	int err = 0;
 
-	if (!as_json && !str_eq(format, "text"))
-		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
-			       format);
+	if (form_choose(c->format, &form, e) < 0)
+		return -e->code;
 	if (rest->has_dashes)
 		return fail_as(e, EXIT_USAGE, EINVAL, "cost follows no COMMAND");
 	if (c->session.probes.len)
@@ -288,12 +291,15 @@ static int cost_run(void *cfg, const struct opt_rest *rest, struct err *e)
 		err = measure(c, stream, &m, e);
 	if (!err) {
 		lines_make(c, &m);
-		if (as_json)
-			measured_json(&out, &m);
-		else
+		if (form == FORM_TEXT)
 			measured_text(&out, &m);
-		err = out_write(&out, STDOUT_FILENO, -1, e);
+		else
+			measured_json(&out, &m);
+		if (form == FORM_CSV)
+			err = form_csv(&out, csv_columns, false, e);
 	}
+	if (!err)
+		err = out_write(&out, STDOUT_FILENO, -1, e);
 	stream_free(stream);
 	free(m.lines);
 	programs_done(&m.before);

@@ -6,6 +6,7 @@
 #include "bpf/features.h"
 #include "bpf/kernel.h"
 #include "cmd/command.h"
+#include "cmd/form.h"
 #include "sink/out.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ struct doctor {
 
 /* clang-format off */
 static const struct opt doctor_opts[] = {
-	{ "output", OPT_STR, offsetof(struct doctor, format), "FORMAT", "text or json", .letter = 'o' },
+	{ "output", OPT_STR, offsetof(struct doctor, format), "FORMAT", "text, json or csv", .letter = 'o' },
 };
 /* clang-format on */
 
@@ -129,12 +130,10 @@ static int doctor_text(struct report *r, struct err *e)
 	static const struct table_col facts[] = { { .title = "KERNEL" },
 						  { .title = "IS" },
 						  { .title = "TO CHANGE IT" } };
-	static const struct table_col features[] = { { .title = "GROUP" },
-						     { .title = "METHOD" },
-						     { .title = "HERE" },
-						     { .title = "SINCE" },
-						     { .title = "FOR" },
-						     { .title = "WHY NOT; WHAT TO DO" } };
+	static const struct table_col features[] = {
+		{ .title = "GROUP" }, { .title = "METHOD" }, { .title = "HERE" },
+		{ .title = "SINCE" }, { .title = "FOR" },    { .title = "WHY NOT; WHAT TO DO" }
+	};
 	int err;
 
 	r->table = report_table(r, facts, ARRAY_LEN(facts));
@@ -155,28 +154,33 @@ static int doctor_text(struct report *r, struct err *e)
 	return err;
 }
 
+/* Facts of the kernel first, then methods. */
+static const char csv_columns[] =
+	"fact,value,good,feature,group,works,stage,since,errno,why,remedy";
+
 static int doctor_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
-	const char *format = ((struct doctor *)cfg)->format ?: "text";
 	struct report r = { 0 };
+	enum form form;
 	int err, written;
 
 	if (rest->count)
 		return fail_as(e, EXIT_USAGE, EINVAL, "'%s': doctor takes no words",
 			       rest->words[0]);
-	if (str_eq(format, "text"))
+	if (form_choose(((struct doctor *)cfg)->format, &form, e) < 0)
+		return -e->code;
+	if (form == FORM_TEXT)
 		err = doctor_text(&r, e);
-	else if (str_eq(format, "json"))
-		err = kernel_facts(on_fact, &r) ?: features_try(on_feature, &r, e);
 	else
-		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
-			       format);
+		err = kernel_facts(on_fact, &r) ?: features_try(on_feature, &r, e);
 	if (!err)
 		err = kernel_btf_check(e);
 	/* the facts are worth having also when the trials are not permitted */
 	struct err write_error = { 0 };
 
-	written = out_write(&r.out, STDOUT_FILENO, -1, &write_error);
+	written = form == FORM_CSV ? form_csv(&r.out, csv_columns, false, &write_error) : 0;
+	if (!written)
+		written = out_write(&r.out, STDOUT_FILENO, -1, &write_error);
 	strbuf_done(&r.out);
 	if (!err && written) {
 		*e = write_error;
@@ -187,7 +191,7 @@ static int doctor_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_doctor = {
 	.name = "doctor",
-	.synopsis = "[-o text|json]",
+	.synopsis = "[-o text|json|csv]",
 	.help = "what this kernel can do, and what to change where it can't",
 	.text = "Loads and attaches one small program of each kind, lets it fire where that is harmless, and\n"
 		"removes it. Says what works, what doesn't, why, and how to change it; SINCE is the\n"

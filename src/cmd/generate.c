@@ -292,35 +292,47 @@ static void completion_formats(struct strbuf *out, const struct opt *output)
 			strbuf_appendf(out, "%s ", sinks[i]->name);
 }
 
-static void completion_option(const struct opt *row, struct strbuf *options, struct strbuf *valued,
-			      struct strbuf *formats)
+/* What is offered behind an option of one command. */
+struct offers {
+	struct strbuf options, valued;
+	struct strbuf formats; /* of --output */
+	struct strbuf choices; /* "--time=ms" */
+};
+
+static void completion_option(const struct opt *row, struct offers *o)
 {
-	strbuf_appendf(options, "--%s ", row->name);
+	strbuf_appendf(&o->options, "--%s ", row->name);
 	if (!opt_takes_value(row))
 		return;
-	strbuf_appendf(valued, "--%s ", row->name);
+	strbuf_appendf(&o->valued, "--%s ", row->name);
 	if (row->letter)
-		strbuf_appendf(valued, "-%c ", row->letter);
+		strbuf_appendf(&o->valued, "-%c ", row->letter);
 	if (str_eq(row->name, "output"))
-		completion_formats(formats, row);
+		completion_formats(&o->formats, row);
+	for (const struct opt_choice *c = row->choices; c && c->name; c++)
+		strbuf_appendf(&o->choices, "--%s=%s ", row->name, c->name);
 }
 
 /* What may follow the command, as variables of the function. */
 static void completion_command(struct strbuf *out, const struct command *c)
 {
-	auto_done(strbuf) options = { 0 };
-	auto_done(strbuf) valued = { 0 };
-	auto_done(strbuf) formats = { 0 };
+	struct offers o = { 0 };
 	const char *word;
 	struct usage u;
 
 	usage_open(&u, c);
 	for (size_t t = 0; t < u.set.len; t++)
 		for (size_t k = 0; k < u.set.table[t].count; k++)
-			completion_option(&u.set.table[t].rows[k], &options, &valued, &formats);
+			completion_option(&u.set.table[t].rows[k], &o);
 	usage_close(&u, c);
-	strbuf_appendf(out, "\t%s) options=\"%s\" valued=\"%s\" formats=\"%s\" words=\"", c->name,
-		       strbuf_str(&options), strbuf_str(&valued), strbuf_str(&formats));
+	strbuf_appendf(out,
+		       "\t%s) options=\"%s\" valued=\"%s\" formats=\"%s\" choices=\"%s\" words=\"",
+		       c->name, strbuf_str(&o.options), strbuf_str(&o.valued),
+		       strbuf_str(&o.formats), strbuf_str(&o.choices));
+	strbuf_done(&o.options);
+	strbuf_done(&o.valued);
+	strbuf_done(&o.formats);
+	strbuf_done(&o.choices);
 	for (size_t i = 0; c->word && (word = c->word(NULL, i)); i++)
 		strbuf_appendf(out, "%s ", word);
 	strbuf_appendf(out, "\" probes=%s files=%s ;;\n", strstr(c->synopsis, "PROBE") ? "1" : "",
@@ -329,14 +341,26 @@ static void completion_command(struct strbuf *out, const struct command *c)
 
 static const char completion_begin[] =
 	"# bash completion for sonda; generated from its option tables\n"
+	"_sonda_of() { # _sonda_of SED: what it finds in the descriptions of the probes that are named\n"
+	"\tlocal named\n"
+	"\tfor named in \"${COMP_WORDS[@]:2}\"; do\n"
+	"\t\t[ \"$named\" = \"${named#*.}\" ] || sonda list \"$named\" 2>/dev/null | sed -n \"$1\"\n"
+	"\tdone | sort -u\n"
+	"}\n"
+	"_sonda_list() { # _sonda_list NAMES: one more of a list with commas\n"
+	"\tlocal begun=\n"
+	"\t[ \"$word\" = \"${word%,*}\" ] || begun=${word%,*},\n"
+	"\tCOMPREPLY=($(compgen -P \"$begun\" -W \"$1\" -- \"${word##*,}\"))\n"
+	"}\n"
 	"_sonda() {\n"
 	"\tlocal word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-	"\tlocal options= valued= formats= words= probes= files= named\n"
+	"\tlocal options= valued= formats= choices= words= probes= files=\n"
+	"\tlocal name='^    \\([a-z0-9_]*\\) .*' event='/^Event/,/^$/' by='/^  by$/,/^  counts$/' table='/^Metric/,/^$/'\n"
 	"\tif [ \"$COMP_CWORD\" -eq 1 ]; then\n"
 	"\t\tCOMPREPLY=($(compgen -W \"";
 
-/* A probe's parameters are options behind its name; a value has no names to offer, but a format and
- * a file have. */
+/* A probe's parameters are options behind its name. Of values there are names to offer of formats, files, choices,
+ * and of the fields and labels of the probes that are named: `top` and `hist` ask tables, others events. */
 static const char completion_end[] =
 	"\tesac\n"
 	"\tCOMPREPLY=()\n"
@@ -344,16 +368,20 @@ static const char completion_end[] =
 	"\t*\" $before \"*)\n"
 	"\t\tcase $before in\n"
 	"\t\t-o | --output) COMPREPLY=($(compgen -W \"$formats\" -- \"$word\")) ;;\n"
+	"\t\t-b | --by) _sonda_list \"$(_sonda_of \"${by}s/$name/\\1/p\")\" ;;\n"
+	"\t\t-f | --fields) _sonda_list \"time probe $(_sonda_of \"${event}s/$name/\\1/p\")\" ;;\n"
+	"\t\t-w | --where | -s | --sort)\n"
+	"\t\t\t[ \"${options/--by/}\" = \"$options\" ] || event=$table\n"
+	"\t\t\tCOMPREPLY=($(compgen -W \"$(_sonda_of \"${event}s/$name/\\1/p\")\" -- \"${word#[\\'\\\"]}\"))\n"
+	"\t\t\t;;\n"
 	"\t\t-t | --to | --against | --exe | --ancestor) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n"
+	"\t\t*) COMPREPLY=($(compgen -W \"$(printf '%s\\n' $choices | sed -n \"s/^$before=//p\")\" -- \"$word\")) ;;\n"
 	"\t\tesac\n"
 	"\t\treturn\n"
 	"\t\t;;\n"
 	"\tesac\n"
 	"\tif [ \"${word#-}\" != \"$word\" ]; then\n"
-	"\t\tfor named in \"${COMP_WORDS[@]:2}\"; do\n"
-	"\t\t\t[ -z \"$probes\" ] || [ \"$named\" = \"${named#*.}\" ] || options+=\" $(sonda list \"$named\" 2>/dev/null |\n"
-	"\t\t\t\tsed -n '/^Parameters/,/^$/s/^ *\\(--[a-z0-9-]*\\) .*/\\1/p')\"\n"
-	"\t\tdone\n"
+	"\t\t[ -z \"$probes\" ] || options+=\" $(_sonda_of '/^Parameters/,/^$/s/^ *\\(--[a-z0-9-]*\\) .*/\\1/p')\"\n"
 	"\t\tCOMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n"
 	"\t\treturn\n"
 	"\tfi\n"

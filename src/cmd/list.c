@@ -10,6 +10,7 @@
 #include "cmd/catalog_list.h"
 #include "cmd/command.h"
 #include "cmd/describe.h"
+#include "cmd/form.h"
 #include "pipeline/catalog.h"
 #include "sink/out.h"
 
@@ -22,7 +23,7 @@ struct list {
 
 /* clang-format off */
 static const struct opt list_opts[] = {
-	{ "output", OPT_STR, offsetof(struct list, format), "FORMAT", "text or json", .letter = 'o' },
+	{ "output", OPT_STR, offsetof(struct list, format), "FORMAT", "text, json or csv", .letter = 'o' },
 };
 /* clang-format on */
 
@@ -111,14 +112,18 @@ static void list_json_row(struct strbuf *out, struct probe *p, void *ctx)
 	json_line_end(&j);
 }
 
-static int list_all(const struct catalog *c, bool as_json, struct err *e)
+/* What lies deeper in JSON finds no place in CSV. */
+static const char csv_columns[] = "probe,works,hooks,reason,filters,doc,origin";
+
+static int list_all(const struct catalog *c, enum form form, struct err *e)
 {
 	static const struct table_col cols[] = {
 		{ .title = "PROBE" }, { .title = "HERE" }, { .title = "HOOKS" }, { .title = "WHAT" }
 	};
 	const struct catalog_list list = { .cols = cols,
 					   .col_count = ARRAY_LEN(cols),
-					   .as_json = as_json,
+					   .as_json = form != FORM_TEXT,
+					   .csv_columns = form == FORM_CSV ? csv_columns : NULL,
 					   .text = list_text_row,
 					   .json = list_json_row };
 
@@ -151,7 +156,8 @@ static void probe_text(struct strbuf *out, struct probe *p)
 	}
 }
 
-static int list_one(const struct catalog *c, const char *word, bool as_json, struct err *e)
+static int list_one(const struct catalog *c, const char *word, enum form form, bool first,
+		    struct err *e)
 {
 	auto_done(strbuf) out = { 0 };
 	auto_ptr(probe) p = NULL;
@@ -159,10 +165,12 @@ static int list_one(const struct catalog *c, const char *word, bool as_json, str
 
 	if (err)
 		return err;
-	if (as_json)
-		list_json_row(&out, p, NULL);
-	else
+	if (form == FORM_TEXT)
 		probe_text(&out, p);
+	else
+		list_json_row(&out, p, NULL);
+	if (form == FORM_CSV && form_csv(&out, csv_columns, !first, e) < 0)
+		return -e->code;
 	return out_write(&out, STDOUT_FILENO, -1, e);
 }
 
@@ -176,19 +184,17 @@ static bool may_load(void)
 
 static int list_run(void *cfg, const struct opt_rest *rest, struct err *e)
 {
-	const char *format = ((struct list *)cfg)->format ?: "text";
-	bool as_json = str_eq(format, "json");
 	struct catalog c = { 0 };
+	enum form form;
 	int err = 0;
 
-	if (!as_json && !str_eq(format, "text"))
-		return fail_as(e, EXIT_USAGE, EINVAL, "unknown format '%s' (expected text or json)",
-			       format);
+	if (form_choose(((struct list *)cfg)->format, &form, e) < 0)
+		return -e->code;
 	catalog_read(&c);
 	if (!rest->count)
-		err = list_all(&c, as_json, e);
+		err = list_all(&c, form, e);
 	for (size_t i = 0; !err && i < rest->count; i++)
-		err = list_one(&c, rest->words[i], as_json, e);
+		err = list_one(&c, rest->words[i], form, !i, e);
 	if (!err && !may_load())
 		log_note(NULL,
 			 "this is what the kernel can do; you may not load BPF programs: root may");
@@ -198,7 +204,7 @@ static int list_run(void *cfg, const struct opt_rest *rest, struct err *e)
 
 const struct command command_list_probes = {
 	.name = "list",
-	.synopsis = "[PROBE...] [-o text|json]",
+	.synopsis = "[PROBE...] [-o text|json|csv]",
 	.help = "what can be watched, and by which hook it works here",
 	.text = "Without a word: all probes, those in /etc/sonda/probes too, whether this kernel can run them\n"
 		"and how. With a probe: its events and fields, metric tables, parameters, filters and hooks,\n"

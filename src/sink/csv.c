@@ -60,7 +60,7 @@ static int csv_bind(struct sink *s, const struct schema *schema, struct err *e)
 	return 0;
 }
 
-static void csv_cell(struct strbuf *out, const char *text, size_t len)
+void csv_cell(struct strbuf *out, const char *text, size_t len)
 {
 	if (!memchr(text, '"', len) && !memchr(text, ',', len) && !memchr(text, '\n', len) &&
 	    !memchr(text, '\r', len)) {

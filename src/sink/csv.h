@@ -4,5 +4,7 @@
 #include "base/strbuf.h"
 #include "schema/schema.h"
 
+/* Appends a text, quoted where needed. */
+void csv_cell(struct strbuf *out, const char *text, size_t len);
 /* Appends the value, quoted where needed; nothing for VALUE_NONE. `scratch` is used meanwhile. */
 void csv_value(struct strbuf *out, struct strbuf *scratch, const struct field *f, struct value v);

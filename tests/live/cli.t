@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Bad input: one clear error that says what was expected, the right exit code, nothing left behind."""
 
+import csv
 import sys
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
@@ -107,6 +108,19 @@ if os.geteuid() == 0:
     r = subprocess.run([*without_btf, SONDA, "list", "-o", "json"], stdout=subprocess.PIPE, text=True)
     works = [json.loads(line)["probe"] for line in r.stdout.splitlines() if json.loads(line)["works"]]
     check_equal(works, ["kernel.bpf"], "without BTF only what needs no program works")
+
+
+def plainly(value):
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+# CSV of what isn't a stream: the plain members of JSON, row by row; what cost measures differs each time
+for args in [["list"], ["list", "net.tcp"]] + ([["check", "net.tcp"], ["doctor"], ["cost", "net.tcp", "-a"]] if os.geteuid() == 0 else []):
+    said = [subprocess.run([SONDA, *args, "-o", form], stdout=subprocess.PIPE, text=True).stdout for form in ("json", "csv")]
+    want, got = [json.loads(line) for line in said[0].splitlines()], list(csv.DictReader(said[1].splitlines()))
+    plain = {key for row in want for key, value in row.items() if not isinstance(value, (list, dict))}
+    if check(got and plain <= set(got[0]), f"{args} as CSV has the columns {plain}: {said[1][:300]!r}") and args[0] != "cost":
+        check_equal(got, [{key: plainly(row.get(key)) for key in got[0]} for row in want], f"{args} as CSV")
 
 # help and version need nothing
 for args in (["--help"], ["help"], ["help", "trace"], ["trace", "--help"], ["help", "fs.open"], ["--version"], ["list"]):

@@ -130,6 +130,22 @@ static int list_all(const struct catalog *c, enum form form, struct err *e)
 	return catalog_list(c, &list, e);
 }
 
+/* Of an object that isn't written in the probe language. */
+static void maps_text(struct strbuf *out, const struct object *o)
+{
+	const char *heading =
+		"\nMaps and rings (not read: the object doesn't declare what they hold)\n";
+	struct object_map m;
+
+	for (size_t i = 0; i < object_map_count(o); i++) {
+		object_map(o, i, &m);
+		if (m.internal)
+			continue;
+		strbuf_appendf(out, "%s    %s\n", heading, m.name);
+		heading = "";
+	}
+}
+
 static void probe_text(struct strbuf *out, struct probe *p)
 {
 	auto_done(strbuf) hooks = { 0 };
@@ -137,6 +153,8 @@ static void probe_text(struct strbuf *out, struct probe *p)
 	struct object_program program;
 
 	describe_text(out, p->decl);
+	if (!object_probe_var(p->object))
+		maps_text(out, p->object);
 	strbuf_appendf(out, "\nHooks (%s)\n",
 		       works ? "those marked * are used here" : "it can't run here");
 	for (size_t i = 0; i < object_program_count(p->object); i++) {

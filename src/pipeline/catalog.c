@@ -37,7 +37,13 @@ int probe_lacks(const struct probe *p, const char *what, struct err *e)
 		return hint(e, "sonda show %s shows its snapshots", name);
 	if (p->decl->table_count)
 		return hint(e, "sonda top %s shows its tables", name);
-	return hint(e, "it declares nothing that could be shown; sonda check %s loads it", name);
+	return hint(
+		e,
+		"it declares nothing that could be shown%s; sonda check %s loads it, sonda cost %s runs it",
+		object_probe_var(p->object)
+			? ""
+			: ", and what undeclared maps and rings hold is not read",
+		name, name);
 }
 
 static int entry_compare(const void *a, const void *b)

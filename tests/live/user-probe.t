@@ -110,9 +110,14 @@ for command in ("trace", "top", "show", "hist"):
     r = run_sonda(command, plain, json_output=False)
     check_equal(r.code, 2, f"{command} of a plain object: {r.stderr!r}")
     check(f"sonda check {plain} loads it" in r.stderr, f"{command}: a hint that is true: {r.stderr!r}")
+    check("undeclared maps and rings" in r.stderr, f"{command}: what is not read is said: {r.stderr!r}")
 r = run_sonda("show", mine, json_output=False)
 check(f"sonda trace {mine} shows its events" in r.stderr, f"a hint that finds the file: {r.stderr!r}")
 check_equal(run_sonda("check", plain, json_output=False).code, 0, "and it does load")
+maps = run_sonda("list", plain, json_output=False).stdout.partition("Maps and rings (not read")[2].partition("\n\n")[0]
+check_equal(maps.split()[-2:], ["calls", "counts"], f"list names them: {maps!r}")
+r = run_sonda("cost", plain, "--for", "200ms")
+check_equal((r.code, [row["program"] for row in r.rows if row["program"] == "plain"]), (0, ["plain"]), "and cost runs it")
 
 # an object that is cut or changed is refused or runs, and never crashes
 good = open(mine, "rb").read()

@@ -131,7 +131,15 @@ static int list_all(const struct catalog *c, enum form form, struct err *e)
 }
 
 /* Of an object that isn't written in the probe language. */
-static void maps_text(struct strbuf *out, const struct object *o)
+static bool is_table(const struct declaration *d, const char *map)
+{
+	for (size_t i = 0; i < d->table_count; i++)
+		if (str_eq(d->tables[i].name, map))
+			return true;
+	return false;
+}
+
+static void maps_text(struct strbuf *out, const struct declaration *d, const struct object *o)
 {
 	const char *heading =
 		"\nMaps and rings (not read: the object doesn't declare what they hold)\n";
@@ -139,7 +147,7 @@ static void maps_text(struct strbuf *out, const struct object *o)
 
 	for (size_t i = 0; i < object_map_count(o); i++) {
 		object_map(o, i, &m);
-		if (m.internal)
+		if (m.internal || is_table(d, m.name))
 			continue;
 		strbuf_appendf(out, "%s    %s\n", heading, m.name);
 		heading = "";
@@ -154,7 +162,7 @@ static void probe_text(struct strbuf *out, struct probe *p)
 
 	describe_text(out, p->decl);
 	if (!object_probe_var(p->object))
-		maps_text(out, p->object);
+		maps_text(out, p->decl, p->object);
 	strbuf_appendf(out, "\nHooks (%s)\n",
 		       works ? "those marked * are used here" : "it can't run here");
 	for (size_t i = 0; i < object_program_count(p->object); i++) {

@@ -141,8 +141,9 @@ static int holes_refuse(struct declarer *d, const struct schema *s, struct err *
 
 	if (s->size > LABELS_MAX)
 		return fail(e, EINVAL, "labels take %u bytes, at most %d", s->size, LABELS_MAX);
-	if (types_get_resolved(d->types, s->type_id, &t))
-		cover_struct(d, &c, &t, 0, 0);
+	if (!types_get_resolved(d->types, s->type_id, &t) || t.kind != TYPE_STRUCT)
+		return 0;
+	cover_struct(d, &c, &t, 0, 0);
 	while (bit < c.count && c.bits[bit])
 		bit++;
 	if (bit == c.count)
@@ -166,9 +167,13 @@ static int label_check(const struct field *f, struct err *e)
 	return 0;
 }
 
-/* The probe adds to it as a u64, and copies of CPUs are summed as such. */
-static int value_check(struct field *f, struct err *e)
+/* The probe adds to it as a u64, and copies of CPUs are summed as such. What nobody has declared may be anything:
+ * it is shown as it is. */
+static int value_check(const struct declarer *d, struct field *f, struct err *e)
 {
+	if (!object_probe_var(d->object))
+		f->flags |= FIELD_GAUGE;
+
 	if (f->type == FIELD_HIST)
 		return 0;
 	if (f->type != FIELD_INT || f->size != 8 || f->bits || f->offset % 8)
@@ -178,12 +183,42 @@ static int value_check(struct field *f, struct err *e)
 	return 0;
 }
 
+/* A number alone, as maps of objects that declare nothing have it. */
+static int declare_number_alone(struct declarer *d, uint32_t id, const char *name,
+				struct schema *ret, struct err *e)
+{
+	struct field f = { .name = name, .doc = "", .unit = "" };
+
+	if (declare_field(d, 0, -1, id, &f, e) < 0)
+		return -e->code;
+	*ret = (struct schema){ .probe = d->probe,
+				.name = name,
+				.doc = "",
+				.type_id = id,
+				.size = f.size,
+				.fields =
+					(const struct field *)arena_memdup(d->arena, &f, sizeof(f)),
+				.field_count = 1 };
+	return 0;
+}
+
+static int table_side(struct declarer *d, uint32_t id, enum struct_use use, struct schema *ret,
+		      struct err *e)
+{
+	struct type t;
+
+	if (object_probe_var(d->object) || !types_get_resolved(d->types, id, &t) ||
+	    t.kind == TYPE_STRUCT)
+		return declare_struct(d, id, use, ret, e);
+	return declare_number_alone(d, id, use == USE_LABELS ? "key" : "value", ret, e);
+}
+
 static int table_structs(struct declarer *d, const struct object_map *m, struct metric_table *t,
 			 struct err *e)
 {
-	if (declare_struct(d, m->key_type, USE_LABELS, &t->labels, e) < 0)
+	if (table_side(d, m->key_type, USE_LABELS, &t->labels, e) < 0)
 		return wrap(e, "labels");
-	if (declare_struct(d, m->value_type, USE_VALUES, &t->values, e) < 0)
+	if (table_side(d, m->value_type, USE_VALUES, &t->values, e) < 0)
 		return wrap(e, "values");
 	if (t->labels.size != m->key_size || t->values.size != m->value_size)
 		return fail(e, EINVAL, "its key and value have other sizes than the map");
@@ -194,7 +229,7 @@ static int table_structs(struct declarer *d, const struct object_map *m, struct 
 			return -e->code;
 	/* made by declare_struct() just now, so ours to write */
 	for (size_t i = 0; i < t->values.field_count; i++)
-		if (value_check((struct field *)(uintptr_t)&t->values.fields[i], e) < 0)
+		if (value_check(d, (struct field *)(uintptr_t)&t->values.fields[i], e) < 0)
 			return -e->code;
 	return holes_refuse(d, &t->labels, e);
 }
@@ -209,13 +244,26 @@ static int table_read(struct declarer *d, const struct object_map *m, struct met
 		      struct err *e)
 {
 	t->name = arena_strdup(d->arena, m->name);
-	t->max_rows = m->max_entries;
+	/* in a declared one a row is kept for the rest */
+	t->max_rows = m->max_entries + !object_probe_var(d->object);
 	t->per_cpu = m->per_cpu;
 	if (!is_hash(m->type))
 		return fail(e, EINVAL, "a metric table is a hash map");
 	if (declare_text(d, m->var, -1, "doc", &t->doc, e) < 0)
 		return -e->code;
 	return table_structs(d, m, t, e);
+}
+
+/* Is the map a table? In an object that declares nothing, each that can be read like one. */
+static bool is_table(struct declarer *d, const struct object_map *m)
+{
+	struct metric_table unused = { 0 };
+	struct err why;
+
+	if (m->var && types_tag(d->types, m->var, -1, "metrics", 0))
+		return true;
+	return !object_probe_var(d->object) && !m->internal && m->key_type && m->value_type &&
+	       table_read(d, m, &unused, &why) == 0;
 }
 
 int declare_tables(struct declarer *d, struct declaration *to, struct err *e)
@@ -229,7 +277,7 @@ int declare_tables(struct declarer *d, struct declaration *to, struct err *e)
 		struct metric_table t = { 0 };
 
 		object_map(d->object, i, &m);
-		if (!m.var || !types_tag(d->types, m.var, -1, "metrics", 0))
+		if (!is_table(d, &m))
 			continue;
 		err = list.len < SCHEMAS_MAX ? table_read(d, &m, &t, e)
 					     : fail(e, EINVAL, "more than %d", SCHEMAS_MAX);

@@ -25,6 +25,17 @@ struct cred___privileges {
 	} cap_effective;
 };
 
+struct upid {
+	int nr;
+};
+struct pid {
+	struct upid numbers[1]; /* in the first pid namespace, and further in */
+};
+/* the first three are the process itself and its group */
+struct signal_struct___session {
+	struct pid *pids[4];
+};
+
 struct task_struct___exec {
 	const struct cred___privileges *cred;
 	kuid_t loginuid; /* only with CONFIG_AUDIT */
@@ -61,6 +72,15 @@ static __always_inline s32 task_login_uid(struct task_struct *task)
 	struct task_struct___exec *t = (void *)task;
 
 	return bpf_core_field_exists(t->loginuid) ? (s32)BPF_CORE_READ(t, loginuid.val) : -1;
+}
+
+static __always_inline u32 task_session(struct task_struct *task)
+{
+	struct signal_struct___session *s = (void *)task_signal(task);
+
+	if (DIRECT)
+		return direct(struct signal_struct___session, s)->pids[3]->numbers[0].nr;
+	return BPF_CORE_READ(s, pids[3], numbers[0].nr);
 }
 
 static __always_inline struct path *task_cwd(struct task_struct *task)

@@ -38,6 +38,7 @@ EVENT(exec, "A process replaced its program, or failed to") {
 	bool nameless DOC("the program has no name left: deleted, or never had one (memfd)");
 	bool unverified HIDE DOC("path, argv and env were read from the caller's memory after the "
 				 "call, which may have changed them: so of all that failed");
+	bool env_cut HIDE DOC("there is more that --env may ask for than env tells");
 	enum overlay_layer layer
 		HIDE DOC("where the program's file (a script's: the interpreter's) lies in an overlayfs: "
 			 "lower, as the image brought it; upper, added or changed since");
@@ -45,7 +46,8 @@ EVENT(exec, "A process replaced its program, or failed to") {
 	u32 device KIND("device") HIDE DOC("device of the program's file");
 	u64 inode KIND("inode") HIDE DOC("inode of the program's file");
 	u64 took_ns KIND("duration")
-		HIDE DOC("from the call to the new program or the error; 0: not seen");
+		HIDE DOC("from the call to the new program or the error; 0: not seen (a 32-bit call): "
+			 "then the caller's user and group are the real ones, its capabilities unknown");
 	u64 argv_bytes KIND("bytes") HIDE DOC("all arguments, also if argv is cut; 0: it failed");
 	struct text path KIND("path") DOC("path as given; /dev/fd/N where a descriptor was given");
 	struct text interp KIND("path") DOC("interpreter that runs it (#! line, binfmt_misc); those "
@@ -102,8 +104,8 @@ static __noinline int call_begins(s32 dirfd, const char *path, const char *const
 	return 0;
 }
 
-/* Takes the entry of a call that is over. There is none for the kernel's own helpers, and when
- * the table was full: the event is told all the same, without what only the entry knows. */
+/* Takes the entry of a call that is over. There is none for 32-bit calls, for the kernel's own helpers, and
+ * when the table was full: the event is told all the same, without what only the entry knows. */
 static __noinline int call_take(u32 tid, struct call *out)
 {
 	struct call *call = bpf_map_lookup_elem(&calls, &tid);
@@ -219,7 +221,19 @@ static __noinline int exec_argv(struct exec *e, struct mm_struct *mm)
 /* So does the environment. */
 static __noinline int exec_env(struct exec *e, struct mm_struct *mm)
 {
-	return text_environ(e, env, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end));
+	u64 start = BPF_CORE_READ(mm, env_start), end = BPF_CORE_READ(mm, env_end);
+
+	e->env_cut = text_environ(e, env, start, end) != 0;
+	return 0;
+}
+
+/* Of a caller that was not seen the kernel still knows who it is, and whether it was told to be careful. */
+static __noinline int exec_unseen(struct exec *e, struct task_struct *task,
+				  struct linux_binprm *bprm)
+{
+	task_real_ids(task, &e->caller_euid, &e->caller_egid);
+	e->gained = BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec);
+	return 0;
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -237,6 +251,8 @@ int BPF_PROG(exec_done, struct task_struct *task, int old_tid, struct linux_binp
 	if (!e)
 		return 0;
 	exec_fill(e, task, &call);
+	if (!call.at_ns)
+		exec_unseen(e, task, bprm);
 	e->from_tid = old_tid;
 	text_kernel(e, path, path);
 	if (interp != path)
@@ -273,7 +289,7 @@ static __noinline int exec_failed(void *ctx, s32 err)
 	text_user(e, path, call.path);
 	text_user_argv(e, argv, call.argv);
 	if (env[0])
-		text_environ_at(e, env, call.envp);
+		e->env_cut = text_environ_at(e, env, call.envp) != 0;
 	event_send(ctx, e);
 	return 0;
 }

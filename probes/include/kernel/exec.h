@@ -12,9 +12,14 @@
 struct linux_binprm {
 	const char *filename; /* as given; /dev/fd/N/... where a descriptor was */
 	const char *interp;   /* what is loaded in its place: the same pointer when nothing is */
+	unsigned int secureexec : 1; /* it is told that it has more than its caller (AT_SECURE) */
 };
 
 struct cred___privileges {
+	kuid_t uid;
+	struct {
+		u32 val;
+	} gid;
 	kuid_t euid;
 	struct {
 		u32 val;
@@ -64,6 +69,15 @@ static __always_inline void task_privileges(struct task_struct *task, struct pri
 		out->egid = BPF_CORE_READ(cred, egid.val);
 	}
 	bpf_core_read(&out->caps, sizeof(out->caps), &cred->cap_effective);
+}
+
+/* The real user and group, which no program changes by being executed. */
+static __always_inline void task_real_ids(struct task_struct *task, u32 *ret_uid, u32 *ret_gid)
+{
+	struct task_struct___exec *t = (void *)task;
+
+	*ret_uid = BPF_CORE_READ(t, cred, uid.val);
+	*ret_gid = BPF_CORE_READ(t, cred, gid.val);
 }
 
 /* Who logged in at the start of it all, for the audit system; -1: nobody, or no audit. */

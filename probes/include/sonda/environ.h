@@ -9,7 +9,7 @@
  *						execve(2) takes it
  *
  * Both make a text of the kind "argv". It is marked as cut where not all could be looked at, also
- * if nothing was found. What is done many times is a global function, see argv.h.
+ * if nothing was found; then they don't return 0. What is done many times is a global function, see argv.h.
  */
 #pragma once
 

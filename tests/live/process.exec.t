@@ -7,6 +7,7 @@ rest. Rows are told apart by pid.
 """
 
 import ctypes
+import fcntl
 import mmap
 import os
 import platform
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -89,6 +91,24 @@ def plain_forms():
     def group():
         os.setpgid(0, 0)
         os.execv(TRUE, ["group"])
+
+    def on_terminal():
+        os.setsid()
+        fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+        os.execv(TRUE, ["on_terminal"])
+    outer, inner = os.openpty()
+    case("on a terminal", on_terminal, dict(argv=["on_terminal"], tty="pts" + os.path.basename(os.ttyname(inner))))
+    os.close(outer)
+    os.close(inner)
+
+    def logged_in():
+        with open("/proc/self/loginuid", "w") as f:
+            f.write("1234")
+        os.execv(TRUE, ["logged_in"])
+    if os.path.exists("/proc/self/loginuid"):
+        case("of a login", logged_in, dict(argv=["logged_in"], login_uid=1234))
+    else:
+        print("not shown: who logged in (a kernel without audit)")
     case("a group of its own", group, dict(argv=["group"], session=os.getsid(0)))
     pid = child(leader)
     CASES.append(("a session of its own", pid, [dict(argv=["leader"], session=pid)]))

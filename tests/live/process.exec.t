@@ -569,6 +569,9 @@ def environment():
     check_equal(s.stats.get("truncated", 0), 0, "no variable is cut")
     s, rows = environment_rows("", starts)
     check_equal([r["env"] for r in rows[0]], [None], "without --env nothing is told")
+    with Sonda("trace", "process.exec", "--tree", os.getpid(), "--env", "LD_PRELOAD", "--where", "env") as s:
+        pids = [child(b) for b in bodies]
+    check_equal([r["pid"] for r in execs(s)], pids[:3], "only those that have one of them")
     s, rows = environment_rows("SONDA_SECRET*", starts, lambda: os.execve(TRUE, ["x"], {"SONDA_SECRETS": "1"}))
     check_equal([[r["env"] for r in got] for got in rows], [[["SONDA_SECRET=x"]], [["SONDA_SECRETS=1"]]], "names that begin so")
     # what a program itself finds in /proc

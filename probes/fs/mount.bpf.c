@@ -87,8 +87,9 @@ EVENT(mount_call, "A mount was made, changed or removed, or could not be")
 	s64 took_ns KIND("duration") HIDE DOC("time it took; -1: it began before sonda watched");
 	enum mount_flag flags FLAGS DOC("of mount(2)");
 	enum umount_flag umount_flags FLAGS HIDE DOC("of umount2(2)");
-	s32 fd HIDE DOC("descriptor of the steps' calls: made by fsopen, fsmount, open_tree and "
-			"fspick, taken by fsconfig and move_mount; -1: none");
+	s32 fd KIND("fd")
+		HIDE DOC("descriptor of the steps' calls: made by fsopen, fsmount, open_tree and "
+			 "fspick, taken by fsconfig and move_mount");
 	u32 mnt_ns KIND("mntns") HIDE DOC("mount namespace of the caller");
 	char fstype[16] DOC("type of the file system");
 	struct text source KIND("path") DOC("device, or what is bound or moved");

@@ -49,7 +49,7 @@ enum open_resolve {
 EVENT(open, "A file opened, or an open that failed") {
 	struct task task;
 	s32 err KIND("errno") DOC("why the open failed");
-	s32 fd DOC("descriptor; -1: none");
+	s32 fd KIND("fd") DOC("descriptor");
 	u32 flags KIND("open_flags") DOC("flags asked for");
 	u32 mode KIND("mode") HIDE DOC("permissions asked for, where a file could be created");
 	s64 took_ns KIND("duration") DOC("time the open took; -1: it began before sonda watched");

@@ -150,6 +150,34 @@ int params_ready(const struct probe *p, struct err *e)
 	return 0;
 }
 
+static bool param_is_set(const struct probe *p, const struct param *param)
+{
+	struct object_var var;
+
+	if (!object_var_find(p->object, param->field.name, &var))
+		return false;
+	for (uint32_t i = 0; i < var.size; i++)
+		if (((const char *)var.bytes)[i])
+			return true;
+	return false;
+}
+
+struct schema *params_shown(const struct probe *p, const struct schema *event)
+{
+	struct schema *shown = NULL;
+
+	for (size_t i = 0; i < p->decl->param_count; i++) {
+		const struct param *param = &p->decl->params[i];
+		const struct field *f = schema_field(event, param->field.name);
+
+		if (!f || !(f->flags & FIELD_HIDE) || !param_is_set(p, param))
+			continue;
+		shown = shown ?: schema_extend(event, NULL, 0);
+		schema_show(shown, f->name);
+	}
+	return shown;
+}
+
 void params_free(struct opt *rows)
 {
 	for (struct opt *row = rows; row && row->name; row++)

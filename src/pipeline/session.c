@@ -45,8 +45,10 @@ void session_init(struct session *s)
 
 static void watched_done(struct watched *w)
 {
-	vec_for_each(event, &w->events)
+	vec_for_each(event, &w->events) {
 		filter_bound_free(event->where);
+		schema_free(event->shown);
+	}
 	vec_done(&w->events);
 	free(w->schemas);
 	filter_free(w->where);
@@ -237,8 +239,11 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 		return err;
 	for (size_t i = 0; i < d->event_count; i++) {
 		struct watched_event *event = vec_add(&w->events);
+		const struct schema *schema;
 
-		event->schema = s->enrich ? enrich_schema(s->enrich, &d->events[i]) : &d->events[i];
+		event->shown = params_shown(w->probe, &d->events[i]);
+		schema = event->shown ?: &d->events[i];
+		event->schema = s->enrich ? enrich_schema(s->enrich, schema) : schema;
 	}
 	w->schemas = xcalloc(d->event_count + 1, sizeof(*w->schemas));
 	for (size_t i = 0; i < d->event_count; i++)

@@ -28,6 +28,7 @@ struct symboliser;
 /* An event of a probe, as rows of it will come. */
 struct watched_event {
 	const struct schema *schema; /* extended by the enrichers */
+	struct schema *shown;        /* with what parameters ask for; NULL: nothing */
 	struct filter_bound *where;  /* what is left for userland; NULL: all pass */
 	bool nothing; /* the condition speaks of fields that this event doesn't have: no row passes */
 };

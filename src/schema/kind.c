@@ -67,6 +67,8 @@ static const struct kind kinds[] = {
 	    "when, from nanoseconds since 1970; text: local date and time; JSON: RFC 3339 in UTC"),
 	ROW("errno", 6, "", CLASS_NUMBER, INTS, false, errno_text, errno_json, errno_parse,
 	    "error of a call, \"ENOENT\"; no error is \"ok\", in JSON null"),
+	ROW("fd", 6, "", CLASS_NUMBER, INTS, true, fd_text, fd_json, number_kind_parse,
+	    "file descriptor; none (a negative number) is \"-\", in JSON null"),
 	ROW("mode", 4, "", CLASS_NUMBER, INTS, false, mode_text, quoted_json, mode_parse,
 	    "permissions of a file, \"0644\"; with its type where that is known, \"dir 0755\""),
 	NAME("enum", 6, enum, "a name from the kernel's or the probe's enum, else the number"),

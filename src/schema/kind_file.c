@@ -33,6 +33,27 @@ static const struct names open_flags = {
 static const struct names_row access_rows[] = { FLAG(O_RDONLY), FLAG(O_WRONLY), FLAG(O_RDWR) };
 #undef FLAG
 
+static bool fd_is_none(struct value v)
+{
+	return v.type == VALUE_S64 && v.s64 < 0;
+}
+
+void fd_text(struct strbuf *out, const struct field *f, struct value v)
+{
+	if (fd_is_none(v))
+		strbuf_putc(out, '-');
+	else
+		plain_text(out, f, v);
+}
+
+void fd_json(struct json *out, const struct field *f, struct value v)
+{
+	if (fd_is_none(v))
+		json_null(out);
+	else
+		plain_json(out, f, v);
+}
+
 void open_flags_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	uint64_t access = v.u64 & O_ACCMODE, rest = v.u64 & ~(uint64_t)O_ACCMODE;

@@ -46,8 +46,8 @@ kind_parse_fn errno_parse, signal_parse, syscall_parse, capability_parse, capabi
 	exit_status_parse;
 
 /* kind_file.c */
-kind_text_fn open_flags_text, mode_text, device_text;
-kind_json_fn device_json;
+kind_text_fn fd_text, open_flags_text, mode_text, device_text;
+kind_json_fn fd_json, device_json;
 kind_parse_fn open_flags_parse, mode_parse, device_parse;
 
 /* kind_time.c */

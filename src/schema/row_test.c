@@ -190,3 +190,18 @@ TEST(derived_fields_come_after_the_own_ones)
 	CHECK_INT(row_value(&r, schema_field(s, "again")).type, VALUE_TEXT);
 	CHECK(!schema_field(s, "none"));
 }
+
+TEST(a_field_is_shown_in_a_copy)
+{
+	static const struct field own[] = {
+		{ .name = "pid", .flags = FIELD_HIDE | FIELD_KEY },
+		{ .name = "tid", .flags = FIELD_HIDE },
+	};
+	const struct schema base = { .probe = "t.t", .name = "t", .fields = own, .field_count = 2 };
+	auto_ptr(schema) s = schema_extend(&base, NULL, 0);
+
+	schema_show(s, "pid");
+	CHECK_INT(schema_field(s, "pid")->flags, FIELD_KEY);
+	CHECK_INT(schema_field(s, "tid")->flags, FIELD_HIDE);
+	CHECK_INT(own[0].flags, FIELD_HIDE | FIELD_KEY);
+}

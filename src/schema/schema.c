@@ -69,3 +69,14 @@ struct schema *schema_extend(const struct schema *base, const struct field *extr
 			fields[i].offset = nth++;
 	return s;
 }
+
+void schema_show(struct schema *s, const char *name)
+{
+	struct field *fields = arena_alloc(owned_schema_arena(s), s->field_count * sizeof(*fields));
+
+	memcpy(fields, s->fields, s->field_count * sizeof(*fields));
+	for (size_t i = 0; i < s->field_count; i++)
+		if (str_eq(fields[i].name, name))
+			fields[i].flags &= ~(unsigned)FIELD_HIDE;
+	s->fields = fields;
+}

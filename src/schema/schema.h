@@ -167,6 +167,8 @@ MUST_USE const struct field *row_time_field(void);
  * Ends with schema_free(). */
 MUST_USE struct schema *schema_extend(const struct schema *base, const struct field *extra,
 				      size_t count);
+/* The field of that name is no longer FIELD_HIDE. For what schema_extend() made. */
+void schema_show(struct schema *s, const char *name);
 /* For what schema_extend() and schema_decode() made; NULL is fine. */
 void schema_free(struct schema *s);
 AUTO_PTR(schema)

@@ -311,11 +311,13 @@ static void cell_field(struct text_sink *t, const struct schema *s, const char *
 		table_cell(t->table, TERM_DIM, "-", 1);
 }
 
-/* No error, or an empty text: nothing that a line would have to say. */
+/* No error, no descriptor, or an empty text: nothing that a line would have to say. */
 static bool says_nothing(const struct field *f, struct value v)
 {
 	if (v.type == VALUE_TEXT)
 		return !v.text.len;
+	if (str_eq(f->kind->name, "fd") && v.type == VALUE_S64)
+		return v.s64 < 0;
 	return v.type == VALUE_NONE || (str_eq(f->kind->name, "errno") && !v.u64);
 }
 

@@ -81,7 +81,7 @@ class Work:
                   op="move_mount", target=f + "/b", fd=m)
         attr = struct.pack("4Q", MOUNT_ATTR_RDONLY, 0, 0, 0)
         self.told(LIBC.syscall(NR_MOUNT_SETATTR, AT_FDCWD, text(f + "/b"), 0, attr, len(attr)), op="mount_setattr",
-                  target=f + "/b", fd=-1)
+                  target=f + "/b", fd=None)
         self.told(LIBC.syscall(NR_OPEN_TREE, AT_FDCWD, text(f + "/b"), OPEN_TREE_CLONE), op="open_tree",
                   target=f + "/b")
         self.told(LIBC.umount2(text(f + "/b"), MNT_DETACH), op="umount", target=f + "/b", umount_flags="detach")

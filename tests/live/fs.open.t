@@ -54,7 +54,7 @@ class Cases:
             path = link(result) if path is None else path
             os.close(result)
         else:
-            fields = {"path_is": "requested", "fd": -1, "err": errno.errorcode[-result], **fields}
+            fields = {"path_is": "requested", "fd": None, "err": errno.errorcode[-result], **fields}
         self.want.append((what, path, fields))
 
     def open(self, what, name, how, *mode, **fields):
@@ -254,7 +254,7 @@ def strace_rows(path):
             rows.append((unhex(opened), flags, int(result), None))
         else:
             joined = name if name[:1] == b"/" else unhex(base.group(1)) + b"/" + name
-            rows.append((joined, flags, -1, err))
+            rows.append((joined, flags, None, err))
     return rows
 
 
@@ -301,6 +301,55 @@ def test_glob(folder):
         check(s.stats["filtered"] >= len(names) - len(want) - 1, f"{glob}: the others are counted as filtered")
 
 
+def test_conditions(folder):
+    """Failed opens only; some errors; opens for writing; one inode of one device; one ending."""
+    os.makedirs(folder + "/closed")
+    st = os.stat(folder + "/a")
+    tried = [("a", os.O_RDONLY), ("a", os.O_WRONLY), ("b", os.O_RDWR), ("none.conf", os.O_RDONLY), ("a/x", os.O_RDONLY),
+             ("closed", os.O_WRONLY), ("new.conf", os.O_CREAT | os.O_WRONLY)]
+
+    def opens():
+        os.chdir(folder)
+        for name, flags in tried:
+            try:
+                os.close(os.open(name, flags))
+            except OSError:
+                pass
+    errors = {"none.conf", "a/x", "closed"}
+    for what, args, want in (
+            ("--errors", ["--errors"], [t for t in tried if t[0] in errors]),
+            ("a list of errors", ["--where", "err in (ENOENT, EISDIR)"], [tried[3], tried[5]]),
+            ("not these errors", ["--where", "err not in (ENOENT, EISDIR)"], [t for t in tried if t not in (tried[3], tried[5])]),
+            ("for writing", ["--where", "flags ~ O_WRONLY|O_RDWR"], [t for t in tried if t[1] & os.O_ACCMODE]),
+            ("an inode", ["--where", f"inode == {st.st_ino} and device == {os.major(st.st_dev)}:{os.minor(st.st_dev)}"],
+             tried[:2]),
+            ("an ending", ["--path", "**.conf"], [tried[3], tried[6]])):
+        with Sonda("trace", "fs.open", *args) as s:
+            pid, _ = in_process(opens)
+        got = [(os.path.relpath(r["path"], folder), "O_WRONLY" in r["flags"]) for r in s.rows
+               if r["pid"] == pid and path_bytes(r).startswith(os.fsencode(folder) + b"/")]
+        check_equal(got, [(name, flags & os.O_ACCMODE == os.O_WRONLY) for name, flags in want], what)
+        if os.path.exists(folder + "/new.conf"):
+            os.unlink(folder + "/new.conf")
+
+
+def test_text(folder):
+    """An open that failed has no descriptor: a table says '-', a line of words nothing."""
+    for more in ((), ("process.exit",)):
+        r = run_sonda("trace", "fs.open", *more, "--path", folder + "/**", "--", "cat", folder + "/a", folder + "/none",
+                      json_output=False)
+        lines = [l for l in r.stdout.splitlines() if folder in l]
+        if not check(len(lines) == 2 and "ENOENT" in lines[1], f"two rows: {r.stdout}"):
+            continue
+        check("-1" not in lines[1].split(folder)[0].split(), f"no descriptor -1: {lines[1]}")
+        if more:
+            check_equal([" fd=" in l for l in lines], [True, False], f"words: {lines}")
+        else:
+            at = r.stdout.splitlines()[0].split().index("FD")
+            check_equal([l.split()[at].isdigit() for l in lines], [True, False], f"column FD: {lines}")
+            check_equal(lines[1].split()[at], "-", "the table's word for none")
+
+
 def test_bare_root():
     """sonda itself in a root without /etc, the time zone's file and all: it starts, tells, and ends on SIGINT."""
     root = tempfile.mkdtemp(prefix="fs-open-root-")
@@ -344,6 +393,8 @@ def main():
             run_cases(calls32, folder)
         test_mixed(folder)
         test_glob(folder)
+        test_conditions(folder)
+        test_text(folder)
         test_storm()
         test_bare_root()
     finally:

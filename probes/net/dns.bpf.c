@@ -14,10 +14,13 @@
 #include "sonda/dns.h"
 #include "sonda/framing.h"
 
+#define PORTS 8
+
 /* clang-format off */
 PROBE(dns, "net", "DNS queries: what was asked, what came back, and how long it took");
 FILTERS("task errors min");
-PARAM(u16, port, 53, DOC("port that the servers listen at") RANGE(1, 65535));
+PARAM_LIST(u16, port, PORTS, (53, 5353, 5355), RANGE(1, 65535)
+	DOC("ports that the servers listen at; by default of DNS, mDNS and LLMNR"));
 PARAM(u64, timeout, 5000000000, KIND("duration")
 	RANGE(1000000, 3600000000000) DOC("a query unanswered for so long is told as timed out"));
 
@@ -38,7 +41,7 @@ EVENT(dns, "One DNS query and what became of it") {
 	struct ip address4 HIDE DOC("fourth address");
 	u32 answers DOC("records in the answer");
 	s64 ttl_s UNIT("s") HIDE DOC("least time to live of the records in the answer; -1: none");
-	struct ip server DOC("server asked");
+	struct ip server DOC("server asked; of a multicast query who answered it");
 	u16 server_port KIND("port") HIDE DOC("port of the server");
 	u16 id HIDE DOC("transaction id");
 	enum dns_transport transport DOC("over UDP or TCP");
@@ -59,11 +62,19 @@ EVENT(dns, "One DNS query and what became of it") {
 	u32 class HIDE DOC("class asked for, 1: Internet");
 	u32 strays HIDE
 		DOC("answers to this socket that fitted no open query: late, doubled or forged");
+	u32 forwards HIDE
+		DOC("queries by which a server of this machine has asked on for this one");
+	u32 for_pid KIND("pid") HIDE
+		DOC("process that waits for this answer: it has asked this one the same; 0: none known");
+	char for_comm[16] KIND("comm") HIDE DOC("its command name");
+	struct ip for_address HIDE DOC("address it has asked from; also that of another machine");
+	u16 for_port KIND("port") HIDE DOC("port it has asked from");
+	u16 for_id HIDE DOC("transaction id of its query");
 };
 
 struct query_labels {
 	char comm[16] KIND("comm") DOC("process that asks");
-	struct ip server DOC("server asked");
+	struct ip server DOC("server asked; of a multicast query who answered it");
 	enum dns_type type DOC("type of record asked for");
 	enum dns_result result DOC("the server's code, timeout or unreachable");
 };
@@ -94,6 +105,7 @@ static __noinline int message_begin(struct __sk_buff *skb, struct bench *b)
 		return false;
 	b->key.socket = bpf_get_socket_cookie(skb);
 	b->key.id = b->header.id;
+	b->came_ns = bpf_ktime_get_boot_ns();
 	return true;
 }
 
@@ -104,6 +116,8 @@ __noinline int message_question(struct __sk_buff *skb, u32 nth)
 	return b && dns_question_read(skb, b->at + sizeof(b->header), b->p.end, &b->query.question);
 }
 
+#include "dns_serve.h"
+#include "dns_multicast.h"
 #include "dns_query.h"
 #include "dns_answer.h"
 
@@ -147,7 +161,26 @@ static __always_inline int segment_seen(struct __sk_buff *skb, u32 nth, struct b
 	return count_unresolved();
 }
 
-static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, bool outbound)
+/* What a packet is, by where it goes and which of its ports is a server's. */
+enum role { ROLE_NONE, ROLE_QUERY, ROLE_ANSWER, ROLE_ASKED, ROLE_REPLIED };
+
+static __always_inline void packet_by_role(struct __sk_buff *skb, u32 nth, struct bench *b,
+					   enum role role)
+{
+	if (role == ROLE_ASKED)
+		serve_asked(skb, nth);
+	else if (role == ROLE_REPLIED)
+		serve_replied(skb, nth);
+	else if (b->p.protocol == IPPROTO_TCP)
+		segment_seen(skb, nth, b, role == ROLE_QUERY);
+	else if (role == ROLE_QUERY)
+		query_sent(skb, nth);
+	else
+		answer_came(skb, nth);
+}
+
+static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, enum role role,
+				       u16 server_port)
 {
 	u32 nth;
 	struct bench *b;
@@ -157,16 +190,14 @@ static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, 
 	nth = bench_claim();
 	b = bench_at(nth);
 	if (!b)
-		return outbound ? count_lost(LOSS_BUSY) : count_unresolved();
+		return role == ROLE_QUERY    ? count_lost(LOSS_BUSY)
+		       : role == ROLE_ANSWER ? count_unresolved()
+					     : 0;
 	b->p = *p;
 	b->at = p->payload;
 	b->size = p->end - p->payload;
-	if (p->protocol == IPPROTO_TCP)
-		segment_seen(skb, nth, b, outbound);
-	else if (outbound)
-		query_sent(skb, nth);
-	else
-		answer_came(skb, nth);
+	b->server_port = server_port;
+	packet_by_role(skb, nth, b, role);
 	bench_release(b);
 	return 0;
 }
@@ -175,13 +206,35 @@ static __always_inline int packet_seen(struct __sk_buff *skb, struct packet *p, 
 
 /* ---- hooks ---- */
 
+/* What is behind the list's end is dead code, which the verifier removes. */
+static __always_inline bool is_server_port(u16 number)
+{
+	u16 of;
+
+	_Pragma("unroll") for (u32 i = 0; i < PORTS; i++)
+	{
+		of = port[i];
+		if (!of)
+			return false;
+		if (of == number)
+			return true;
+	}
+	return false;
+}
+
 /* A connected socket knows which port was meant, whatever its packets were redirected to. */
 NEED("cgroup2") SEC("cgroup_skb/egress") int dns_egress(struct __sk_buff *skb)
 {
 	struct packet p = {};
+	u16 number;
 
-	if (packet_ports(skb, &p) && (p.dest == port || bpf_ntohl(skb->remote_port) == port))
-		packet_seen(skb, &p, true);
+	if (!packet_ports(skb, &p))
+		return 1;
+	number = is_server_port(p.dest) ? p.dest : bpf_ntohl(skb->remote_port);
+	if (is_server_port(number))
+		packet_seen(skb, &p, ROLE_QUERY, number);
+	else if (is_server_port(p.source))
+		packet_seen(skb, &p, ROLE_REPLIED, p.source);
 	return 1;
 }
 
@@ -189,8 +242,12 @@ NEED("cgroup2") SEC("cgroup_skb/ingress") int dns_ingress(struct __sk_buff *skb)
 {
 	struct packet p = {};
 
-	if (packet_ports(skb, &p) && p.source == port)
-		packet_seen(skb, &p, false);
+	if (!packet_ports(skb, &p))
+		return 1;
+	if (is_server_port(p.source))
+		packet_seen(skb, &p, ROLE_ANSWER, p.source);
+	else if (is_server_port(p.dest))
+		packet_seen(skb, &p, ROLE_ASKED, p.dest);
 	return 1;
 }
 

@@ -79,12 +79,15 @@ __noinline int answer_keep(struct __sk_buff *skb, u32 nth)
 
 static __noinline int answer_take(struct __sk_buff *skb, u32 nth, struct bench *b, struct query *q)
 {
-	u64 now_ns = bpf_ktime_get_boot_ns();
+	u64 now_ns;
 	struct dns *e;
 
 	if (!b || !q)
 		return 0;
+	now_ns = b->came_ns;
 	e = &q->event;
+	if (ip_is_multicast(&e->server))
+		packet_address(skb, b->p.version, false, &e->server);
 	e->result = b->header.bits & DNS_BITS_RCODE;
 	e->flags = b->header.bits & DNS_FLAGS_ALL;
 	e->answers = b->header.answers;
@@ -127,6 +130,65 @@ static __always_inline enum dns_retry answer_means(const struct query *q)
 	return DNS_RETRY_ERROR;
 }
 
+/* Whatever it asked: the answers to a query by multicast have no question, but their records' names. */
+static __noinline int multicast_record(struct __sk_buff *skb, u32 nth, struct bench *b,
+				       const struct dns_record *r)
+{
+	struct query *q;
+
+	if (!b || !r)
+		return 0;
+	b->key.hash = b->query.question.hash;
+	q = bpf_map_lookup_elem(&pending, &b->key);
+	if (!q)
+		return 0;
+	if (!q->ended_ns) {
+		answer_take(skb, nth, b, q);
+		q->event.answers = 0;
+		asker_note(&b->key, true);
+	} else if (q->ended_ns != b->came_ns) {
+		return 0;
+	}
+	q->event.answers++;
+	answer_address(skb, q, r);
+	if (q->event.ttl_s < 0 || r->ttl_s < q->event.ttl_s)
+		q->event.ttl_s = r->ttl_s;
+	return 0;
+}
+
+/* The record at the cursor, which it moves behind it. False: it can't be read. */
+__noinline int multicast_next(struct __sk_buff *skb, u32 nth)
+{
+	struct bench *b = bench_at(nth);
+	struct dns_record r = {};
+	u8 head[6];
+
+	if (!b || !name_expand(skb, nth) || !kind_read(skb, nth) ||
+	    bpf_skb_load_bytes(skb, b->cursor, head, sizeof(head)))
+		return false;
+	r.type = b->query.question.type;
+	r.ttl_s = (u32)head[0] << 24 | head[1] << 16 | head[2] << 8 | head[3];
+	r.size = head[4] << 8 | head[5];
+	r.data = b->cursor + sizeof(head);
+	b->cursor = r.data + r.size;
+	multicast_record(skb, nth, b, &r);
+	return true;
+}
+
+static __noinline int multicast_answered(struct __sk_buff *skb, u32 nth)
+{
+	struct bench *b = bench_at(nth);
+
+	if (!b)
+		return 0;
+	b->cursor = b->at + sizeof(b->header);
+	for (u32 i = 0; i < MULTICAST_RECORDS; i++) {
+		if (i >= b->header.answers || !multicast_next(skb, nth))
+			break;
+	}
+	return 0;
+}
+
 /* A message that arrives from a server. */
 __noinline int answer_came(struct __sk_buff *skb, u32 nth)
 {
@@ -135,6 +197,8 @@ __noinline int answer_came(struct __sk_buff *skb, u32 nth)
 
 	if (!b || !message_begin(skb, b) || !(b->header.bits & DNS_IS_ANSWER))
 		return 0;
+	if (!b->header.questions && b->header.answers)
+		return b->server_port == MDNS_PORT ? multicast_answered(skb, nth) : 0;
 	if (!b->header.questions)
 		answer_guess(&b->key);
 	else if (message_question(skb, nth))

@@ -130,8 +130,10 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, u64 socket, 
 	struct asker *asker;
 	struct query *q, *tell = NULL;
 	struct hint *hint;
+	u64 came_ns = 0;
 	u32 next;
 
+	serve_read(socket);
 	if (got <= 0 || (flags & MSG_PEEK))
 		return 0;
 	key.socket = socket;
@@ -150,7 +152,7 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, u64 socket, 
 			hint->id = 0;
 			continue;
 		}
-		if (!answer_was_read(q, sk, got))
+		if (!answer_was_read(q, sk, got) || (came_ns && came_ns != q->ended_ns))
 			continue;
 		hint->id = 0;
 		q->event.app_ns = bpf_ktime_get_boot_ns() - q->ended_ns;
@@ -158,8 +160,9 @@ static __noinline int answer_read(void *ctx, struct sock___net *sk, u64 socket, 
 			tell = q;
 			first = key;
 		}
+		/* one message: of multicast it may end several */
 		if (q->event.transport == DNS_OVER_UDP)
-			break;
+			came_ns = q->ended_ns;
 	}
 	return tell ? query_end(ctx, &first, tell) : 0;
 }

@@ -24,13 +24,13 @@ static __noinline int query_fill(struct __sk_buff *skb, struct bench *b)
 	q = &b->query;
 	e = &q->event;
 	__builtin_memset(q, 0, offsetof(struct query, question));
-	q->first_ns = q->last_ns = bpf_ktime_get_boot_ns();
+	q->first_ns = q->last_ns = b->came_ns;
 	e->type = q->question.type;
 	e->class = q->question.class;
 	e->result = DNS_TIMEOUT;
 	e->ttl_s = e->wire_ns = e->app_ns = -1;
-	e->server_port = port;
-	if (b->p.dest == port)
+	e->server_port = b->server_port;
+	if (b->p.dest == b->server_port)
 		packet_address(skb, b->p.version, true, &e->server);
 	else
 		socket_remote(skb, b->p.version, &e->server);
@@ -75,38 +75,69 @@ static __noinline bool query_wanted(struct bench *b)
 }
 
 /* The query on the bench has been read: is it new, or sent again? */
-static __noinline int query_keep(struct __sk_buff *skb, struct bench *b)
+__noinline int query_keep(struct __sk_buff *skb, u32 nth)
 {
+	struct bench *b = bench_at(nth);
 	struct query *old;
 
 	if (!b)
 		return 0;
+	b->key.hash = b->query.question.hash;
 	old = bpf_map_lookup_elem(&pending, &b->key);
 	if (old) {
-		old->last_ns = bpf_ktime_get_boot_ns();
+		old->last_ns = b->came_ns;
 		old->ended_ns = 0; /* had it been answered, then in vain */
 		old->event.attempts++;
 		return 0;
 	}
 	query_fill(skb, b);
 	query_task(b);
-	leg_begin(&b->key, &b->query);
+	if (ip_is_multicast(&b->query.event.server)) {
+		/* its id is 0 as a rule, and says nothing of earlier ones */
+	} else {
+		leg_begin(&b->key, &b->query);
+		serve_link(b);
+	}
 	if (bpf_map_update_elem(&pending, &b->key, &b->query, BPF_NOEXIST))
 		return count_lost(LOSS_STATE);
 	return asker_note(&b->key, false);
+}
+
+/* All questions of a query by multicast. One that brings answers or authorities expects none: it refreshes
+ * what is known, or asks whether a name is free. */
+static __noinline int multicast_asked(struct __sk_buff *skb, u32 nth)
+{
+	struct bench *b = bench_at(nth);
+
+	if (!b || b->header.answers || b->header.authorities)
+		return 0;
+	b->cursor = b->at + sizeof(b->header);
+	for (u32 i = 0; i < MULTICAST_QUESTIONS; i++) {
+		if (i >= b->header.questions || !name_expand(skb, nth) || !kind_read(skb, nth))
+			break;
+		query_keep(skb, nth);
+	}
+	return 0;
 }
 
 /* A message that leaves for a server. */
 __noinline int query_sent(struct __sk_buff *skb, u32 nth)
 {
 	struct bench *b = bench_at(nth);
+	int whole;
 
 	if (!b || !message_begin(skb, b) || (b->header.bits & (DNS_IS_ANSWER | DNS_OPCODE)) ||
-	    !b->header.questions || !query_wanted(b))
+	    !b->header.questions)
+		return 0;
+	if (b->p.source == MDNS_PORT && b->server_port == MDNS_PORT)
+		return query_wanted(b) ? multicast_asked(skb, nth) : 0;
+	whole = message_question(skb, nth);
+	if (whole)
+		serve_client(b);
+	if (!query_wanted(b))
 		return 0;
 	/* no query at all, or its question goes on in a later segment */
-	if (!message_question(skb, nth))
+	if (!whole)
 		return b->at + b->size > b->p.end ? count_lost(LOSS_STATE) : 0;
-	b->key.hash = b->query.question.hash;
-	return query_keep(skb, b);
+	return query_keep(skb, nth);
 }

@@ -56,9 +56,14 @@ struct bench {
 	struct packet p;
 	u32 at, size; /* the message: where it begins, and its whole size */
 	u32 end_seq;  /* TCP: behind its last byte */
+	u32 server_port;
+	u64 came_ns; /* or left */
 	/* the walk over the records; here, the verifier doesn't try each value they can have */
 	u32 records; /* seen so far */
 	u32 cursor;
+	u32 name_at; /* a compressed name: where the next label is read, and how much is written */
+	u32 name_bytes;
+	u32 jumped;
 	struct dns_header header;
 	struct query_key key;
 	struct query query;

@@ -50,6 +50,32 @@ static int param_path(const struct param *param, const char *text, struct object
 	return err ?: object_var_set(o, param->field.name, &file, sizeof(file), e);
 }
 
+/* "53,5353": one after the other, the rest is 0. */
+static int param_list(const struct param *param, const char *text, struct object *o, struct err *e)
+{
+	const struct field *list = &param->field;
+	struct field item = { .name = list->name,
+			      .kind = kind_of_unit(list->unit),
+			      .unit = list->unit,
+			      .size = list->element_size,
+			      .is_signed = list->is_signed };
+	auto_free unsigned char *bytes = xcalloc(1, list->size);
+	auto_done(strlist) parts = { 0 };
+	struct value v;
+
+	if (str_split(text, &parts) > list->count)
+		return fail(e, EINVAL, "'%s' has more than %u values", text, list->count);
+	if (!parts.len)
+		return fail(e, EINVAL, "expected a number, or several with ',' between them");
+	for (size_t i = 0; i < parts.len; i++) {
+		if (value_parse(&item, parts.at[i], &v, e) < 0 ||
+		    param_range(param, parts.at[i], v.s64, e) < 0)
+			return -e->code;
+		memcpy(bytes + i * item.size, &v.u64, item.size);
+	}
+	return object_var_set(o, list->name, bytes, list->size, e);
+}
+
 /* OPT_CALL of a parameter's row; ctx is the parameter, cfg the probe. */
 static int param_set(const struct opt *row, const char *value, void *cfg, struct err *e)
 {
@@ -65,6 +91,8 @@ static int param_set(const struct opt *row, const char *value, void *cfg, struct
 		return param_chars(param, value, p->object, e);
 	if (param->type == PARAM_FILE)
 		return param_path(param, value, p->object, e);
+	if (param->type == PARAM_LIST)
+		return param_list(param, value, p->object, e);
 	err = value_parse(&param->field, value, &v, e);
 	if (!err)
 		err = param_range(param, value, v.s64, e);
@@ -97,6 +125,7 @@ static void param_row(struct opt *row, const struct param *param)
 		       : param->type == PARAM_FILE  ? "PATH"
 		       : param->field.unit[0]       ? param->field.unit
 		       : param->type == PARAM_ENUM  ? "NAME"
+		       : param->type == PARAM_LIST  ? "N,N..."
 						    : "N";
 	row->help = param->field.doc;
 	row->call = param_set;

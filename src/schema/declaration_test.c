@@ -78,7 +78,7 @@ TEST(parameters_with_their_defaults)
 	const struct declaration *d = language();
 	const struct param *p;
 
-	REQUIRE(d && d->param_count == 6);
+	REQUIRE(d && d->param_count == 7);
 	p = param_of(d, "depth");
 	CHECK(p->type == PARAM_INT && p->has_range && p->low == 1 && p->high == 16);
 	CHECK_U64(p->initial.u64, 4);
@@ -91,6 +91,11 @@ TEST(parameters_with_their_defaults)
 	p = param_of(d, "patience");
 	CHECK_STR(p->field.unit, "ns");
 	CHECK_U64(p->initial.u64, 2000000);
+	p = param_of(d, "port");
+	CHECK(p->type == PARAM_LIST && p->field.count == 4 && p->field.element_size == 2);
+	CHECK(p->has_range && p->low == 1 && p->high == 65535);
+	CHECK(p->initial.type == VALUE_LIST && p->initial.list.count == 2);
+	CHECK_U64(field_element(&p->field, p->initial, 1).u64, 5353);
 	p = param_of(d, "prefix");
 	CHECK(p->type == PARAM_CHARS && p->field.size == 16);
 	CHECK(p->initial.text.len == 4 && !memcmp(p->initial.text.s, "/tmp", 4));

@@ -76,8 +76,12 @@ static int param_type(struct param *p, const char *tag, struct err *e)
 		p->type = PARAM_CHARS;
 	else if (p->field.type == FIELD_INT)
 		p->type = p->field.is_bool ? PARAM_BOOL : PARAM_INT;
+	else if (p->field.type == FIELD_ARRAY && !p->field.names)
+		p->type = PARAM_LIST;
 	else
-		return fail(e, EINVAL, "a parameter is a bool, a number, an enum or a char array");
+		return fail(e, EINVAL,
+			    "a parameter is a bool, a number, an enum, a char array, or a list of "
+			    "numbers of 2 bytes or more");
 	return 0;
 }
 
@@ -97,20 +101,43 @@ static int param_initial(struct declarer *d, const struct object_var *var, struc
 	return 0;
 }
 
+/* A list ends at its first 0; what it begins with is cut there, and each is in the range. */
+static int list_range(struct param *p, struct err *e)
+{
+	uint32_t n = 0;
+
+	if (p->low <= 0)
+		return fail(e, EINVAL, "a list needs a RANGE that begins above 0, which ends it");
+	for (; n < p->field.count; n++) {
+		int64_t value = field_element(&p->field, p->initial, n).s64;
+
+		if (!value)
+			break;
+		if (value < p->low || value > p->high)
+			return fail(e, EINVAL, "its default %lld is not in the range %lld to %lld",
+				    (long long)value, (long long)p->low, (long long)p->high);
+	}
+	p->initial.list.count = n;
+	return 0;
+}
+
 static int param_range(const char *tag, struct param *p, struct err *e)
 {
 	const char *at = tag;
 
 	if (!tag)
-		return 0;
-	if (p->type != PARAM_INT)
+		return p->type == PARAM_LIST ? list_range(p, e) : 0;
+	if (p->type != PARAM_INT && p->type != PARAM_LIST)
 		return fail(e, EINVAL, "RANGE is for numbers");
 	if (!declare_number(&at, &p->low) || !declare_number(&at, &p->high) || *at ||
 	    p->low > p->high)
 		return fail(e, EINVAL, "RANGE(%s): expected two numbers, the lower one first", tag);
 	if (!p->field.is_signed && p->low < 0)
 		return fail(e, EINVAL, "RANGE(%s): the parameter is never negative", tag);
-	if (p->initial.s64 < p->low || p->initial.s64 > p->high)
+	if (p->type == PARAM_LIST) {
+		if (list_range(p, e) < 0)
+			return -e->code;
+	} else if (p->initial.s64 < p->low || p->initial.s64 > p->high)
 		return fail(e, EINVAL, "its default %lld is not in the range %lld to %lld",
 			    (long long)p->initial.s64, (long long)p->low, (long long)p->high);
 	p->has_range = true;

@@ -100,7 +100,7 @@ struct schema {
 	size_t field_count;
 };
 
-enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS, PARAM_FILE };
+enum param_type { PARAM_BOOL, PARAM_INT, PARAM_ENUM, PARAM_CHARS, PARAM_FILE, PARAM_LIST };
 
 struct param {
 	struct field field; /* name, doc, unit, kind, size; set it with object_var_set() */

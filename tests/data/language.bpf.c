@@ -14,6 +14,7 @@ PARAM(bool, loud, true, DOC("say more"));
 PARAM(s64, least, -5, DOC("least difference"));
 PARAM(enum colour, paint, COLOUR_GREEN, DOC("a choice"));
 PARAM(u64, patience, 2000000, KIND("duration") DOC("how long to wait"));
+PARAM_LIST(u16, port, 4, (53, 5353), DOC("which ports") RANGE(1, 65535));
 PARAM_TEXT(prefix, 16, "/tmp", KIND("path") DOC("where it begins"));
 
 struct place {

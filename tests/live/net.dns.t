@@ -16,45 +16,11 @@ import tempfile
 import threading
 import time
 
+from dnsmessages import *
 from sondatest import *
 
 SERVER4, SERVER6, NOBODY, SILENT, STUB = "127.7.7.7", "::1", "127.7.7.8", "127.7.7.9", "127.7.7.10"
-A, CNAME, SOA, MX, TXT, AAAA, SRV, CAA = 1, 5, 6, 15, 16, 28, 33, 257
-NXDOMAIN, SERVFAIL, NOTIMP, REFUSED, FORMERR = 3, 2, 4, 5, 1
-QR, AA, TC, RD, RA, AD = 0x8000, 0x400, 0x200, 0x100, 0x80, 0x20
-OPT = b"\0" + struct.pack(">HHIH", 41, 1232, 0, 0)
 libc = ctypes.CDLL(None, use_errno=True)
-
-
-# ---- messages ----
-
-
-def wire_name(labels):
-    if isinstance(labels, str):
-        labels = labels.encode().split(b".") if labels else []
-    return b"".join(bytes([len(l)]) + l for l in labels) + b"\0"
-
-
-def query(name, qtype=A, txid=None, edns=False, flags=RD, questions=1):
-    txid = int.from_bytes(os.urandom(2), "big") if txid is None else txid
-    return (struct.pack(">HHHHHH", txid, flags, questions, 0, 0, edns)
-            + (wire_name(name) + struct.pack(">HH", qtype, 1)) * questions + (OPT if edns else b""))
-
-
-def record(qtype, data, ttl=60, name=b"\xc0\x0c"):
-    return name + struct.pack(">HHIH", qtype, 1, ttl, len(data)) + data
-
-
-def address(qtype, n=1):
-    return bytes([10, 0, 0, n]) if qtype == A else socket.inet_pton(socket.AF_INET6, f"fd00::{n}")
-
-
-def reply(q, records=(), rcode=0, flags=RA, extra=()):
-    at = 12
-    while q[at]:
-        at += q[at] + 1
-    return (q[:2] + struct.pack(">HHHHH", QR | RD | flags | rcode, 1, len(records), 0, len(extra))
-            + q[12:at + 5] + b"".join(records) + b"".join(extra))
 
 
 # ---- the server ----
@@ -118,6 +84,13 @@ class Server:
     def do_slow(self, q, qtype, *_):
         time.sleep(0.15)    # the scripted delay, not a wait for luck
         return reply(q, [record(qtype, address(qtype))])
+
+    def do_uneven(self, q, qtype, *_):
+        return self.do_slow(q, qtype) if qtype == AAAA else reply(q, [record(qtype, address(qtype))])
+
+    def do_third(self, q, qtype, *_):
+        self.third = getattr(self, "third", 0) + 1
+        return reply(q, [record(qtype, address(qtype))]) if self.third > 3 else None
 
     def do_never(self, *_):
         return None
@@ -339,6 +312,15 @@ def pair_in_one_call():
     check_equal(libc.sendmmsg(s.fileno(), headers, 2, 0), 2, "sendmmsg")
     s.recv(512)
     s.recv(512)
+    # each has its own time: the server lets one of them wait
+    expect("uneven-pair", result="noerror", rows=2, types={"a", "aaaa"})
+    before = time.monotonic_ns()
+    for qtype in A, AAAA:
+        s.send(query("uneven-pair.test", qtype))
+    s.recv(512)
+    first_ns = time.monotonic_ns() - before
+    s.recv(512)
+    asked[-1].want["times"] = first_ns, time.monotonic_ns() - before
 
 
 def tcp(host=SERVER4):
@@ -490,13 +472,13 @@ def no_queries():
     ask("ok-aftergarbage", sock=None)
 
 
-def getaddrinfo_in_child(name, *servers):
+def getaddrinfo_in_child(name, *servers, timeout_s=1):
     """As programs call it, with a resolv.conf of its own. Returns the child's pid."""
     code = ("import socket,os; print(os.getpid(), flush=True);"
             f"print(socket.getaddrinfo('{name}', 80, 0, socket.SOCK_STREAM))")
     with tempfile.TemporaryDirectory() as etc:
         with open(etc + "/resolv.conf", "w") as conf:
-            conf.write("".join(f"nameserver {s}\n" for s in servers) + "options timeout:1 attempts:2\n")
+            conf.write("".join(f"nameserver {s}\n" for s in servers) + f"options timeout:{timeout_s} attempts:2\n")
         what = "/resolv.conf" if os.path.exists("/etc/resolv.conf") else ""
         made = subprocess.run(["unshare", "-m", "sh", "-c", f"mount --bind {etc}{what} /etc{what} && "
                                f"exec {sys.executable} -c \"{code}\""], capture_output=True, text=True)
@@ -506,7 +488,7 @@ def getaddrinfo_in_child(name, *servers):
 
 
 def by_libc():
-    pid = getaddrinfo_in_child("ok-libc.test", SERVER4)
+    pid = getaddrinfo_in_child("ok-libc.test", SERVER4, timeout_s=30)
     expect("ok-libc", rows=2, types={"a", "aaaa"}, pid=pid, result="noerror", seen_by_app=True)
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.bind((SILENT, 53))
@@ -576,6 +558,15 @@ def after_timeout(s, server):
     sock.send(q)
     sock.recv(512)
     check(s.wait_row(lambda r: label_of(r) == "once-2" and r["result"] == "noerror"), "once-2 is answered")
+    # three times nothing, then an answer
+    expect("third-1", rows=4)
+    q = query("third-1.test")
+    for n in range(1, 4):
+        sock.send(q)
+        check(s.wait_row(lambda r: label_of(r) == "third-1" and r["attempts"] == n), f"third-1 times out, {n}")
+    sock.send(q)
+    sock.recv(512)
+    check(s.wait_row(lambda r: label_of(r) == "third-1" and r["result"] == "noerror"), "third-1 is answered")
 
 
 # ---- the comparison ----
@@ -585,7 +576,7 @@ def label_of(row):
     return row.get("name", "").split(".")[0]
 
 
-SPECIAL = {"waited_ns", "rows", "types", "pids", "seen_by_app", "other_process"}
+SPECIAL = {"times", "waited_ns", "rows", "types", "pids", "seen_by_app", "other_process"}
 
 
 def compare(rows, a):
@@ -604,6 +595,10 @@ def compare(rows, a):
             check(r["app_ns"] >= 0, f"{a.label}: the reading was seen")
     if "waited_ns" in a.want and mine:
         check(mine[0]["app_ns"] >= a.want["waited_ns"], f"{a.label}: looking is not reading")
+    if "times" in a.want and len(mine) == 2:
+        took = {r["type"]: r["wire_ns"] for r in mine}
+        check(took["a"] <= a.want["times"][0] and server.held[a.label] * 1e9 <= took["aaaa"] <= a.want["times"][1],
+              f"{a.label}: {took} of {a.want['times']}")
     if "types" in a.want:
         check_equal({r["type"] for r in mine}, a.want["types"], f"types of {a.label}")
     if "pids" in a.want:
@@ -635,6 +630,13 @@ def compare_legs(rows):
                 "the second server's rows know of the first's silence")
     again = sorted((r["attempts"], r["retry_of"], r["result"]) for r in rows if label_of(r) == "once-2")
     check_equal(again, [(1, "none", "timeout"), (2, "silence", "noerror")], "asked again after a timeout")
+
+
+    third = sorted((r["attempts"], r["retry_of"], r["result"]) for r in rows if label_of(r) == "third-1")
+    check_equal(third, [(1, "none", "timeout"), (2, "silence", "timeout"), (3, "silence", "timeout"), (4, "silence", "noerror")],
+                "three timeouts, then an answer")
+    took = sorted(r["took_ns"] for r in rows if label_of(r) == "third-1")
+    check(len(took) == 4 and took[3] >= 3 * 500_000_000, f"the last one's time holds all four: {took}")
 
 
 def compare_names(rows, longest):

@@ -18,6 +18,7 @@ from sondatest import *
 NOBODY = "10.99.0.2"      # has a link address, but nobody answers
 NO_ROUTE = "192.0.2.1"
 SYN_RETRIES = 1
+IPPROTO_MPTCP = 262
 KERNEL = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
 
 
@@ -197,6 +198,52 @@ def case_other_accepts():
     found = steps(s.rows, port)
     check_equal({r["pid"] for key in (("accept", "server"), ("close", "server"))
                  for r in found.get(key, [])}, {pid}, "the one who accepted")
+
+
+def case_mptcp():
+    """A connection of MPTCP is told as the TCP connection that carries it: of who accepts it, also of one
+    that is open when sonda starts."""
+    try:
+        server = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
+    except OSError:
+        return                              # this kernel has none
+    server.bind(("127.0.0.1", 0))
+    server.listen(8)
+    port = server.getsockname()[1]
+
+    def connected():
+        client = socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP)
+        client.connect(("127.0.0.1", port))
+        return client
+
+    def accept():
+        sock, _ = server.accept()
+        receive(sock)
+
+    before = connected()
+    old, _ = server.accept()
+    with Sonda("trace", "net.tcp", "--existing") as s:
+        check(s.wait_row(lambda r: r["step"] == "open" and r["local_port"] == port), "the old one is told")
+        pid = child(accept)
+        client = connected()
+        here, there = ends(client)
+        client.sendall(b"m" * 1000)
+        client.close()
+        ended(pid)
+        before.close()
+        old.close()
+        check(s.wait_row(closed(port, 2)), "all four ends are told to be closed")
+    new = steps([r for r in s.rows if here[1] in (r["local_port"], r["peer_port"])], port)
+    check_equal({k: [(r["pid"], of_row(r), r["outcome"]) for r in v] for k, v in new.items()},
+                {("connect", "client"): [(os.getpid(), (here, there), "ok")],
+                 ("accept", "server"): [(pid, (there, here), "ok")],
+                 ("close", "client"): [(os.getpid(), (here, there), "ok")],
+                 ("close", "server"): [(pid, (there, here), "ok")]}, "the steps, of whom, between whom")
+    of_old = [r for r in s.rows if here[1] not in (r["local_port"], r["peer_port"]) and
+              port in (r["local_port"], r["peer_port"])]
+    check_equal(sorted((r["step"], r["side"], r["pid"], r["already_open"]) for r in of_old),
+                [(step, side, os.getpid(), True) for step in ("close", "open") for side in ("client", "server")],
+                "the old one's ends have their process")
 
 
 def connect_error(host, port, **options):
@@ -438,12 +485,12 @@ def case_sent_again():
         check(s.wait_row(lambda r: r["step"] == "close" and r["peer_port"] == port), "the close")
         ended(pid)
     again = [r for r in s.rows if r["step"] == "retransmit"]
-    check_equal({(r["side"], r["peer"], r["peer_port"], r["state"]) for r in again},
-                {("client", "10.98.0.2", port, "established")}, "of that connection")
-    check_equal((len(again), counted("Tcp", "RetransSegs") - before), (known, known),
-                "each time, as the kernel counts it")
+    check_equal({(r["side"], r["peer"], r["peer_port"]) for r in again}, {("client", "10.98.0.2", port)}, "of that connection")
+    check_equal(len([r for r in again if r["state"] == "established"]), known, "each time, as its socket counts it")
+    # a busy machine may send the FIN again too
+    check_equal(len(again), counted("Tcp", "RetransSegs") - before, "each time, as the kernel counts it")
     close = [r for r in s.rows if r["step"] == "close"]
-    check_equal([(r["retransmits"], r["sent_bytes"]) for r in close], [(known, 1000)], "counted once however often sent")
+    check_equal([(r["retransmits"], r["sent_bytes"]) for r in close], [(len(again), 1000)], "counted once however often sent")
 
 
 def case_listen_drops():
@@ -516,6 +563,7 @@ if os.path.exists("/proc/net/if_inet6"):
     case_life(socket.AF_INET6, "::", "127.0.0.1")
 case_accept_queue()
 case_other_accepts()
+case_mptcp()
 case_failures()
 case_given_up()
 case_later()

@@ -4,6 +4,8 @@
 results, texts, recursion, calls that longjmp(3) went over, several functions, the table, bad names."""
 
 import os
+import subprocess
+import sys
 
 from sondatest import *
 
@@ -83,6 +85,21 @@ def counted():
     check_equal(histogram.get("count"), 1000, f"the histogram has each: {histogram}")
 
 
+def lookups():
+    """What libc's getaddrinfo was asked, and which of it failed, with its code; also without a name server."""
+    code = ("import socket\n"
+            "for name in '127.0.0.1', 'no-address', '::1':\n"
+            "    try: socket.getaddrinfo(name, 80, flags=socket.AI_NUMERICHOST); print(name, 0)\n"
+            "    except socket.gaierror as e: print(name, e.errno)\n")
+    args = ("trace", "user.call", "--function", "libc.so.6:getaddrinfo", "--returns", "int", "--fails", "nonzero", "--text", 1)
+    command = ("--", sys.executable, "-c", code)
+    truth = subprocess.run(command[1:], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    r = run_sonda(*args, *command)
+    check_equal([f"{row['text']} {row['result']}" for row in r.rows], truth, "lookups and what they gave")
+    r = run_sonda(*args, "--errors", *command)
+    check_equal([f"{row['text']} {row['result']}" for row in r.rows], truth[1:2], "the one that failed")
+
+
 def mistakes():
     for args, code, words in (
         ((), 2, "needs --function BINARY:FUNCTION"),
@@ -97,6 +114,6 @@ def mistakes():
         check(words in r.stderr, f"{words!r} in {r.stderr!r}")
 
 
-for part in results, nested, several, last_acts, counted, mistakes:
+for part in results, nested, several, last_acts, counted, lookups, mistakes:
     part()
 done()

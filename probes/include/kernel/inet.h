@@ -4,12 +4,13 @@
  */
 #pragma once
 
-#define AF_INET     2
-#define AF_INET6    10
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define ETH_P_IP    0x0800
-#define ETH_P_IPV6  0x86dd
+#define AF_INET       2
+#define AF_INET6      10
+#define IPPROTO_TCP   6
+#define IPPROTO_UDP   17
+#define IPPROTO_MPTCP 262
+#define ETH_P_IP      0x0800
+#define ETH_P_IPV6    0x86dd
 
 enum { MSG_PEEK = 2 }; /* of recvmsg(2) */
 enum { IPPROTO_DCCP = 33, IPPROTO_SCTP = 132, IPPROTO_UDPLITE = 136 };

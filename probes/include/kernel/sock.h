@@ -86,6 +86,9 @@ struct socket {
 	enum socket_state state;
 	struct sock *sk;
 };
+struct mptcp_sock {
+	struct sock *first; /* of the TCP connections that carry it */
+};
 
 #pragma clang attribute pop
 
@@ -103,7 +106,7 @@ struct sockaddr_any {
 };
 
 /* A member of a struct at an address, a direct load where the kernel allows it. */
-#define sock_read(T, addr, member)                                                                 \
+#define sock_read(T, addr, member) \
 	(DIRECT ? direct(struct T, addr)->member : BPF_CORE_READ((const struct T *)(addr), member))
 
 enum sock_flags { SOCK_DONE = 1 }; /* the peer's FIN has come */
@@ -233,7 +236,7 @@ static __always_inline u32 tcp_unread_bytes(const struct sock *sk)
 	u32 bytes = sock_read(tcp_sock, sk, rcv_nxt) - sock_read(tcp_sock, sk, copied_seq);
 
 	return bytes && sock_read(sock, sk, __sk_common.skc_flags) &
-				(1u << bpf_core_enum_value(enum sock_flags, SOCK_DONE))
+				       (1u << bpf_core_enum_value(enum sock_flags, SOCK_DONE))
 		       ? bytes - 1
 		       : bytes;
 }
@@ -261,13 +264,24 @@ static __always_inline u32 listen_drops(const struct sock *sk)
 	return sock_read(sock, sk, sk_drops.counter);
 }
 
+/* Of an MPTCP socket the first TCP connection, which has the addresses and the counts; there may be
+ * none yet. Of others the socket itself. */
+static __always_inline struct sock *sock_carrier(struct sock *sk)
+{
+	const struct mptcp_sock *mptcp = (const struct mptcp_sock *)sk;
+
+	if (!sk || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP)
+		return sk;
+	return bpf_core_field_exists(mptcp->first) ? BPF_CORE_READ(mptcp, first) : NULL;
+}
+
 /* The socket behind an open file, with its struct socket; NULL: it is none. */
 static __always_inline struct sock *file_sock(struct file *file, struct socket **ret_socket)
 {
 	if (!file || inode_type(BPF_CORE_READ(file, f_inode)) != FILE_TYPE_SOCKET)
 		return NULL;
 	*ret_socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(*ret_socket, sk);
+	return sock_carrier(BPF_CORE_READ(*ret_socket, sk));
 }
 
 /* The TCP socket behind a descriptor of the current task, with its struct socket; NULL: it has none. */

@@ -46,6 +46,15 @@
 #define PARAM_TEXT(name, size, value, ...)                                                         \
 	const volatile char name[size] TAG("param 1") __VA_ARGS__ = value
 
+/* PARAM_LIST(u16, port, 8, (53, 5353), DOC("ports") RANGE(1, 65535)): the option --port N,N...; eight at
+ * most. What is behind the last is 0, so RANGE is needed and begins above it. */
+#define PARAM_LIST(T, name, most, value, ...)                                                      \
+	const volatile T name[most] TAG("param 1") __VA_ARGS__ = PARAM_LIST_ value
+#define PARAM_LIST_(...)                                                                           \
+	{                                                                                          \
+		__VA_ARGS__                                                                        \
+	}
+
 /* PARAM_FILE(file, DOC("...")): the option --file PATH, which must be given. param_file(file) is a
  * struct param_file (abi/param.h): inode, device, and the name in its directory. */
 #define PARAM_FILE(name, ...)                                                                      \

@@ -69,6 +69,8 @@ enum {
 	DNS_OPCODE = 0x7800,
 	DNS_BITS_RCODE = 0x000f,
 };
+/* the uppermost bit is a flag in multicast DNS: "answer me alone", "forget what you knew" */
+#define DNS_CLASS 0x7fff
 enum { DNS_NAME_MAX = 255, DNS_LABELS_MAX = 128, DNS_LABEL_MAX = 63 };
 
 /* Reads and turns to host order. */
@@ -156,7 +158,7 @@ static __noinline int dns_question_read(struct __sk_buff *skb, u32 at, u32 end,
 	    bpf_skb_load_bytes(skb, at + q->name_bytes, kind, sizeof(kind)))
 		return false;
 	q->type = bpf_ntohs(kind[0]);
-	q->class = bpf_ntohs(kind[1]);
+	q->class = bpf_ntohs(kind[1]) & DNS_CLASS;
 	q->hash = dns_question_hash(q);
 	return true;
 }

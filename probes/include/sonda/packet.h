@@ -114,6 +114,11 @@ static __noinline int packet_address(struct __sk_buff *skb, u8 version, bool des
 	return bpf_skb_load_bytes(skb, dest ? 24 : 8, out->bytes, 16);
 }
 
+static __always_inline bool ip_is_multicast(const struct ip *ip)
+{
+	return ip->family == AF_INET ? ip->bytes[0] >> 4 == 14 : ip->bytes[0] == 0xff;
+}
+
 /* The address that the packet's socket is connected to. */
 static __noinline int socket_remote(struct __sk_buff *skb, u8 version, struct ip *out)
 {

@@ -2,7 +2,8 @@
 /*
  * Commands that SCSI hosts were given (also SATA, USB and virtio-scsi disks): what became of each and
  * how long it took. A command ends once: by the device's answer, by the host's driver that refuses it,
- * or by its time being up; what is tried again counts each time.
+ * or by its time being up; what is tried again counts each time. When aborting it didn't help the host stops
+ * and its error handler resets the device, or what lies above it: that is told of the host.
  */
 #include "sonda.bpf.h"
 
@@ -43,6 +44,7 @@ struct scsi_values {
 	u64 commands COUNTER DOC("commands ended");
 	u64 errors COUNTER DOC("of them those that failed");
 	u64 timeouts COUNTER DOC("of them those that were not answered in time");
+	u64 recoveries COUNTER DOC("times that the host stopped and its error handler began");
 	u64 blocks COUNTER DOC("of the device's blocks read and written by those that did not fail");
 	HIST_LOG2(took_ns, 40, UNIT("ns") DOC("time with the host's driver and the device"));
 };
@@ -72,6 +74,11 @@ struct scsi_end {
 	u8 cdb[CDB_BYTES];
 };
 
+static __always_inline u32 command_of(const struct scsi_end *end)
+{
+	return end->result == SCSI_RECOVERY ? SCSI_NO_COMMAND : end->cdb[0];
+}
+
 static __always_inline int command_begins(const struct scsi_key *key)
 {
 	struct scsi_begun now = { .at_ns = bpf_ktime_get_ns() };
@@ -97,12 +104,16 @@ static __always_inline void count_command(const struct scsi_end *end, u64 took_n
 	if (label(scsi, 3))
 		key.lun = end->address.lun;
 	if (label(scsi, 4))
-		key.command = end->cdb[0];
+		key.command = command_of(end);
 	if (label(scsi, 5))
 		key.result = end->result;
 	row = row_of(scsi, &key);
 	if (!row)
 		return;
+	if (end->result == SCSI_RECOVERY) {
+		add(row->recoveries, 1);
+		return;
+	}
 	cdb_blocks(end->cdb, &block, &blocks);
 	add(row->commands, 1);
 	if (end->result)
@@ -125,7 +136,7 @@ static __always_inline void tell_command(void *ctx, const struct scsi_end *end, 
 	cdb_blocks(end->cdb, &block, &blocks);
 	e->address = end->address;
 	e->device = end->device;
-	e->command = end->cdb[0];
+	e->command = command_of(end);
 	e->result = end->result;
 	e->sense = end->sense;
 	e->sense_code = end->sense_code;
@@ -153,6 +164,19 @@ static __noinline int command_ends(void *ctx, const struct scsi_key *key, const 
 		count_command(end, took_ns);
 	if (events_wanted())
 		tell_command(ctx, end, took_ns);
+	return 0;
+}
+
+static __noinline int host_recovers(void *ctx, u32 host)
+{
+	struct scsi_end end = { .address = { .host = host }, .result = SCSI_RECOVERY };
+
+	if (!notable(-EIO, 0))
+		return 0;
+	if (tables_wanted())
+		count_command(&end, 0);
+	if (events_wanted())
+		tell_command(ctx, &end, 0);
 	return 0;
 }
 
@@ -219,6 +243,13 @@ ALT(scsi, 1) SEC("?tp_btf/scsi_dispatch_cmd_timeout") int BPF_PROG(late, struct 
 	return cmd ? command_ends_as(ctx, cmd, SCSI_TIMED_OUT) : 0;
 }
 
+#define RECOVERY OPTIONAL("when a host's error handler begins")
+
+ALT(recovery, 1) RECOVERY SEC("?tp_btf/scsi_eh_wakeup") int BPF_PROG(recovers, struct Scsi_Host *host)
+{
+	return host ? host_recovers(ctx, host->host_no) : 0;
+}
+
 /* --- 5.8 to 5.10: by what the tracepoints' records tell --- */
 
 static __always_inline void cdb_of(void *record, u32 cdb_at, u8 *cdb)
@@ -269,4 +300,10 @@ ALT(scsi, 2)
 SEC("?tp/scsi/scsi_dispatch_cmd_timeout") int late_pre513(struct scsi_ended_pre513 *record)
 {
 	return ENDS_PRE513(record, SCSI_TIMED_OUT);
+}
+
+ALT(recovery, 2) RECOVERY NEED("type scsi_request")
+SEC("?tp/scsi/scsi_eh_wakeup") int recovers_pre513(struct scsi_recovery_pre513 *record)
+{
+	return host_recovers(record, record->host);
 }

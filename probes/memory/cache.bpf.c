@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
- * The page cache: what is asked of it, what had to be brought in, what was dropped, what became dirty.
+ * The page cache: what is asked of it, what had to be brought in, what was dropped, what became dirty, and
+ * what of it was written back.
  * All in whole pages, so that a file that is read for the first time has as much added as was asked,
  * and nothing the second time: what was found there is what was asked less what was added.
  */
 #include "sonda.bpf.h"
 
+#include "kernel/block.h"
 #include "sonda/dirtied.h"
 #include "sonda/file_name.h"
 
 PROBE(cache, "memory",
-      "The page cache: asked of it, brought in, dropped, made dirty, by process and file");
+      "The page cache: asked of it, brought in, dropped, made dirty, written back, by process and file");
 FILTERS("task");
 
 struct cache_labels {
-	char comm[16] KIND("comm") DOC("command name of the thread; of dropped pages, the one that dropped them");
+	char comm[16] KIND("comm") DOC("command name of the thread; of pages dropped or written back, the one that "
+				    "did it");
 	char path[FILE_NAME_MAX] KIND("path")
 		DOC("file; [device]: what the file system itself keeps on it; empty: deleted");
 	u64 inode KIND("inode") HIDE DOC("inode of the file");
@@ -29,10 +32,11 @@ struct cache_values {
 		DOC("pages brought in: read from the disk, also ahead, or new for a write");
 	u64 dropped_bytes COUNTER UNIT("bytes") DOC("pages that left: for want of memory, or with the file");
 	u64 dirtied_bytes COUNTER UNIT("bytes") DOC("clean pages that a write changed");
+	u64 written_bytes COUNTER UNIT("bytes") DOC("written back: sent on the way to the disk");
 };
 METRICS_PERCPU(cache, struct cache_labels, struct cache_values, 8192, "Page cache");
 
-enum cache_what { CACHE_ASKED, CACHE_ADDED, CACHE_DROPPED, CACHE_DIRTIED, CACHE_COUNT };
+enum cache_what { CACHE_ASKED, CACHE_ADDED, CACHE_DROPPED, CACHE_DIRTIED, CACHE_WRITTEN, CACHE_COUNT };
 
 static __noinline int count_pages(struct inode *inode, struct file_name *name, enum cache_what what,
 				  u64 bytes)
@@ -202,4 +206,36 @@ ASKED(3) READERS SEC("?kprobe")
 int BPF_KPROBE(read_kprobe, struct kiocb *call, struct iov_iter *to)
 {
 	return read_begins(call, to);
+}
+
+/* --- written back --- */
+
+/* The file system's own bio: what device mapper or md make of it to send it on is a copy of it. A page that is
+ * written back says so itself; one from which a write past the cache takes its data does not. */
+static __noinline int bio_written(struct bio *bio)
+{
+	struct page *page;
+
+	if ((bio->bi_opf & REQ_OP_MASK) != REQ_OP_WRITE || bio->bi_flags & BIO_IS_CLONE)
+		return 0;
+	page = BPF_CORE_READ(bio, bi_io_vec, bv_page);
+	if (!page || !page_is_written(page))
+		return 0;
+	return pages_counted(bio_inode(bio), CACHE_WRITTEN, bio->bi_iter.bi_size);
+}
+
+#define WRITTEN(rank) ALT(written, rank) OPTIONAL("what is written back")
+
+WRITTEN(1) NEED("tpargs block_bio_queue 1")
+SEC("?tp_btf/block_bio_queue") int BPF_PROG(write_back, struct bio *bio)
+{
+	return bio_written(bio);
+}
+
+/* the queue argument was dropped in 5.11 (e8a676d61c07) */
+WRITTEN(2) NEED("tpargs block_bio_queue 2")
+SEC("?tp_btf/block_bio_queue")
+int BPF_PROG(write_back_510, struct request_queue *q, struct bio *bio)
+{
+	return bio_written(bio);
 }

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """driver.scsi on the kernel's own debugging host, scsi_debug, which is told how long to take and what to
-fail: the commands that the test sent, their latency, the medium error at sector 4660, a timeout; counts
-against the kernel's own in /sys/block/*/device."""
+fail: the commands that the test sent, their latency, the medium error at sector 4660, a timeout, resets; counts
+against the kernel's own in /sys/block/*/device, and scsi_debug's."""
 
+import contextlib
 import errno
 import glob
 import mmap
 import os
+import re
 
 from sondatest import *
 
@@ -115,29 +117,75 @@ def case_counts():
     check_equal({(r["result"], r["errors"]) for r in table if r["errors"]}, {("check_condition", failed)}, "why")
 
 
+def resets():
+    """Of the host, by its own count; None where it doesn't tell."""
+    path = f"/proc/scsi/scsi_debug/{host}"
+    found = re.search(r"RESETs:.*\bhost=(\d+)", open(path).read()) if os.path.exists(path) else None
+    return int(found[1]) if found else None
+
+
+@contextlib.contextmanager
+def unanswered(no_aborts):
+    """The disk answers nothing, and has a second. `no_aborts`: nor is there time to abort, the host is reset."""
+    timeout = f"/sys/block/{os.path.basename(disk)}/device/timeout"
+    deadline = f"/sys/class/scsi_host/host{host}/eh_deadline"
+    kept = {path: open(path).read() for path in (timeout, deadline)}
+    open(timeout, "w").write("1")
+    if no_aborts:
+        open(deadline, "w").write("0")
+    told("every_nth", -1)
+    told("opts", TIMEOUTS)
+    try:
+        yield
+    finally:
+        told("opts", 0)
+        told("every_nth", 0)
+        for path, text in kept.items():
+            open(path, "w").write(text)
+
+
 def case_timeout():
     """One command gets no answer; the kernel aborts it and tries again."""
-    timeout = f"/sys/block/{os.path.basename(disk)}/device/timeout"
-    kept = open(timeout).read()
     with Sonda("trace", "driver.scsi") as s:
-        open(timeout, "w").write("1")
-        told("every_nth", -1)
-        told("opts", TIMEOUTS)
-        try:
+        with unanswered(False):
             pid = os.fork()
             if not pid:
                 transfer("read", 800, 4096)
                 os._exit(0)
             row = s.wait_row(lambda r: r["result"] == "timed_out", 30)
-        finally:
-            told("opts", 0)
-            told("every_nth", 0)
-            os.waitpid(pid, 0)
-            open(timeout, "w").write(kept)
+        os.waitpid(pid, 0)
     check(row, "the timeout is told")
     if row:
         check_equal((row["command"], row["block"], row["blocks"]), ("read_10", 800, 8), "which command it was")
         check(row["took_ns"] >= 1000000000, f"after the second that it was given: {row['took_ns']}")
+
+
+def case_recovery():
+    """Nothing answers, and there is no time to abort: the host's error handler begins, and resets the host."""
+    with Sonda("trace", "driver.scsi", "--errors") as s, \
+            Sonda("top", "driver.scsi", "--by", "host,command,result", "--interval", "100ms", "--totals") as top:
+        before = resets()
+        with unanswered(True):
+            pid = os.fork()
+            if not pid:
+                transfer("read", 800, 4096)
+                os._exit(0)
+            row = s.wait_row(lambda r: r["result"] == "recovery", 30)
+        os.waitpid(pid, 0)
+        top.wait_row(lambda r: r["recoveries"] >= 1)
+        after = resets()
+    check(row, "the recovery is told")
+    if row:
+        check_equal((row["command"], row["host"], row["took_ns"]), ("no_command", host, 0), "of which host")
+    told_rows = [r for r in s.rows if r["result"] == "recovery"]
+    check(len(told_rows) >= 1 and all(r["host"] == host for r in told_rows), "and of no other")
+    if before is None or s.stats.get("missed", 0) + top.stats.get("missed", 0):
+        return
+    check_equal(len(told_rows), after - before, "one for each reset of the host")
+    last = max(r["time"] for r in top.rows)
+    table = [r for r in top.rows if r["time"] == last and r["recoveries"]]
+    check_equal([(r["host"], r["command"], r["commands"], r["errors"], r["recoveries"]) for r in table],
+                [(host, "no_command", 0, 0, after - before)], "the table")
 
 
 hosts = sorted(glob.glob(f"{DRIVER}/adapter*/host*"))
@@ -149,4 +197,5 @@ case_every_command()
 case_medium_error()
 case_counts()
 case_timeout()
+case_recovery()
 done()

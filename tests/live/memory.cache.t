@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""memory.cache, to the page: a file read cold, warm, in small and large pieces; written; dropped. The
+"""memory.cache, to the page: a file read cold, warm, in small and large pieces; written; written back; dropped. The
 truth: how many pages the file has, and mincore(2), which tells those in the cache."""
 
 import collections
@@ -63,7 +63,7 @@ def read_all(fd, piece):
 
 
 def counted(file, work):
-    """What the table has of the file after `work`, by whomever: asked, added, dropped, dirtied; and how many
+    """What the table has of the file after `work`, by whomever: asked, added, dropped, dirtied, written back; and how many
     runs of its programs the kernel left out, as 7.x does, and sonda says."""
     os.fsync(file.fileno())
     end = f"{file.name}.end"  # another file's row says that all before has been counted
@@ -76,16 +76,16 @@ def counted(file, work):
     rows = [r for r in s.rows if r["path"] == file.name]
     check(s.stats["lost"] == s.stats.get("missed", 0), "nothing lost")
     bytes_of = rows[-1] if rows else collections.Counter()
-    return *(bytes_of[f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied")), s.stats.get("missed", 0)
+    return *(bytes_of[f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied", "written")), s.stats.get("missed", 0)
 
 
 def check_read(got, missing, piece, what):
     """All was asked for and what was missing was added; others on the machine may have dropped some."""
-    asked, added, dropped, dirtied, missed = got
+    asked, added, dropped, dirtied, written, missed = got
     if missed:
         check((SIZE - missed * piece if ASKS else 0) <= asked <= SIZE and not dirtied, f"{what}: {got}")
         return
-    check_equal((asked, added - dropped, dirtied), (SIZE if ASKS else 0, missing, 0), f"{what} ({dropped} dropped)")
+    check_equal((asked, added - dropped, dirtied, written), (SIZE if ASKS else 0, missing, 0, 0), f"{what} ({dropped} dropped)")
 
 
 def case_reads(file):
@@ -100,7 +100,7 @@ def case_reads(file):
     asked, *_, missed = counted(file, lambda: os.pread(fd, 10, SIZE - 5))
     check(missed or asked == (PAGE if ASKS else 0), f"the last page: {asked}")
     forget(fd)
-    _, added, dropped, _, missed = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
+    _, added, dropped, *_, missed = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
     check(missed or dropped == added >= SIZE, f"what was added is dropped: {added}, {dropped}")
     os.close(fd)
 
@@ -110,12 +110,39 @@ def case_writes(file):
     forget(fd)
     block = os.urandom(SIZE)
     *got, missed = counted(file, lambda: os.pwrite(fd, block, 0))
-    check(missed or got == [0, SIZE, 0, SIZE], f"pages new for a write: {got}")
+    check(missed or got[:4] == [0, SIZE, 0, SIZE], f"pages new for a write: {got}")
     os.fsync(fd)
-    asked, added, dropped, dirtied, missed = counted(file, lambda: os.pwrite(fd, block[:PAGE], 0))
+    asked, added, dropped, dirtied, _, missed = counted(file, lambda: os.pwrite(fd, block[:PAGE], 0))
     check_equal((asked, added, dropped), (0, 0, 0), "a page that is there")
     check(missed or PAGE <= dirtied <= SIZE and dirtied % PAGE == 0, f"and what belongs together with it: {dirtied}")
     os.close(fd)
+
+
+def synced(fd):
+    check_equal(libc.syncfs(fd), 0, "syncfs")
+
+
+def case_write_back(file):
+    """What is written is written back once, when it is asked for: by who asks, and by a thread of the kernel."""
+    fd, past = os.open(file.name, os.O_RDWR), os.open(file.name, os.O_RDWR | os.O_DIRECT)
+    block = os.urandom(SIZE)
+    for ask in os.fsync, os.fdatasync, synced:
+        *_, dirtied, written, missed = counted(file, lambda: (os.pwrite(fd, block, 0), ask(fd)))
+        check(missed or (dirtied, written) == (SIZE, SIZE), f"{ask.__name__}: {dirtied} dirtied, {written} written back")
+    *_, written, missed = counted(file, lambda: (os.pwrite(fd, block[:PAGE], 0), os.fsync(fd), os.fsync(fd)))
+    check(missed or PAGE <= written <= SIZE, f"once, with what belongs together: {written}")
+    mapped = mmap.mmap(fd, SIZE)
+    mapped[:PAGE] = block[:PAGE]
+    *_, written, missed = counted(file, lambda: (mapped.write(block[:PAGE]), mapped.flush()))
+    check(missed or PAGE <= written <= SIZE, f"by a mapping: {written}")
+    *_, written, missed = counted(file, lambda: os.pwritev(past, [mmap.mmap(-1, SIZE)], 0))
+    check_equal(written, 0, "a write past the cache is no write-back")
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(file.name)) as other:
+        to = os.open(other.name, os.O_RDWR | os.O_DIRECT)
+        *_, written, missed = counted(file, lambda: os.pwritev(to, [mapped], 0))
+        check_equal(written, 0, "nor one that takes its data from the file's pages")
+    for f in fd, past, to:
+        os.close(f)
 
 
 def case_directory_renamed(folder):
@@ -139,4 +166,5 @@ with file_on_disk() as file:
         case_directory_renamed(folder)
     case_reads(file)
     case_writes(file)
+    case_write_back(file)
 done()

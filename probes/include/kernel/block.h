@@ -60,6 +60,14 @@ struct gendisk {
 	struct request_queue *queue;
 	void *private_data;
 };
+/* a partition or a whole disk, before 5.11 */
+struct device___number {
+	u32 devt;
+};
+struct hd_struct {
+	u64 start_sect;
+	struct device___number __dev;
+};
 /* what NVMe with multipath keeps of a path to a disk, and of the disk itself */
 struct nvme_ns_head {
 	struct gendisk *disk;
@@ -83,6 +91,8 @@ struct blkcg_gq {
 };
 struct block_device {
 	struct gendisk *bd_disk;
+	u64 bd_start_sect;
+	u32 bd_dev;
 };
 struct bio_vec {
 	struct page *bv_page;
@@ -95,7 +105,10 @@ struct bio {
 	struct block_device *bi_bdev;
 	struct bvec_iter bi_iter;
 	struct bio_vec *bi_io_vec;
+	struct bio *bi_next;
+	void *bi_private;
 	u32 bi_opf;
+	u16 bi_flags;
 	struct blkcg_gq *bi_blkg;
 };
 struct super_block___block {
@@ -104,6 +117,7 @@ struct super_block___block {
 /* bi_bdev replaced bi_disk in 5.12 (309dca309fc3) */
 struct bio___pre512 {
 	struct gendisk *bi_disk;
+	u8 bi_partno;
 };
 
 struct request {
@@ -118,11 +132,23 @@ struct request {
 struct request___pre517 {
 	struct gendisk *rq_disk;
 };
+/* the partition it is accounted to: a struct block_device from 5.11 on (0d02129e76ed) */
+struct request___pre511 {
+	struct hd_struct *part;
+};
 
 #pragma clang attribute pop
 
+#define BIO_IS_CLONE 2 /* BIO_CLONED, a bit of bio::bi_flags: a copy, to be sent elsewhere */
+
 #define GENHD_FL_HIDDEN          2
 #define GENHD_FL_HIDDEN___pre517 0x400
+
+static __always_inline int genhd_hidden(void)
+{
+	return bpf_core_field_exists(struct request___pre517, rq_disk) ? GENHD_FL_HIDDEN___pre517
+								       : GENHD_FL_HIDDEN;
+}
 
 static __always_inline u32 disk_device(struct gendisk *disk)
 {
@@ -144,18 +170,14 @@ static __always_inline u32 hidden_disk_device(struct gendisk *disk)
 static __noinline u32 request_device(struct request *rq)
 {
 	struct gendisk *disk;
-	int hidden;
 
-	if (bpf_core_field_exists(struct request___pre517, rq_disk)) {
+	if (bpf_core_field_exists(struct request___pre517, rq_disk))
 		disk = ((struct request___pre517 *)rq)->rq_disk;
-		hidden = GENHD_FL_HIDDEN___pre517;
-	} else {
+	else
 		disk = rq->q->disk;
-		hidden = GENHD_FL_HIDDEN;
-	}
 	if (!disk)
 		return 0;
-	if (disk->flags & hidden)
+	if (disk->flags & genhd_hidden())
 		return hidden_disk_device(disk);
 	return disk->major << 20 | disk->first_minor;
 }
@@ -170,6 +192,57 @@ static __always_inline u32 request_device_at(struct request *rq)
 	else
 		disk = BPF_CORE_READ(rq, q, disk);
 	return disk ? disk_device(disk) : 0;
+}
+
+/* Where a request was sent to: the partition, or the whole disk, and the sector where that begins. Left as they
+ * are where it is not known, as of a flush. A bio of 5.10 no longer knows its partition here: the accounts do.
+ * Through memory, or the old verifier looks at what follows once for each way through. */
+static __noinline void request_place(struct request *rq, u32 *ret_device, u64 *ret_begins)
+{
+	struct block_device *bdev;
+	struct hd_struct *part;
+
+	if (!rq->bio)
+		return;
+	if (bpf_core_field_exists(struct bio, bi_bdev)) {
+		bdev = rq->bio->bi_bdev;
+		if (bdev->bd_disk->flags & genhd_hidden())
+			return;
+		*ret_device = bdev->bd_dev;
+		*ret_begins = bdev->bd_start_sect;
+	} else if (bpf_core_type_exists(struct hd_struct)) {
+		part = ((struct request___pre511 *)rq)->part;
+		if (!part)
+			return;
+		*ret_device = part->__dev.devt;
+		*ret_begins = part->start_sect;
+	}
+}
+
+/* How many bios it carries, up to REQUEST_BIOS_MAX: one, and those merged with it. Counted in memory: with
+ * a number that it knows after the loop the verifier would look at what follows once for each. */
+#define REQUEST_BIOS_MAX 128
+static __noinline void request_bios(struct request *rq, volatile u32 *ret_bios)
+{
+	struct bio *bio = rq->bio;
+
+	for (u32 i = 0; i < REQUEST_BIOS_MAX && bio; i++) {
+		*ret_bios += 1;
+		bio = bio->bi_next;
+	}
+}
+
+/* A bio that came from `device` (major << 20 | minor) goes on to another: is that only from a partition to
+ * its disk? Those of device mapper and md have other numbers than what lies below them. */
+#define EXTENDED_MAJOR 259
+static __always_inline bool bio_left_partition(struct bio *bio, u32 device)
+{
+	struct bio___pre512 *old = (struct bio___pre512 *)bio;
+
+	if (bpf_core_field_exists(struct bio, bi_bdev))
+		return bio->bi_bdev->bd_dev == device;
+	return old->bi_partno &&
+	       (device >> 20 == old->bi_disk->major || device >> 20 == EXTENDED_MAJOR);
 }
 
 static __always_inline struct request_queue *bio_queue(struct bio *bio)

@@ -73,7 +73,8 @@ struct mount___618 {
 #pragma clang attribute pop
 
 enum pageflags {
-	PG_head = 6, /* only its name counts */
+	PG_head = 6, /* only the names count */
+	PG_writeback = 1,
 };
 
 static __always_inline bool folio_is_large(struct folio *folio)
@@ -119,6 +120,19 @@ static __always_inline struct page *page_head(struct page *page)
 	/* as a number: the verifier lets nobody mask a pointer */
 	bpf_probe_read_kernel(&own, sizeof(own), &page);
 	return (struct page *)(own & info);
+}
+
+/* Is it being written back? */
+static __always_inline bool page_is_written(struct page *page)
+{
+	struct page *head = page_head(page);
+	unsigned long flags;
+
+	if (bpf_core_field_exists(((struct folio___618 *)head)->flags.f))
+		flags = BPF_CORE_READ((struct folio___618 *)head, flags.f);
+	else
+		flags = BPF_CORE_READ(head, flags);
+	return flags & (1ul << bpf_core_enum_value(enum pageflags, PG_writeback));
 }
 
 /* The file whose content a page is, or NULL: of no file. */

@@ -81,6 +81,11 @@ struct scsi_ended_pre513 {
 	u32 cdb_at;
 };
 
+struct scsi_recovery_pre513 {
+	u64 common;
+	u32 host;
+};
+
 enum scsi_name {
 	SCSI_TEST_UNIT_READY = 0x00,
 	SCSI_REQUEST_SENSE = 0x03,
@@ -117,6 +122,7 @@ enum scsi_name {
 	SCSI_MAINTENANCE_IN = 0xa3,
 	SCSI_READ_12 = 0xa8,
 	SCSI_WRITE_12 = 0xaa,
+	SCSI_NO_COMMAND = 0x100, /* it is about the host */
 };
 
 /* How a command ended: what the device said, or from 0x100 on why it said nothing. */
@@ -147,6 +153,7 @@ enum scsi_result {
 	SCSI_TRANSPORT_FAILFAST = SCSI_BY_HOST | 0x0f,
 	SCSI_REFUSED = 0x200,   /* by the host's driver: it has no room now, and it is tried again */
 	SCSI_TIMED_OUT = 0x201, /* no answer in time: the command is aborted, then what lies above it reset */
+	SCSI_RECOVERY = 0x202,  /* the host stops, and its error handler resets what doesn't answer */
 };
 
 enum scsi_sense {

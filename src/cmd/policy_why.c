@@ -148,8 +148,8 @@ static int asked_socket(struct policy_question *q, char **words, size_t count,
 				  : fail_as(e, EXIT_USAGE, EINVAL, "why %s: '%s' is too much",
 					    words[0], words[1]);
 	if (count != 3)
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "why %s: expected tcp, udp or icmp and an address", words[0]);
+		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected a protocol and an address",
+			       words[0]);
 	if (why_protocol_parse(words[1], &q->protocol, e) < 0 ||
 	    why_address_parse(words[2], &ip, &q->port, e) < 0)
 		return -e->code;

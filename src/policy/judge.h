@@ -26,6 +26,8 @@ struct policy_question {
 	struct policy_network from, to;
 	uint16_t source_port, port; /* 0: not known; of sockets: any */
 	uint8_t protocol;           /* IPPROTO_TCP ... */
+	bool icmp_type_known;
+	uint8_t icmp_type; /* or of ICMPv6 */
 	/* packets */
 	bool syn, fragment, malformed;
 	bool out;              /* it leaves this machine */

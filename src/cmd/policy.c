@@ -327,7 +327,7 @@ static bool has_rules(const struct enforce *f, enum policy_domain domain)
 }
 
 /* "why packet ..." asks the guard, whose maps are pinned. */
-static int why_packet(const struct enforce *f, char **words, size_t count, struct policy_who *who,
+static int why_packet(struct enforce *f, char **words, size_t count, struct policy_who *who,
 		      struct err *e)
 {
 	struct packet_asked asked = { 0 };

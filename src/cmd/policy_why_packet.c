@@ -225,7 +225,7 @@ enum policy_domain policy_why_domain(const struct packet_asked *asked)
 }
 
 /* By its text: the guard answers for what is in force alone. */
-static int why_packet_beside(const struct enforce *f, const struct why_side *side,
+static int why_packet_beside(struct enforce *f, const struct why_side *side,
 			     const struct packet_asked *asked, struct strbuf *out, struct err *e)
 {
 	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
@@ -258,7 +258,7 @@ static int why_packet_beside(const struct enforce *f, const struct why_side *sid
 	return 0;
 }
 
-int policy_why_packet(const struct enforce *f, const struct object *guard,
+int policy_why_packet(struct enforce *f, const struct object *guard,
 		      const struct packet_asked *asked, struct err *e)
 {
 	auto_done(strbuf) out = { 0 };

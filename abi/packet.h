@@ -80,7 +80,7 @@ enum packet_keep {
  * type behind these. */
 #define PACKET_ICMP_TYPES  256
 #define PACKET_ICMP6_TYPES 512
-#define PACKET_WHATS       768
+#define PACKET_WHATS       1024 /* a power of two, for verifiers */
 
 #define PACKET_TAGS    4
 #define PACKET_HEADERS 8

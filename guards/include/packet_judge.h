@@ -177,7 +177,7 @@ static __always_inline void rules_met(const struct packet_plan *plan, u32 gen,
 	if (uses & 1 << PACKET_PORT)
 		field_and(met, plan, PACKET_PORT, p->has_ports ? plan->ports[1][p->dest_port] : 0);
 	if (uses & 1 << PACKET_WHAT)
-		field_and(met, plan, PACKET_WHAT, plan->whats[packet_what(p)]);
+		field_and(met, plan, PACKET_WHAT, what_class(plan, packet_what(p)));
 	if (uses & 1 << PACKET_ON)
 		field_and(met, plan, PACKET_ON, device_class(plan, p->ifindex));
 	if (uses & 1 << PACKET_FROM)

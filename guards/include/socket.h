@@ -203,7 +203,7 @@ static __always_inline void plan_keep(const struct packet_plan *plan, u32 gen,
 	if (!a->any_protocol)
 		mask_keep(met, &plan->kinds[protocol_kinds(a->protocol)]);
 	if (uses & 1 << PACKET_WHAT && !a->any_protocol) {
-		class = plan->whats[a->protocol];
+		class = what_class(plan, a->protocol);
 		mask_keep(met, &plan->masks[PACKET_WHAT][class & (PACKET_CLASSES - 1)]);
 	}
 	if (uses & 1 << PACKET_PORT && !a->any_port) {

@@ -19,6 +19,7 @@ enum packet_field {
 	PACKET_SOURCE_PORT,
 	PACKET_PORT,
 	PACKET_ON,
+	PACKET_WHAT, /* what IP carries: its protocol, and of ICMP the type */
 	PACKET_POST, /* which of a guard's places it is judged at */
 	PACKET_FIELDS,
 };
@@ -74,6 +75,12 @@ enum packet_keep {
 	PACKET_KEEP_ESTABLISHED, /* of a TCP connection that this machine has */
 	PACKET_KEEPS,
 };
+
+/* What rules call PACKET_WHAT, as a number: the protocol; of ICMP whose type was read, of IPv4 or IPv6, the
+ * type behind these. */
+#define PACKET_ICMP_TYPES  256
+#define PACKET_ICMP6_TYPES 512
+#define PACKET_WHATS       1024 /* a power of two, for verifiers */
 
 #define PACKET_TAGS    4
 #define PACKET_HEADERS 8
@@ -177,7 +184,8 @@ struct packet_plan {
 	struct packet_rule rules[POLICY_RULES];
 	struct packet_mask masks[PACKET_FIELDS][PACKET_CLASSES];
 	struct packet_device devices[PACKET_DEVICES];
-	__u16 ports[2][65536];                /* source, destination */
+	__u16 ports[2][65536]; /* source, destination */
+	__u16 whats[PACKET_WHATS];
 	struct packet_piece pieces[4][65536]; /* by 16 bits: from, to (IPv4), from, to (IPv6) */
 	struct packet_block block;
 };

@@ -18,7 +18,7 @@
 /* Of what pinned maps hold, and how guards read it; raised whenever that changes. A sonda of another number
  * loads its guards beside those in force and takes over when they are. What never changes, for it reads that: the
  * first word of "policy_state", and "policy_text". */
-#define POLICY_ABI 6
+#define POLICY_ABI 7
 
 /*
  * "policy_state": an array of two u64, the second is POLICY_ABI. The first:

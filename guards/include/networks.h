@@ -3,7 +3,7 @@
  * Which networks of the rules an address is in. Those of a generation are one sorted list of the places
  * where the answer changes (struct packet_step), by 32 bits of the address at a time; the plan says
  * for the first 16 bits which piece of the list to search. What it costs grows with the logarithm of
- * the networks within one /16.
+ * the networks within one /16. And which protocols, for which a table does.
  */
 #pragma once
 
@@ -78,6 +78,13 @@ static __always_inline u32 wide_search(const struct packet_plan *plan, u32 gen, 
 		count -= half;
 	}
 	return step_at(plan, gen, at).value;
+}
+
+/* The class of what IP carries. The barrier: or old verifiers would lose sight of how large it can be. */
+static __always_inline u32 what_class(const struct packet_plan *plan, u32 what)
+{
+	barrier_var(what);
+	return plan->whats[what & (PACKET_WHATS - 1)];
 }
 
 /* The class of an IPv4 address, of which `piece` tells the first 16 bits. */

@@ -9,9 +9,9 @@
  */
 #pragma once
 
+#include "abi/ip_protocols.h"
 #include "abi/packet.h"
 #include "kernel/inet.h"
-#include "protocols.h"
 
 enum {
 	ETH_VLAN = 0x8100,
@@ -35,7 +35,7 @@ enum {
 /* As events tell it. */
 enum ip_protocol {
 	PROTOCOL_HOP_BY_HOP = 0,
-#define X(name, number) PROTOCOL_##name = number,
+#define X(name, word, number) PROTOCOL_##name = number,
 	IP_PROTOCOLS(X)
 #undef X
 };
@@ -59,6 +59,7 @@ struct packet {
 	u8 place;      /* enum packet_place: where it is judged */
 	u8 post;       /* its class of PACKET_POST */
 	bool has_ports;
+	bool has_type;
 	bool more;  /* a first fragment: the rest of what its header tells of comes later */
 	bool local; /* on the loopback device */
 	bool plain; /* nothing is between the IP header, which has no options, and what it carries */
@@ -231,6 +232,7 @@ static __always_inline void transport_read(struct frame *ctx, struct packet *p, 
 	} else if (p->kinds & PACKET_ICMP) {
 		const struct icmp *icmp = header;
 
+		p->has_type = true;
 		p->type = icmp->type;
 		p->code = icmp->code;
 	} else if (p->protocol != IPPROTO_ICMP && p->protocol != IPPROTO_ICMPV6) {

@@ -156,6 +156,13 @@ static __always_inline u32 device_class(const struct packet_plan *plan, u32 ifin
 	return device->ifindex == ifindex ? device->class : 0;
 }
 
+static __always_inline u32 packet_what(const struct packet *p)
+{
+	if (p->has_type)
+		return (p->family == 4 ? PACKET_ICMP_TYPES : PACKET_ICMP6_TYPES) + p->type;
+	return p->protocol;
+}
+
 static __always_inline void rules_met(const struct packet_plan *plan, u32 gen,
 				      const struct packet *p, struct packet_mask *met)
 {
@@ -169,6 +176,8 @@ static __always_inline void rules_met(const struct packet_plan *plan, u32 gen,
 			  p->has_ports ? plan->ports[0][p->source_port] : 0);
 	if (uses & 1 << PACKET_PORT)
 		field_and(met, plan, PACKET_PORT, p->has_ports ? plan->ports[1][p->dest_port] : 0);
+	if (uses & 1 << PACKET_WHAT)
+		field_and(met, plan, PACKET_WHAT, what_class(plan, packet_what(p)));
 	if (uses & 1 << PACKET_ON)
 		field_and(met, plan, PACKET_ON, device_class(plan, p->ifindex));
 	if (uses & 1 << PACKET_FROM)

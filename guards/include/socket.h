@@ -5,10 +5,10 @@
  */
 #pragma once
 
+#include "abi/ip_protocols.h"
 #include "abi/policy_socket.h"
 
 #include "networks.h"
-#include "protocols.h"
 #include "sonda/path.h"
 #include "subject.h"
 
@@ -49,7 +49,7 @@ enum socket_strength {
 
 enum socket_protocol {
 	SOCKET_PROTOCOL_DEFAULT = 0, /* that of its kind */
-#define X(name, number) SOCKET_PROTOCOL_##name = number,
+#define X(name, word, number) SOCKET_PROTOCOL_##name = number,
 	IP_PROTOCOLS(X)
 #undef X
 };
@@ -202,6 +202,10 @@ static __always_inline void plan_keep(const struct packet_plan *plan, u32 gen,
 
 	if (!a->any_protocol)
 		mask_keep(met, &plan->kinds[protocol_kinds(a->protocol)]);
+	if (uses & 1 << PACKET_WHAT && !a->any_protocol) {
+		class = what_class(plan, a->protocol);
+		mask_keep(met, &plan->masks[PACKET_WHAT][class & (PACKET_CLASSES - 1)]);
+	}
 	if (uses & 1 << PACKET_PORT && !a->any_port) {
 		class = plan->ports[1][a->port];
 		mask_keep(met, &plan->masks[PACKET_PORT][class & (PACKET_CLASSES - 1)]);

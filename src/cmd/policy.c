@@ -327,7 +327,7 @@ static bool has_rules(const struct enforce *f, enum policy_domain domain)
 }
 
 /* "why packet ..." asks the guard, whose maps are pinned. */
-static int why_packet(const struct enforce *f, char **words, size_t count, struct policy_who *who,
+static int why_packet(struct enforce *f, char **words, size_t count, struct policy_who *who,
 		      struct err *e)
 {
 	struct packet_asked asked = { 0 };
@@ -445,8 +445,8 @@ const struct command command_policy = {
 		"  rollback     back to what was in force before; with a policy beside it: takes that away\n"
 		"  status       what is in force: each rule, how it is enforced here, what it has matched\n"
 		"  top          what each rule matches and refuses by the second\n"
-		"  why OPERATION PATH, why connect|send|bind|listen tcp|udp|icmp ADDRESS:PORT,\n"
-		"  why packet [in|out|at HOOK [priority N]] tcp|udp|icmp FROM TO [syn] [on INTERFACE]\n"
+		"  why OPERATION PATH, why connect|send|bind|listen PROTOCOL ADDRESS:PORT,\n"
+		"  why packet [in|out|at HOOK [priority N]] PROTOCOL FROM TO [syn] [type TYPE] [on INTERFACE]\n"
 		"               which rule in force decides about it, and which of the policy beside would\n"
 		"  why PATH, why PID\n"
 		"               the same of whatever is done to the file, or by and to the process\n"

@@ -253,18 +253,15 @@ static unsigned guard_file(struct asker *a, const struct row *r, struct asked_op
 static const char *end_text(struct asker *a, uint8_t protocol, const struct policy_network *n,
 			    uint16_t port)
 {
-	const char *name = protocol == IPPROTO_TCP    ? "tcp "
-			   : protocol == IPPROTO_UDP  ? "udp "
-			   : protocol == IPPROTO_ICMP ? "icmp "
-						      : "";
+	const char *name = protocol ? policy_protocol_name(protocol) : NULL;
 	char ip[INET6_ADDRSTRLEN] = "*";
 
 	if (n->family)
 		inet_ntop(n->family, n->bytes, ip, sizeof(ip));
 	if (!port)
-		return arena_printf(&a->arena, "%s%s", name, ip);
-	return arena_printf(&a->arena, n->family == AF_INET6 ? "%s[%s]:%u" : "%s%s:%u", name, ip,
-			    port);
+		return arena_printf(&a->arena, "%s%s%s", name ?: "", name ? " " : "", ip);
+	return arena_printf(&a->arena, n->family == AF_INET6 ? "%s%s[%s]:%u" : "%s%s%s:%u",
+			    name ?: "", name ? " " : "", ip, port);
 }
 
 static struct policy_question socket_question(struct asker *a, const struct row *r,

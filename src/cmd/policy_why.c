@@ -118,9 +118,19 @@ static int why_tell(const struct why *w, const struct policy_question *questions
 	for (unsigned s = 0; s < side_count; s++) {
 		unsigned rules = 0;
 
-		for (size_t i = 0; i < count; i++)
-			if (why_side(w, &sides[s], &questions[i], &rules, e) < 0)
+		for (size_t i = 0; i < count; i++) {
+			struct policy_question q = questions[i];
+			struct rule_set held;
+
+			if (w->identifies && q.domain == POLICY_FILE && q.of[OBJECT_FILE]) {
+				if (enforce_file_rules(w->enforce, q.of[OBJECT_FILE],
+						       sides[s].beside, &held, e) < 0)
+					return -e->code;
+				q.held = &held;
+			}
+			if (why_side(w, &sides[s], &q, &rules, e) < 0)
 				return -e->code;
+		}
 		if (!rules)
 			strbuf_appendf(w->out, "%sno rule is about it: it %s let through\n",
 				       sides[s].mark, sides[s].beside ? "would be" : "is");
@@ -148,8 +158,8 @@ static int asked_socket(struct policy_question *q, char **words, size_t count,
 				  : fail_as(e, EXIT_USAGE, EINVAL, "why %s: '%s' is too much",
 					    words[0], words[1]);
 	if (count != 3)
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "why %s: expected tcp, udp or icmp and an address", words[0]);
+		return fail_as(e, EXIT_USAGE, EINVAL, "why %s: expected a protocol and an address",
+			       words[0]);
 	if (why_protocol_parse(words[1], &q->protocol, e) < 0 ||
 	    why_address_parse(words[2], &ip, &q->port, e) < 0)
 		return -e->code;
@@ -280,13 +290,12 @@ static int why_words(const struct why *w, char **words, size_t count, struct err
 	return why_one(w, words, count, e);
 }
 
-int policy_why(const struct enforce *f, char **words, size_t count, struct policy_who *who,
-	       struct err *e)
+int policy_why(struct enforce *f, char **words, size_t count, struct policy_who *who, struct err *e)
 {
 	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
 	auto_ptr(lookup) files = lookup_new();
 	auto_done(strbuf) out = { 0 };
-	const struct why w = { f, who, accounts, files, &out };
+	const struct why w = { f, who, accounts, files, &out, !str_eq(words[0], "-") };
 	uint64_t pid;
 
 	if (count == 1 && number_parse(words[0], &pid, e) == 0 && pid <= INT_MAX)

@@ -22,7 +22,7 @@ struct strbuf;
 
 /* "read /etc/shadow", "/etc/shadow", "1234"; "-": events as JSON on standard input. `who` is filled in. Returns EXIT_OK
  * or -errno. */
-MUST_USE int policy_why(const struct enforce *f, char **words, size_t count, struct policy_who *who,
+MUST_USE int policy_why(struct enforce *f, char **words, size_t count, struct policy_who *who,
 			struct err *e);
 /* "why packet out tcp 203.0.113.7:4000 192.0.2.1:22 syn on eth0": words behind "packet". */
 MUST_USE int policy_why_parse(char **words, size_t count, struct packet_asked *ret_asked,
@@ -30,18 +30,19 @@ MUST_USE int policy_why_parse(char **words, size_t count, struct packet_asked *r
 /* Of what domain the rules are that it meets. */
 MUST_USE enum policy_domain policy_why_domain(const struct packet_asked *asked);
 /* `guard` is that of the place, in force; NULL: none is, because there are no such rules. */
-MUST_USE int policy_why_packet(const struct enforce *f, const struct object *guard,
+MUST_USE int policy_why_packet(struct enforce *f, const struct object *guard,
 			       const struct packet_asked *asked, struct err *e);
 
 /* ---- for the files behind these ---- */
 
 /* All borrowed. */
 struct why {
-	const struct enforce *enforce;
+	struct enforce *enforce;
 	const struct policy_who *who;
 	struct accounts *accounts;
 	struct lookup *files;
 	struct strbuf *out;
+	bool identifies; /* the guard is asked about a file as well: dear */
 };
 
 /* A policy that is asked: the one in force, or the one beside it. */

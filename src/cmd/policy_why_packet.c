@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { ECHO = 8, ECHO6 = 128 }; /* types of ICMP, ICMPv6 */
+
 /* ---- addresses ---- */
 
 int why_address_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port, struct err *e)
@@ -47,35 +49,51 @@ int why_address_parse(const char *text, struct ip *ret_ip, uint16_t *ret_port, s
 
 int why_protocol_parse(const char *text, uint8_t *ret, struct err *e)
 {
-	static const struct {
-		const char *name;
-		uint8_t protocol;
-	} all[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { "icmp", IPPROTO_ICMP } };
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++)
-		if (str_eq(all[i].name, text)) {
-			*ret = all[i].protocol;
-			return 0;
-		}
-	return fail_as(e, EXIT_USAGE, EINVAL, "'%s': expected tcp, udp or icmp", text);
+	if (policy_protocol_parse(text, ret, e) == 0)
+		return 0;
+	e->exit_class = EXIT_USAGE;
+	return -e->code;
 }
 
 /* ---- what is asked ---- */
 
-/* "syn", "on eth0" behind the addresses. */
+static int type_parse(const char *text, struct packet_asked *asked, struct err *e)
+{
+	bool v4 = asked->protocol == IPPROTO_ICMP;
+	int types[2], type;
+
+	if (!v4 && asked->protocol != IPPROTO_ICMPV6)
+		return fail_as(e, EXIT_USAGE, EINVAL, "'type': only packets of ICMP have one");
+	if (policy_icmp_type_parse(text, &types[0], &types[1], e) < 0) {
+		e->exit_class = EXIT_USAGE;
+		return -e->code;
+	}
+	type = types[!v4];
+	if (type < 0)
+		return fail_as(e, EXIT_USAGE, EINVAL, "'%s': there is none in %s", text,
+			       v4 ? "ICMP" : "ICMPv6");
+	asked->icmp_type = (uint8_t)type;
+	return 0;
+}
+
+/* "syn", "type redirect", "on eth0" behind the addresses. */
 static int rest_parse(char **words, size_t count, struct packet_asked *asked, struct err *e)
 {
 	for (size_t i = 0; i < count; i++)
 		if (str_eq(words[i], "syn"))
 			asked->syn = true;
-		else if (str_eq(words[i], "on") && i + 1 < count) {
+		else if (str_eq(words[i], "type") && i + 1 < count) {
+			if (type_parse(words[++i], asked, e) < 0)
+				return -e->code;
+		} else if (str_eq(words[i], "on") && i + 1 < count) {
 			asked->ifindex = if_nametoindex(words[++i]);
 			if (!asked->ifindex)
 				return fail_as(e, EXIT_USAGE, ENODEV, "there is no interface '%s'",
 					       words[i]);
 		} else
 			return fail_as(e, EXIT_USAGE, EINVAL,
-				       "'%s': expected 'syn' or 'on INTERFACE'", words[i]);
+				       "'%s': expected 'syn', 'type TYPE' or 'on INTERFACE'",
+				       words[i]);
 	return 0;
 }
 
@@ -117,18 +135,21 @@ int policy_why_parse(char **words, size_t count, struct packet_asked *ret_asked,
 		return -e->code;
 	}
 	if (count < 3)
-		return fail_as(e, EXIT_USAGE, EINVAL,
-			       "why packet: expected tcp, udp or icmp, where from, where to");
+		return fail_as(
+			e, EXIT_USAGE, EINVAL,
+			"why packet: expected tcp, udp, icmp or another protocol, where from, where to");
 	if (why_protocol_parse(words[0], &asked.protocol, e) < 0 ||
 	    why_address_parse(words[1], &asked.from, &asked.from_port, e) < 0 ||
-	    why_address_parse(words[2], &asked.to, &asked.to_port, e) < 0 ||
-	    rest_parse(words + 3, count - 3, &asked, e) < 0)
+	    why_address_parse(words[2], &asked.to, &asked.to_port, e) < 0)
 		return -e->code;
 	if (asked.from.family != asked.to.family)
 		return fail_as(e, EXIT_USAGE, EINVAL, "'%s' and '%s' are not of one family",
 			       words[1], words[2]);
 	if (asked.protocol == IPPROTO_ICMP && asked.from.family == AF_INET6)
 		asked.protocol = IPPROTO_ICMPV6;
+	asked.icmp_type = asked.protocol == IPPROTO_ICMP ? ECHO : ECHO6;
+	if (rest_parse(words + 3, count - 3, &asked, e) < 0)
+		return -e->code;
 	*ret_asked = asked;
 	return 0;
 }
@@ -204,7 +225,7 @@ enum policy_domain policy_why_domain(const struct packet_asked *asked)
 }
 
 /* By its text: the guard answers for what is in force alone. */
-static int why_packet_beside(const struct enforce *f, const struct why_side *side,
+static int why_packet_beside(struct enforce *f, const struct why_side *side,
 			     const struct packet_asked *asked, struct strbuf *out, struct err *e)
 {
 	auto_ptr(accounts) accounts = accounts_new(ACCOUNTS_PATH);
@@ -218,6 +239,8 @@ static int why_packet_beside(const struct enforce *f, const struct why_side *sid
 		.source_port = asked->from_port,
 		.port = asked->to_port,
 		.protocol = asked->protocol,
+		.icmp_type_known = true,
+		.icmp_type = asked->icmp_type,
 		.syn = asked->syn,
 		.out = asked->place == PACKET_OUT,
 		.interface = asked->ifindex ? if_indextoname(asked->ifindex, name) : NULL,
@@ -235,7 +258,7 @@ static int why_packet_beside(const struct enforce *f, const struct why_side *sid
 	return 0;
 }
 
-int policy_why_packet(const struct enforce *f, const struct object *guard,
+int policy_why_packet(struct enforce *f, const struct object *guard,
 		      const struct packet_asked *asked, struct err *e)
 {
 	auto_done(strbuf) out = { 0 };

@@ -11,7 +11,8 @@
 #include "base/map.h"
 #include "base/vec.h"
 
-#define CLAUSES_MAX 512 /* a condition and an exception of each of POLICY_RULES rules */
+#define CLAUSES_MAX \
+	1024 /* two words a field, each a condition and an exception of each of POLICY_RULES rules */
 
 struct clause_set {
 	uint64_t words[CLAUSES_MAX / 64];

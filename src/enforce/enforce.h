@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "abi/policy.h"
+#include "abi/policy_subject.h"
 #include "base/attr.h"
 #include "base/mem.h"
 #include "policy/policy.h"
@@ -89,6 +89,11 @@ void enforce_rule_beside(const struct enforce *f, size_t nth, struct enforce_rul
 /* Looks whether rule `nth` of `p`, which is the policy in force or the one beside it, is enforced everywhere where it was to be:
  * `attached` and `strength` say so, as of now. */
 void enforce_look(struct enforce *f, const struct policy *p, size_t nth, struct enforce_rule *told);
+
+/* The rules, by their bits, that the guard of files in force (`beside`: that of the policy beside) holds the very file
+ * to be of that `path` leads to now, wherever it came from; none where it isn't there, or there is no such guard. */
+MUST_USE int enforce_file_rules(struct enforce *f, const char *path, bool beside,
+				struct rule_set *ret, struct err *e);
 
 /* Calls `fn` for each count of the guards in force that belongs to no rule and isn't 0: what was
  * malformed, what passed in spite of a rule. */

@@ -76,6 +76,7 @@ void interfaces_standing(const struct object *o, const struct policy *p,
 struct packet_asked {
 	struct ip from, to; /* of one family */
 	uint8_t protocol;   /* 6, 17, 1 or 58 ... */
+	uint8_t icmp_type;  /* of one that is ICMP or ICMPv6 */
 	uint16_t from_port, to_port;
 	bool syn;
 	unsigned ifindex;

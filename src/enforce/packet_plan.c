@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -46,11 +47,6 @@ struct making {
 	vec(struct packet_device) devices;
 	/* while values of a clause are read */
 	unsigned field, clause;
-};
-
-static const enum policy_word field_words[PACKET_POST] = {
-	[PACKET_FROM] = WORD_FROM, [PACKET_TO] = WORD_TO, [PACKET_SOURCE_PORT] = WORD_SOURCE_PORT,
-	[PACKET_PORT] = WORD_PORT, [PACKET_ON] = WORD_ON,
 };
 
 static const struct {
@@ -117,13 +113,62 @@ static int device_take(const char *text, struct policy_at at, void *ctx, struct 
 	return 0;
 }
 
-static policy_value_fn *const field_takes[PACKET_POST] = {
-	[PACKET_FROM] = network_take, [PACKET_TO] = network_take, [PACKET_SOURCE_PORT] = ports_take,
-	[PACKET_PORT] = ports_take,   [PACKET_ON] = device_take,
+static void what_add(struct making *m, unsigned first, unsigned count)
+{
+	struct classes *classes = &m->fields[PACKET_WHAT].classes;
+
+	for (unsigned what = first; what < first + count; what++) {
+		uint16_t *class = &m->t->plan->whats[what];
+
+		*class = (uint16_t)class_with(classes, *class, m->clause);
+	}
+}
+
+static int protocol_take(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct making *m = ctx;
+	uint8_t protocol;
+
+	if (policy_protocol_parse(text, &protocol, e) < 0)
+		return policy_wrap(m->p, at, e);
+	what_add(m, protocol, 1);
+	if (protocol == IPPROTO_ICMP)
+		what_add(m, PACKET_ICMP_TYPES, 256);
+	else if (protocol == IPPROTO_ICMPV6)
+		what_add(m, PACKET_ICMP6_TYPES, 256);
+	return 0;
+}
+
+static int icmp_type_take(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct making *m = ctx;
+	int type, type6;
+
+	if (policy_icmp_type_parse(text, &type, &type6, e) < 0)
+		return policy_wrap(m->p, at, e);
+	if (type >= 0)
+		what_add(m, PACKET_ICMP_TYPES + (unsigned)type, 1);
+	if (type6 >= 0)
+		what_add(m, PACKET_ICMP6_TYPES + (unsigned)type6, 1);
+	return 0;
+}
+
+static const struct word_field {
+	enum policy_word word;
+	enum packet_field field;
+	policy_value_fn *take;
+} word_fields[] = {
+	{ WORD_FROM, PACKET_FROM, network_take },
+	{ WORD_TO, PACKET_TO, network_take },
+	{ WORD_SOURCE_PORT, PACKET_SOURCE_PORT, ports_take },
+	{ WORD_PORT, PACKET_PORT, ports_take },
+	{ WORD_ON, PACKET_ON, device_take },
+	{ WORD_PROTOCOL, PACKET_WHAT, protocol_take },
+	{ WORD_ICMP_TYPE, PACKET_WHAT, icmp_type_take },
 };
 
 static int clause_take(struct making *m, unsigned rule, const struct policy_clause *clause,
-		       struct err *e)
+		       policy_value_fn *take, struct err *e)
 {
 	struct field *field = &m->fields[m->field];
 
@@ -131,18 +176,21 @@ static int clause_take(struct making *m, unsigned rule, const struct policy_clau
 	assert(m->clause < CLAUSES_MAX);
 	vec_push(&field->parts, ((struct part){ rule, clause->unless, clause }));
 	m->t->plan->uses |= 1u << m->field;
-	return policy_each(m->p, &clause->values, field_takes[m->field], m, e);
+	return policy_each(m->p, &clause->values, take, m, e);
 }
 
 static int clauses_take(struct making *m, struct err *e)
 {
-	for (m->field = 0; m->field < PACKET_POST; m->field++)
+	for (const struct word_field *w = word_fields; w < word_fields + ARRAY_LEN(word_fields);
+	     w++) {
+		m->field = w->field;
 		for (unsigned rule = 0; rule < m->p->rules.len; rule++)
 			vec_for_each(clause, &m->p->rules.at[rule].clauses)
 				if (m->p->rules.at[rule].domain == m->scope->domain &&
-				    clause->word->word == field_words[m->field] &&
-				    clause_take(m, rule, clause, e) < 0)
+				    clause->word->word == w->word &&
+				    clause_take(m, rule, clause, w->take, e) < 0)
 					return -e->code;
+	}
 	return 0;
 }
 

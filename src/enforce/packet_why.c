@@ -20,7 +20,6 @@
 #include "bpf/xdp.h"
 
 enum { FRAME_BYTES = PACKET_SAMPLE_MAX, ETHERNET_BYTES = 14, TCP_BYTES = 20 };
-enum { ECHO = 8, ECHO6 = 128 };       /* types of ICMP, ICMPv6 */
 enum { FLAG_SYN = 2, FLAG_ACK = 16 }; /* of TCP */
 
 /* ---- the frame ---- */
@@ -85,7 +84,7 @@ static void transport_add(struct frame *f, const struct packet_asked *asked)
 	uint8_t *at = frame_add(f, size);
 
 	if (asked->protocol == IPPROTO_ICMP || asked->protocol == IPPROTO_ICMPV6) {
-		*at = asked->protocol == IPPROTO_ICMP ? ECHO : ECHO6;
+		*at = asked->icmp_type;
 		return;
 	}
 	memcpy(at, &(uint16_t){ htons(asked->from_port) }, 2);

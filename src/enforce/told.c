@@ -4,13 +4,19 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "bpf/elements.h"
 #include "bpf/object.h"
 #include "bpf/pins.h"
+#include "enforce/file_paths.h"
 #include "enforce/guard.h"
 #include "enforce/packet.h"
 #include "enforce/state.h"
 
+#include <errno.h>
 #include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 int part_look(struct enforce *f, const struct guard *g, struct part **ret_part, struct err *e)
 {
@@ -31,6 +37,61 @@ int part_look(struct enforce *f, const struct guard *g, struct part **ret_part, 
 	}
 	*ret_part = part;
 	return 0;
+}
+
+/* The file, and the directories that it lies below. */
+static int paths_up(struct file_paths *paths, const char *path, struct err *e)
+{
+	auto_free char *up = realpath(path, NULL);
+	size_t index;
+
+	if (!up)
+		return fail(e, errno, "'%s': %s", path, strerror(errno));
+	for (;;) {
+		char *slash = strrchr(up, '/');
+
+		if (file_paths_add(paths, up, &index, e) < 0)
+			return -e->code;
+		if (!up[1])
+			return 0;
+		slash[slash == up] = '\0';
+	}
+}
+
+/* What the guard knows of the first, and of directories what is said of all below them. */
+static void rules_gather(const struct file_paths *paths, int map, unsigned gen, struct rule_set *to)
+{
+	for (size_t i = 0; i < paths->all.len; i++) {
+		struct file_key key = { .id = paths->all.at[i].id, .gen = gen };
+		struct file_object object;
+
+		if (!map_get_value(map, &key, &object))
+			continue;
+		for (unsigned k = 0; k < RULE_WORDS; k++)
+			to->words[k] |= object.under.words[k] | (i ? 0 : object.self.words[k]);
+	}
+}
+
+int enforce_file_rules(struct enforce *f, const char *path, bool beside, struct rule_set *ret,
+		       struct err *e)
+{
+	struct file_paths paths = { 0 };
+	struct part *part;
+	int err;
+
+	*ret = (struct rule_set){ 0 };
+	if (part_look(f, &guard_file, &part, e) < 0)
+		return -e->code;
+	if (!part || access(path, F_OK) < 0)
+		return 0;
+	err = paths_up(&paths, path, e);
+	if (!err)
+		err = file_paths_identify(&paths, e);
+	if (!err)
+		rules_gather(&paths, object_map_fd(part->object, "file_objects"),
+			     beside ? POLICY_ACTIVE(*f->shared.word) ^ 1 : f->generation, ret);
+	file_paths_done(&paths);
+	return err;
 }
 
 int enforce_counts(struct enforce *f, enforce_count_fn *fn, void *ctx, struct err *e)

@@ -147,6 +147,15 @@ static const struct {
 	{ WORD_ICMP, WORD_SOURCE_PORT, "ICMP has no ports" },
 	{ WORD_SYN, WORD_UDP, "only TCP opens connections" },
 	{ WORD_SYN, WORD_ICMP, "only TCP opens connections" },
+	{ WORD_TCP, WORD_PROTOCOL, "the first says the protocol already" },
+	{ WORD_UDP, WORD_PROTOCOL, "the first says the protocol already" },
+	{ WORD_ICMP, WORD_PROTOCOL, "the first says the protocol already" },
+	{ WORD_SYN, WORD_PROTOCOL, "the first says the protocol already: TCP" },
+	{ WORD_TCP, WORD_ICMP_TYPE, "only ICMP has such types" },
+	{ WORD_UDP, WORD_ICMP_TYPE, "only ICMP has such types" },
+	{ WORD_SYN, WORD_ICMP_TYPE, "only ICMP has such types" },
+	{ WORD_PORT, WORD_ICMP_TYPE, "ICMP has no ports" },
+	{ WORD_SOURCE_PORT, WORD_ICMP_TYPE, "ICMP has no ports" },
 };
 
 static int check_contradictions(const struct policy *p, const struct policy_rule *r, struct err *e)

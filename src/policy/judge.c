@@ -144,6 +144,11 @@ static int conditions_hold(const struct policy *p, const struct policy_rule *r,
 	return 0;
 }
 
+static bool is_held(const struct policy_question *q, size_t rule)
+{
+	return q->held && q->held->words[rule / 64] >> rule % 64 & 1;
+}
+
 /* Is the rule about the object? */
 static int is_about(const struct policy *p, const struct policy_rule *r,
 		    const struct policy_question *q, struct policy_judged *ret, struct err *e)
@@ -172,7 +177,7 @@ static int is_about(const struct policy *p, const struct policy_rule *r,
 	}
 	if (policy_each(p, &r->objects, objects[object].fn, &asked, e) < 0)
 		return -e->code;
-	if (!asked.found)
+	if (!asked.found && !(object == OBJECT_FILE && is_held(q, (size_t)(r - p->rules.at))))
 		ret->answer = ANSWER_NO;
 	return 0;
 }

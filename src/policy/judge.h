@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 
+#include "abi/policy_subject.h"
 #include "base/attr.h"
 #include "policy/policy.h"
 
@@ -22,10 +23,14 @@ struct policy_question {
 	/* What it is done to, as what a rule may name it: a path (absolute, without symbolic links), a user, a
 	 * cgroup, a capability. NULL: not known. */
 	const char *of[POLICY_OBJECTS];
+	/* Rules, by their bits, that the file is of whatever it is called now; NULL: only its names count. Borrowed. */
+	const struct rule_set *held;
 	/* Sockets and packets: addresses with all their bits. Family 0: of sockets none, or all. */
 	struct policy_network from, to;
 	uint16_t source_port, port; /* 0: not known; of sockets: any */
 	uint8_t protocol;           /* IPPROTO_TCP ... */
+	bool icmp_type_known;
+	uint8_t icmp_type; /* or of ICMPv6 */
 	/* packets */
 	bool syn, fragment, malformed;
 	bool out;              /* it leaves this machine */

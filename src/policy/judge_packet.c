@@ -8,10 +8,16 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+static bool is_icmp(uint8_t protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
 struct asked {
 	const struct policy_network *address;
 	uint16_t port;
 	const char *interface;
+	uint8_t protocol, icmp_type;
 	bool found;
 };
 
@@ -45,6 +51,31 @@ static int on_port(const char *text, struct policy_at at, void *ctx, struct err 
 	return 0;
 }
 
+static int on_protocol(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	uint8_t protocol;
+
+	(void)at;
+	if (policy_protocol_parse(text, &protocol, e) < 0)
+		return -e->code;
+	asked->found |= protocol == asked->protocol;
+	return 0;
+}
+
+static int on_icmp_type(const char *text, struct policy_at at, void *ctx, struct err *e)
+{
+	struct asked *asked = ctx;
+	int type, type6;
+
+	(void)at;
+	if (policy_icmp_type_parse(text, &type, &type6, e) < 0)
+		return -e->code;
+	asked->found |= is_icmp(asked->protocol) &&
+			(asked->protocol == IPPROTO_ICMP ? type : type6) == asked->icmp_type;
+	return 0;
+}
+
 static int on_interface(const char *text, struct policy_at at, void *ctx, struct err *e)
 {
 	struct asked *asked = ctx;
@@ -63,7 +94,7 @@ static bool is_kind(const struct policy_question *q, enum policy_word word, bool
 	} kinds[] = {
 		{ WORD_TCP, q->protocol == IPPROTO_TCP },
 		{ WORD_UDP, q->protocol == IPPROTO_UDP },
-		{ WORD_ICMP, q->protocol == IPPROTO_ICMP || q->protocol == IPPROTO_ICMPV6 },
+		{ WORD_ICMP, is_icmp(q->protocol) },
 		{ WORD_SYN, q->syn },
 		{ WORD_FRAGMENT, q->fragment },
 		{ WORD_MALFORMED, q->malformed },
@@ -93,6 +124,11 @@ static policy_value_fn *value_of(const struct policy_question *q, enum policy_wo
 		{ WORD_SOURCE_PORT, on_port, q->source_port, { .port = q->source_port } },
 		{ WORD_PORT, on_port, q->port, { .port = q->port } },
 		{ WORD_ON, on_interface, q->interface, { .interface = q->interface } },
+		{ WORD_PROTOCOL, on_protocol, true, { .protocol = q->protocol } },
+		{ WORD_ICMP_TYPE,
+		  on_icmp_type,
+		  q->icmp_type_known || !is_icmp(q->protocol),
+		  { .protocol = q->protocol, .icmp_type = q->icmp_type } },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(values); i++)

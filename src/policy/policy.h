@@ -109,6 +109,8 @@ enum policy_form {
 	FORM_NETWORK, /* an address or CIDR, IPv4 or IPv6 */
 	FORM_PORT,    /* 1 to 65535, or a range "8000-8080" */
 	FORM_INTERFACE, /* a network interface */
+	FORM_PROTOCOL,  /* of IP: "gre", or its number */
+	FORM_ICMP_TYPE, /* "echo-request", or a number */
 	FORM_DATE, /* "2027-01-31", "2027-01-31T12:00" (local time), or "1h" from when it is applied */
 	FORM_RATE,       /* "100/min" */
 	FORM_PER,        /* exe, user */
@@ -137,7 +139,9 @@ enum policy_word {
 	WORD_ON, /* interface */
 	WORD_TCP,
 	WORD_UDP,
-	WORD_ICMP,      /* of the packet's own family */
+	WORD_ICMP, /* of the packet's own family */
+	WORD_PROTOCOL,
+	WORD_ICMP_TYPE,
 	WORD_SYN,       /* TCP: opens a connection (SYN without ACK) */
 	WORD_FRAGMENT,  /* any fragment, also the first */
 	WORD_MALFORMED, /* headers cut off or that contradict each other */
@@ -340,6 +344,12 @@ MUST_USE int policy_capability_parse(const char *text, uint32_t *ret_number, str
 /* "80", "8000-8080". */
 MUST_USE int policy_ports_parse(const char *text, uint16_t *ret_first, uint16_t *ret_last,
 				struct err *e);
+/* Of IP; not one that only stands before another (headers of IPv6). */
+MUST_USE int policy_protocol_parse(const char *text, uint8_t *ret_protocol, struct err *e);
+/* Of ICMP and of ICMPv6, which number them differently; -1: it has none such. A number is meant of both. */
+MUST_USE int policy_icmp_type_parse(const char *text, int *ret_type, int *ret_type6, struct err *e);
+/* NULL: it has no name. */
+const char *policy_protocol_name(uint8_t protocol);
 MUST_USE int policy_dscp_parse(const char *text, uint8_t *ret_dscp, struct err *e);
 MUST_USE int policy_number_parse(const char *text, uint32_t *ret_number, struct err *e);
 MUST_USE int policy_class_parse(const char *text, uint32_t *ret_class, struct err *e);

@@ -232,6 +232,20 @@ static int check_class(const char *text, struct err *e)
 	return policy_class_parse(text, &class, e);
 }
 
+static int check_protocol(const char *text, struct err *e)
+{
+	uint8_t protocol;
+
+	return policy_protocol_parse(text, &protocol, e);
+}
+
+static int check_icmp_type(const char *text, struct err *e)
+{
+	int types[2];
+
+	return policy_icmp_type_parse(text, &types[0], &types[1], e);
+}
+
 static int check_hook(const char *text, struct err *e)
 {
 	unsigned hook;
@@ -249,15 +263,16 @@ static int check_priority(const char *text, struct err *e)
 int policy_form_check(enum policy_form form, const char *text, struct err *e)
 {
 	static int (*const checks[])(const char *, struct err *) = {
-		[FORM_PATH] = check_path,         [FORM_USER] = check_name,
-		[FORM_CGROUP] = check_cgroup,     [FORM_NETWORK] = check_network,
-		[FORM_PORT] = check_port,         [FORM_INTERFACE] = check_interface,
-		[FORM_DATE] = check_date,         [FORM_RATE] = check_rate,
-		[FORM_MODE] = check_mode,         [FORM_PER] = check_per,
-		[FORM_DSCP] = check_dscp,         [FORM_NUMBER] = check_number,
-		[FORM_CLASS] = check_class,       [FORM_HOOK] = check_hook,
-		[FORM_PRIORITY] = check_priority, [FORM_CAPABILITY] = check_capability,
-		[FORM_ACCEPT] = check_accept,
+		[FORM_PATH] = check_path,           [FORM_USER] = check_name,
+		[FORM_CGROUP] = check_cgroup,       [FORM_NETWORK] = check_network,
+		[FORM_PORT] = check_port,           [FORM_INTERFACE] = check_interface,
+		[FORM_DATE] = check_date,           [FORM_RATE] = check_rate,
+		[FORM_MODE] = check_mode,           [FORM_PER] = check_per,
+		[FORM_DSCP] = check_dscp,           [FORM_NUMBER] = check_number,
+		[FORM_CLASS] = check_class,         [FORM_HOOK] = check_hook,
+		[FORM_PRIORITY] = check_priority,   [FORM_CAPABILITY] = check_capability,
+		[FORM_ACCEPT] = check_accept,       [FORM_PROTOCOL] = check_protocol,
+		[FORM_ICMP_TYPE] = check_icmp_type,
 	};
 	int err = checks[form](text, e);
 

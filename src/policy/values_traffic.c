@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The forms of values that rules about traffic and hooks have: names that stand for numbers, or numbers. */
+/* The forms of values that rules about protocols, traffic and hooks have: names that stand for numbers, or numbers. */
 #include "policy/words.h"
 
+#include "abi/ip_protocols.h"
 #include "base/err.h"
 #include "base/str.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 
 struct named {
@@ -24,7 +26,31 @@ static const struct named dscps[] = {
 static const struct named hooks[] = {
 	{ "prerouting", 0 }, { "input", 1 }, { "forward", 2 }, { "output", 3 }, { "postrouting", 4 },
 };
+
+/* As the registry of ICMP parameters has them; -1: not in that one. */
+static const struct {
+	const char *name;
+	int type, type6;
+} icmp_types[] = {
+	{ "echo-reply", 0, 129 },             { "destination-unreachable", 3, 1 }, { "packet-too-big", -1, 2 },
+	{ "source-quench", 4, -1 },           { "redirect", 5, 137 },              { "echo-request", 8, 128 },
+	{ "router-advertisement", 9, 134 },   { "router-solicitation", 10, 133 },  { "time-exceeded", 11, 3 },
+	{ "parameter-problem", 12, 4 },       { "timestamp-request", 13, -1 },     { "timestamp-reply", 14, -1 },
+	{ "address-mask-request", 17, -1 },   { "address-mask-reply", 18, -1 },    { "mld-query", -1, 130 },
+	{ "mld-report", -1, 131 },            { "mld-done", -1, 132 },             { "neighbour-solicitation", -1, 135 },
+	{ "neighbour-advertisement", -1, 136 },{ "router-renumbering", -1, 138 },  { "node-information-query", -1, 139 },
+	{ "node-information-reply", -1, 140 },{ "mld2-report", -1, 143 },
+};
 /* clang-format on */
+
+static const struct {
+	const char *name;
+	uint8_t number;
+} protocols[] = {
+#define X(name, word, number) { #word, number },
+	IP_PROTOCOLS(X)
+#undef X
+};
 
 static bool named_find(const struct named *all, size_t count, const char *text, int *ret)
 {
@@ -52,6 +78,56 @@ static bool number_read(const char *text, int base, long long min, long long max
 static int unfit(enum policy_form form, const char *text, struct err *e)
 {
 	return fail_as(e, EXIT_POLICY, EINVAL, "'%s': expected %s", text, policy_form_name(form));
+}
+
+const char *policy_protocol_name(uint8_t protocol)
+{
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (protocols[i].number == protocol)
+			return protocols[i].name;
+	return NULL;
+}
+
+/* Headers of IPv6 are passed over: no packet is of them. */
+static bool only_precedes(long long protocol)
+{
+	return protocol == IPPROTO_HOPOPTS || protocol == IPPROTO_ROUTING ||
+	       protocol == IPPROTO_FRAGMENT || protocol == IPPROTO_DSTOPTS;
+}
+
+int policy_protocol_parse(const char *text, uint8_t *ret_protocol, struct err *e)
+{
+	long long number = -1;
+
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
+		if (str_eq(protocols[i].name, text))
+			number = protocols[i].number;
+	if (number < 0 && !number_read(text, 0, 0, 255, &number))
+		return unfit(FORM_PROTOCOL, text, e);
+	if (only_precedes(number)) {
+		fail_as(e, EXIT_POLICY, EINVAL,
+			"'%s' is a header of IPv6, behind which the protocol stands", text);
+		return number == IPPROTO_FRAGMENT ? hint(e, "'fragment' is the word for parts")
+						  : -e->code;
+	}
+	*ret_protocol = (uint8_t)number;
+	return 0;
+}
+
+int policy_icmp_type_parse(const char *text, int *ret_type, int *ret_type6, struct err *e)
+{
+	long long number;
+
+	for (size_t i = 0; i < ARRAY_LEN(icmp_types); i++)
+		if (str_eq(icmp_types[i].name, text)) {
+			*ret_type = icmp_types[i].type;
+			*ret_type6 = icmp_types[i].type6;
+			return 0;
+		}
+	if (!number_read(text, 0, 0, 255, &number))
+		return unfit(FORM_ICMP_TYPE, text, e);
+	*ret_type = *ret_type6 = (int)number;
+	return 0;
 }
 
 int policy_dscp_parse(const char *text, uint8_t *ret_dscp, struct err *e)

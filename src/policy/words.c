@@ -101,6 +101,8 @@ static const struct policy_word_row words[] = {
 	{ WORD_TCP,         "tcp",         PACKETS | SOCKETS, FORM_NONE, false, false, "TCP" },
 	{ WORD_UDP,         "udp",         PACKETS | SOCKETS, FORM_NONE, false, false, "UDP" },
 	{ WORD_ICMP,        "icmp",        PACKETS | SOCKETS, FORM_NONE, false, false, "ICMP, in IPv6 ICMPv6" },
+	{ WORD_PROTOCOL,    "protocol",    PACKETS | SOCKETS, FORM_PROTOCOL, false, false, "protocol of IP; in IPv6 what stands behind its own headers" },
+	{ WORD_ICMP_TYPE,   "icmp-type",   PACKETS,  FORM_ICMP_TYPE, false, false, "type of ICMP, or ICMPv6; a name is meant in both, a number in that of the packet" },
 	{ WORD_SYN,         "syn",         PACKETS,  FORM_NONE,      false, false, "TCP that opens a connection: SYN without ACK" },
 	{ WORD_FRAGMENT,    "fragment",    PACKETS,  FORM_NONE,      false, false, "part of a packet, the first one too" },
 	{ WORD_MALFORMED,   "malformed",   PACKETS,  FORM_NONE,      false, false, "headers cut off, or that contradict each other" },
@@ -128,6 +130,8 @@ static const char *const forms[] = {
 	[FORM_NETWORK] = "an address or network such as 10.0.0.0/8 or 2001:db8::/32",
 	[FORM_PORT] = "a port or range such as 80 or 8000-8080",
 	[FORM_INTERFACE] = "a network interface",
+	[FORM_PROTOCOL] = "a protocol of IP such as gre, esp, sctp or a number from 1 to 255",
+	[FORM_ICMP_TYPE] = "a type of ICMP such as echo-request, redirect or a number below 256",
 	[FORM_DATE] =
 		"a date such as 2027-01-31 or 2027-01-31T12:00, or a time from now such as 1h",
 	[FORM_RATE] = "a rate such as 100/min",

@@ -214,6 +214,17 @@ def tellings():
     check_equal(rows[:len(wanted)], wanted, "each open is told as it was")
 
 
+def by_new_names():
+    """What a rule goes on being about is known by its new name, to who asks why."""
+    def why(path):
+        return run_sonda("policy", "why", "read", at(path), json_output=False).stdout
+
+    os.rename(at("told"), at("another"))
+    for path, is_about in (("another", True), ("another/d/a", True), ("free", False), ("free/n/f", False)):
+        check_equal("rule told" in why(path), is_about, f"why of {path}")
+    os.rename(at("another"), at("told"))
+
+
 def applied():
     write(at("policy"), POLICY)
     return is_in_force(run_sonda("policy", "apply", at("policy"), json_output=False))
@@ -239,6 +250,7 @@ def main():
                 numbers(SMALL)
             check_equal(outcome(mounts), 0, "mounts, in a process of its own")
             tellings()
+            by_new_names()
             policies()
     finally:
         subprocess.run([SONDA, "policy", "off"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

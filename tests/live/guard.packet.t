@@ -215,6 +215,54 @@ expect(guard, "drop", {
 if CONTEXT:
     expect(guard, "drop", {"on the interface": ethernet(ipv4(tcp(), to="198.51.100.99"))}, GUARDED)
 
+# protocols, and types of ICMP: by name, by number, in both families
+apply("""rule tunnels
+    drop packet protocol gre, ipip, 99 unless from 192.0.2.0/28
+rule only-these-types
+    drop packet icmp unless icmp-type echo-request, echo-reply, 40
+rule answers
+    drop packet icmp-type echo-reply to 198.51.100.0/25, 2001:db8:1::/64
+rule of-six
+    drop packet protocol icmpv6, sctp from 2001:db8:9::/48
+""")
+stranger = {"source": "203.0.113.9"}
+expect(guard, "drop", {
+    "GRE": ethernet(ipv4(b"\0" * 24, protocol=47, **stranger)),
+    "IPIP": ethernet(ipv4(ipv4(tcp()), protocol=4, **stranger)),
+    "a number": ethernet(ipv4(b"\0" * 24, protocol=99, **stranger)),
+    "later fragment of GRE": ethernet(ipv4(b"\0" * 24, protocol=47, offset=800, **stranger)),
+    "GRE in IPv6": v6(b"\0" * 24, 47),
+    "GRE behind options of IPv6": v6(extension(47, b"\0" * 24), OPTIONS),
+    "redirect": ethernet(ipv4(icmp(5, payload=b"\0" * 28), protocol=ICMP)),
+    "redirect of IPv6": v6(icmp(137, payload=b"\0" * 40), ICMP6),
+    "later fragment of ICMP, which has no type": ethernet(ipv4(b"\x08" + b"\0" * 23, protocol=ICMP, offset=800)),
+    "echo reply": ethernet(ipv4(icmp(0), protocol=ICMP)),
+    "echo reply of IPv6": v6(icmp(129), ICMP6),
+    "ICMPv6": v6(icmp(128), ICMP6, source="2001:db8:9::1"),
+    "SCTP": v6(udp() + b"\0" * 8, SCTP, source="2001:db8:9::1"),
+})
+expect(guard, "pass", {
+    "GRE, excepted": ethernet(ipv4(b"\0" * 24, protocol=47)),
+    "ESP": ethernet(ipv4(b"\0" * 24, protocol=50, **stranger)),
+    "TCP": ethernet(ipv4(tcp(), **stranger)),
+    "not IP": NOT_PORT_80["ARP"],
+    "echo request": ethernet(ipv4(icmp(8), protocol=ICMP)),
+    "echo request of IPv6": v6(icmp(128), ICMP6),
+    "a number of IPv4": ethernet(ipv4(icmp(40), protocol=ICMP)),
+    "a number of IPv6": v6(icmp(40), ICMP6),
+    "echo reply to others": ethernet(ipv4(icmp(0), protocol=ICMP, to="198.51.100.200")),
+    "what would be an echo reply in the other family": ethernet(ipv4(icmp(40), protocol=ICMP)),
+    "ICMPv6 of others": v6(icmp(129), ICMP6, to="2001:db8:2::1"),
+    "TCP of IPv6": v6(tcp(), TCP, source="2001:db8:9::1"),
+})
+for words, rule in ((["gre", "203.0.113.9", "198.51.100.1"], "tunnels"), (["99", "203.0.113.9", "198.51.100.1"], "tunnels"),
+                    (["icmp", "192.0.2.1", "198.51.100.1", "type", "redirect"], "only-these-types"),
+                    (["icmp", "2001:db8::1", "2001:db8:1::1", "type", "echo-reply"], "answers")):
+    said = policy("why", "packet", *words).stdout
+    check(f"rule '{rule}'" in said and "dropped" in said, f"why packet {' '.join(words)}: {said}")
+said = policy("why", "packet", "icmp", "192.0.2.1", "198.51.100.1").stdout
+check("dropped" not in said, f"an echo request unless said otherwise: {said}")
+
 # what passes in spite of all
 apply("rule all\n    drop packet\n")
 before = forms()

@@ -42,6 +42,7 @@ rule net deny connect, send to 10.99.0.0/24, fd99::/64 unless exe in {TOOL}
 rule user deny send to 10.99.1.0/24 port 5300-5310 udp when user in {TESTUSER}
 rule tcp deny connect to 10.99.1.0/24 port 83 tcp
 rule not-icmp deny connect, send to 10.99.3.0/24 icmp
+rule not-tunnels deny connect, send to 10.99.3.0/24 protocol gre, 99
 rule ports deny bind to port 7077, 7078
 rule wide deny bind to 10.99.2.0/24 port 7079
 rule chosen deny bind to port 10000-65535 when cgroup in {GROUP}
@@ -367,7 +368,10 @@ def packets_sent():
     refused("net", "raw, IPv6", raw6(DENIED6))
     refused("tcp", "raw, a SYN to a port", raw(FREE, tcp(to=83), TCP))
     refused("not-icmp", "by protocol", raw_icmp("10.99.3.2"))
+    refused("not-tunnels", "by its name", raw("10.99.3.2", b"\0" * 16, 47))
+    refused("not-tunnels", "by its number", raw("10.99.3.2", b"\0" * 16, 99))
     passes("another protocol there", sends("10.99.3.2"))
+    passes("another raw one there", raw("10.99.3.2", b"\0" * 16, 98))
     passes("raw to another network", raw_icmp(FREE))
     passes("raw to another port", raw(FREE, tcp(to=85), TCP))
     with open("/proc/sys/net/ipv4/ping_group_range", "w") as f:

@@ -136,7 +136,7 @@ static __always_inline u64 now_of(const u64 *n)
 	return *(volatile const u64 *)n;
 }
 
-static __always_inline void request_goes(struct underway *u)
+static __always_inline void request_goes(struct request *rq, struct underway *u)
 {
 	struct disk *disk = disk_of(u->device);
 
@@ -202,7 +202,7 @@ static __always_inline void count_user(const struct underway *u)
 	bpf_map_update_elem(&users, &key, &first, BPF_ANY);
 }
 
-static __always_inline void request_ended(void *ctx, struct underway *u)
+static __always_inline void request_ended(void *ctx, struct request *rq, struct underway *u)
 {
 	struct disk *disk = disk_of(u->device);
 

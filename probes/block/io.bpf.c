@@ -24,6 +24,8 @@ struct io_labels {
 	u32 pid HIDE KIND("pid") DOC("process");
 	u64 charged_cgroup HIDE KIND("cgroup") DOC("cgroup the I/O is charged to");
 	u64 inode HIDE KIND("inode") DOC("file whose pages it carries; 0 for I/O past the page cache");
+	u32 partition HIDE KIND("device") DOC("where it was sent to: a partition, or the whole disk");
+	u32 via HIDE KIND("device") DOC("device of device mapper or md that sent it to this disk");
 };
 struct io_values {
 	u64 ios COUNTER DOC("requests completed");
@@ -42,6 +44,8 @@ FRONT(io, struct io_labels, struct io_values, 512);
 
 #define requests_want_inode()  (events_wanted() || label(io, 6))
 #define requests_want_cgroup() (events_wanted() || label(io, 5))
+#define requests_want_via()    (events_wanted() || label(io, 8))
+static __always_inline u32 bio_sent_by(struct bio *bio);
 #include "sonda/requests.h"
 
 EVENT(io, "One request completed by a block device") {
@@ -59,6 +63,11 @@ EVENT(io, "One request completed by a block device") {
 					  "0 for a flush, which is made when it is sent");
 	u64 device_ns KIND("duration") DOC("of it with the driver and the device");
 	u64 inode KIND("inode") HIDE DOC("file whose pages it carries; 0 for I/O past the page cache");
+	u32 partition KIND("device") HIDE DOC("where it was sent to: a partition, or the whole disk");
+	u64 partition_sector KIND("sector") HIDE DOC("first sector there");
+	u32 via KIND("device") HIDE DOC("device of device mapper or md that sent it to this disk, the "
+					"nearest; 0:0: none");
+	u32 bios HIDE DOC("bios it carries: 1, and those merged with it; 128 is that or more");
 	u32 depth HIDE DOC("requests that the driver had, with it, when it was given this one");
 	u32 requeues HIDE DOC("times the driver gave it back to be tried again");
 	s32 err KIND("errno") DOC("0, or why it failed");
@@ -143,7 +152,7 @@ static __always_inline bool stream_goes_on(const struct underway *u)
 	return goes_on;
 }
 
-static __always_inline void request_goes(struct underway *u)
+static __always_inline void request_goes(struct request *rq, struct underway *u)
 {
 	struct traffic *traffic = traffic_near(u->device);
 
@@ -158,6 +167,8 @@ static __always_inline void request_goes(struct underway *u)
 		u->depth = *(volatile u64 *)&traffic->gone - *(volatile u64 *)&traffic->come;
 	if (u->size_bytes)
 		u->sequential = stream_goes_on(u);
+	if (events_wanted())
+		request_bios(rq, &u->bios);
 }
 
 static __always_inline void request_comes(struct underway *u)
@@ -168,11 +179,73 @@ static __always_inline void request_comes(struct underway *u)
 		add(traffic->come, 1);
 }
 
+/* --- where it was sent to, and by whom --- */
+
+/* Bios that device mapper or md sent on, and where they came from, until a request is made of them, they are
+ * merged into one, or end. LRU: that may be missed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64); /* struct bio */
+	__type(value, u32);
+} sent_on SEC(".maps");
+bool is_stacked; /* there are such: without them bios are not looked up */
+
+static __noinline int bio_sent_on(struct bio *bio, u32 device)
+{
+	u64 key = (u64)bio;
+
+	if (bio_left_partition(bio, device))
+		return 0;
+	is_stacked = true;
+	if (bpf_map_update_elem(&sent_on, &key, &device, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return 0;
+}
+
+static __always_inline int bio_arrived(struct bio *bio)
+{
+	u64 key = (u64)bio;
+
+	if (is_stacked)
+		bpf_map_delete_elem(&sent_on, &key);
+	return 0;
+}
+
+/* The device that sent the bio, of which a request is made now. What the block layer splits off a large bio
+ * points to that, whose turn is still to come. */
+static __always_inline u32 bio_sent_by(struct bio *bio)
+{
+	u64 key = (u64)bio;
+	u32 *from, device;
+
+	if (!is_stacked)
+		return 0;
+	from = bpf_map_lookup_elem(&sent_on, &key);
+	if (from) {
+		device = *from;
+		bpf_map_delete_elem(&sent_on, &key);
+		return device;
+	}
+	key = (u64)BPF_CORE_READ(bio, bi_private);
+	from = bpf_map_lookup_elem(&sent_on, &key);
+	return from ? *from : 0;
+}
+
+/* A path of NVMe multipath is the disk itself. */
+static __always_inline u32 sent_by(const struct underway *u)
+{
+	return u->asked.via != u->device ? u->asked.via : 0;
+}
+
 /* --- the end --- */
 
-#define LABELS_SELDOM (1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6)
-static __always_inline void label_seldom(struct io_labels *key, const struct underway *u)
+#define LABELS_SELDOM (1ull << 3 | 1ull << 4 | 1ull << 5 | 1ull << 6 | 1ull << 7 | 1ull << 8)
+static __always_inline void label_seldom(struct io_labels *key, struct request *rq,
+					 const struct underway *u)
 {
+	u64 begins;
+
 	if (label(io, 3))
 		key->pattern = u->sequential;
 	if (label(io, 4))
@@ -181,10 +254,17 @@ static __always_inline void label_seldom(struct io_labels *key, const struct und
 		key->charged_cgroup = u->asked.charged_cgroup;
 	if (label(io, 6))
 		key->inode = u->asked.inode;
+	if (label(io, 7)) {
+		key->partition = u->device;
+		request_place(rq, &key->partition, &begins);
+	}
+	if (label(io, 8))
+		key->via = sent_by(u);
 }
 
 /* Returns a number of them. */
-static __always_inline u64 label_request(struct io_labels *key, const struct underway *u)
+static __always_inline u64 label_request(struct io_labels *key, struct request *rq,
+					 const struct underway *u)
 {
 	const u32 often = __builtin_offsetof(struct io_labels, pattern);
 	u64 id;
@@ -198,17 +278,17 @@ static __always_inline u64 label_request(struct io_labels *key, const struct und
 	id = labels_id(key, often, 0);
 	if (!any_label(io, LABELS_SELDOM))
 		return id;
-	label_seldom(key, u);
+	label_seldom(key, rq, u);
 	return labels_id((const void *)key + often, sizeof(*key) - often, id);
 }
 
-static __always_inline void count_request(struct underway *u)
+static __always_inline void count_request(struct request *rq, struct underway *u)
 {
 	struct io_labels key = {};
 	struct io_values *row;
 	u64 id;
 
-	id = label_request(&key, u);
+	id = label_request(&key, rq, u);
 	row = front_row(io, id) ?: front_begin(io, id, &key);
 	if (!row)
 		return;
@@ -226,8 +306,9 @@ static __always_inline void count_request(struct underway *u)
 	observe(row->depth, u->depth);
 }
 
-static __always_inline void tell_request(void *ctx, struct underway *u)
+static __always_inline void tell_request(void *ctx, struct request *rq, struct underway *u)
 {
+
 	struct io *e = event_new(io);
 
 	if (!e)
@@ -244,6 +325,11 @@ static __always_inline void tell_request(void *ctx, struct underway *u)
 	e->queue_ns = u->queue_ns;
 	e->device_ns = u->device_ns;
 	e->inode = u->asked.inode;
+	e->partition = u->device;
+	request_place(rq, &e->partition, &e->partition_sector);
+	e->partition_sector = u->sector - e->partition_sector;
+	e->via = sent_by(u);
+	e->bios = u->bios;
 	e->depth = u->depth;
 	e->requeues = u->tries - 1;
 	e->err = u->err;
@@ -251,12 +337,64 @@ static __always_inline void tell_request(void *ctx, struct underway *u)
 	event_send(ctx, e);
 }
 
-static __always_inline void request_ended(void *ctx, struct underway *u)
+static __always_inline void request_ended(void *ctx, struct request *rq, struct underway *u)
 {
 	if (!cause_wanted(&u->asked.cause) || !notable(u->err, request_took(u)))
 		return;
 	if (tables_wanted())
-		count_request(u);
+		count_request(rq, u);
 	if (events_wanted())
-		tell_request(ctx, u);
+		tell_request(ctx, rq, u);
+}
+
+/* --- device mapper and md --- */
+
+#define VIA(rank, remap_args, tracepoint)                                                          \
+	ALT(via, rank) IF_WANTED(io, 8) OPTIONAL("which device of device mapper or md sent it")    \
+	NEED("tpargs block_bio_remap " #remap_args) SEC("?tp_btf/" tracepoint)
+
+VIA(1, 3, "block_bio_remap")
+int BPF_PROG(bio_remapped, struct bio *bio, u32 device, u64 sector)
+{
+	return bio_sent_on(bio, device);
+}
+
+VIA(1, 3, "block_bio_backmerge") int BPF_PROG(bio_merges_back, struct bio *bio)
+{
+	return bio_arrived(bio);
+}
+
+VIA(1, 3, "block_bio_frontmerge") int BPF_PROG(bio_merges_front, struct bio *bio)
+{
+	return bio_arrived(bio);
+}
+
+VIA(1, 3, "block_bio_complete") int BPF_PROG(bio_ends, struct request_queue *q, struct bio *bio)
+{
+	return bio_arrived(bio);
+}
+
+/* the queue argument of these was dropped in 5.11 (1c02fca620f7, e8a676d61c07) */
+VIA(2, 4, "block_bio_remap")
+int BPF_PROG(bio_remapped_510, struct request_queue *q, struct bio *bio, u32 device, u64 sector)
+{
+	return bio_sent_on(bio, device);
+}
+
+VIA(2, 4, "block_bio_backmerge")
+int BPF_PROG(bio_merges_back_510, struct request_queue *q, struct request *rq, struct bio *bio)
+{
+	return bio_arrived(bio);
+}
+
+VIA(2, 4, "block_bio_frontmerge")
+int BPF_PROG(bio_merges_front_510, struct request_queue *q, struct request *rq, struct bio *bio)
+{
+	return bio_arrived(bio);
+}
+
+VIA(2, 4, "block_bio_complete")
+int BPF_PROG(bio_ends_510, struct request_queue *q, struct bio *bio)
+{
+	return bio_arrived(bio);
 }

@@ -56,7 +56,7 @@ struct slow_values {
 };
 METRICS(slow, struct slow_labels, struct slow_values, 1024, "Slow block requests");
 
-static __always_inline void request_goes(struct underway *u)
+static __always_inline void request_goes(struct request *rq, struct underway *u)
 {
 }
 
@@ -122,7 +122,7 @@ static __always_inline void count_slow(const struct underway *u)
 	observe(row->took_ns, request_took(u));
 }
 
-static __always_inline void request_ended(void *ctx, struct underway *u)
+static __always_inline void request_ended(void *ctx, struct request *rq, struct underway *u)
 {
 	if (!cause_wanted(&u->asked.cause) || !notable(u->err, request_took(u)))
 		return;

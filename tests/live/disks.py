@@ -3,11 +3,14 @@
 for each request, and as many at a time, as it is told."""
 
 import contextlib
+import ctypes
 import fcntl
 import itertools
 import mmap
 import os
 import re
+import stat
+import struct
 import tempfile
 import threading
 import time
@@ -16,9 +19,13 @@ from scratch import LIBC as libc, private_mounts, system_call
 from sondatest import skip
 
 LOOP_SET_FD, LOOP_CLR_FD, LOOP_CTL_GET_FREE = 0x4C00, 0x4C01, 0x4C82
+LOOP_SET_STATUS64, LOOP_GET_STATUS64, LO_FLAGS_PARTSCAN = 0x4C04, 0x4C05, 8
+BLKPG, BLKPG_ADD, BLKPG_DEL = 0x1269, 1, 2
+DM_CREATE, DM_REMOVE, DM_RESUME, DM_LOAD = 3, 4, 6, 9
+DM_CONTROL = "/dev/mapper/control"
 CONFIGFS = "/sys/kernel/config"
 SCHEDSTATS = "/proc/sys/kernel/sched_schedstats"
-_null_disks = itertools.count()
+_null_disks, _mapped = itertools.count(), itertools.count()
 
 
 def mount(what, where, kind, options=""):
@@ -66,6 +73,65 @@ def loop_disk(size, room=None):
         os.close(disk)
         libc.umount2(directory.encode(), 2)
         os.rmdir(directory)
+
+
+def _with_partitions(disk):
+    """A loop device has partitions only when it is told so."""
+    status = bytearray(232)
+    fcntl.ioctl(disk, LOOP_GET_STATUS64, status)
+    flags, = struct.unpack_from("I", status, 52)
+    struct.pack_into("I", status, 52, flags | LO_FLAGS_PARTSCAN)
+    fcntl.ioctl(disk, LOOP_SET_STATUS64, bytes(status))
+
+
+def _partition(disk, op, number, first, sectors):
+    what = ctypes.create_string_buffer(struct.pack("qqi64s64s4x", 512 * first, 512 * sectors, number, b"", b""))
+    fcntl.ioctl(disk, BLKPG, struct.pack("iiiP", op, 0, len(what) - 1, ctypes.addressof(what)))
+
+
+@contextlib.contextmanager
+def partitions(path, *places):
+    """The disk's partitions, (first sector, sectors) of each; paths of their own, by their numbers."""
+    name, nodes = os.path.basename(path), []
+    with open(path, "rb") as disk, contextlib.ExitStack() as ends:
+        if name.startswith("loop"):
+            _with_partitions(disk)
+        where = ends.enter_context(tempfile.TemporaryDirectory())
+        for number, (first, sectors) in enumerate(places, 1):
+            _partition(disk, BLKPG_ADD, number, first, sectors)
+            ends.callback(_partition, disk, BLKPG_DEL, number, 0, 0)
+            major, minor = open(f"/sys/class/block/{name}p{number}/dev").read().split(":")
+            nodes.append(f"{where}/{name}p{number}")
+            os.mknod(nodes[-1], 0o600 | stat.S_IFBLK, os.makedev(int(major), int(minor)))
+        yield nodes
+
+
+def has_mapper():
+    return os.path.exists(DM_CONTROL)
+
+
+def _mapper(command, name, more=b"", targets=0):
+    """One call to device mapper; the device's minor number."""
+    call = bytearray(struct.pack("IIIIIIiIIIQ128s129s7x", 4, 0, 0, 312 + len(more), 312, targets, 0, 0, 0, 0, 0,
+                                 name.encode(), b"") + more)
+    with open(DM_CONTROL) as control:
+        fcntl.ioctl(control, 3 << 30 | 312 << 16 | 0xfd << 8 | command, call)
+    return os.minor(struct.unpack_from("Q", call, 40)[0])
+
+
+@contextlib.contextmanager
+def mapped(kind, sectors, arguments):
+    """A device of device mapper with one target, as dmsetup(8) is given it."""
+    name = f"sonda-test-{os.getpid()}-{next(_mapped)}"
+    arguments = arguments.encode() + b"\0"
+    arguments += bytes(-len(arguments) % 8)
+    minor = _mapper(DM_CREATE, name)
+    try:
+        _mapper(DM_LOAD, name, struct.pack("QQiI16s", 0, sectors, 0, 0, kind.encode()) + arguments, 1)
+        _mapper(DM_RESUME, name)
+        yield f"/dev/dm-{minor}"
+    finally:
+        _mapper(DM_REMOVE, name)
 
 
 def has_null_disk():
@@ -149,7 +215,7 @@ def reads_at_once(path, count, slept=None):
     return took
 
 
-def is_of(row, path):
-    """Is the row about the disk? `device` is its name or its numbers."""
+def is_of(row, path, field="device"):
+    """Is the row about the disk? The field is its name or its numbers."""
     rdev = os.stat(path).st_rdev
-    return row["device"] in (f"{os.major(rdev)}:{os.minor(rdev)}", os.path.basename(os.path.realpath(path)))
+    return row[field] in (f"{os.major(rdev)}:{os.minor(rdev)}", os.path.basename(os.path.realpath(path)))

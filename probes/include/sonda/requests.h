@@ -5,10 +5,11 @@
  *
  *	#define requests_want_inode() ...	is the file's inode number wanted of every request?
  *	#define requests_want_cgroup() ...	is the cgroup that it is charged to?
+ *	#define requests_want_via() ...		is the device that sent it on, bio_sent_by(bio)? May be left out
  *	#include "sonda/requests.h"
- *	static __always_inline void request_goes(struct underway *u) ...   the driver gets it
+ *	static __always_inline void request_goes(struct request *rq, struct underway *u) ...  the driver gets it
  *	static __always_inline void request_comes(struct underway *u) ...  it gives it back, or is done
- *	static __always_inline void request_ended(void *ctx, struct underway *u) ...
+ *	static __always_inline void request_ended(void *ctx, struct request *rq, struct underway *u) ...
  *
  * Who caused it is asked when it is made, in the context of who submits the bio: at completion
  * `current` is whoever was interrupted. A write by the kernel's write-back is charged to who dirtied
@@ -22,6 +23,11 @@
 
 #define PF_WQ_WORKER 0x20
 
+#ifndef requests_want_via
+#define requests_want_via() false
+#define bio_sent_by(bio)    0
+#endif
+
 /* Who wants a bio done, and since when. */
 struct asked {
 	struct cause cause;
@@ -29,6 +35,8 @@ struct asked {
 	u64 since_ns; /* of the last change between waiting and being served */
 	u64 tag_ns;   /* from the bio's submission until there was a request for it */
 	u64 inode;    /* number of the file whose pages it carries; 0: none, or not wanted */
+	u32 via;      /* device that sent it on to this disk; 0: none, or not wanted */
+	u32 pad;
 };
 struct underway {
 	u64 request; /* struct request */
@@ -42,12 +50,12 @@ struct underway {
 	u32 device;
 	u32 tries;
 	s32 err;
-	u32 depth;       /* requests that the driver had with it; this and the next two are for block.io */
+	u32 depth;       /* requests that the driver had with it; this and the next three are for block.io */
+	u32 bios;        /* that it carried when it was first given to the driver */
 	bool sequential; /* it begins where the process's one before ended */
 	bool near;       /* its device's traffic is in the array */
 	bool issued;
 	bool live; /* false: the request is over; what is kept is only its entry, to be used again */
-	u8 pad[4];
 };
 /*
  * The kernel uses the memory of a request again for the next, so its entry stays: taking entries out and
@@ -153,9 +161,9 @@ static __always_inline void underway_over(struct underway *u)
 		underway_forgotten(u);
 }
 
-static __always_inline void request_goes(struct underway *u);
+static __always_inline void request_goes(struct request *rq, struct underway *u);
 static __always_inline void request_comes(struct underway *u);
-static __always_inline void request_ended(void *ctx, struct underway *u);
+static __always_inline void request_ended(void *ctx, struct request *rq, struct underway *u);
 
 static __always_inline u64 request_took(const struct underway *u)
 {
@@ -292,7 +300,7 @@ int BPF_PROG(complete, struct request *rq, int status, unsigned int done_bytes)
 		request_comes(u);
 	}
 	if (u->tries)
-		request_ended(ctx, u);
+		request_ended(ctx, rq, u);
 	underway_over(u);
 	return 0;
 }
@@ -314,7 +322,7 @@ static __always_inline bool asked_late(struct request *rq, u64 now, bool by_bio,
 		return false;
 	*ret_asked = *asked;
 	ret_asked->since_ns = now;
-	ret_asked->tag_ns = ret_asked->inode = 0;
+	ret_asked->tag_ns = ret_asked->inode = ret_asked->via = 0;
 	return true;
 }
 
@@ -358,7 +366,7 @@ static __always_inline int request_issued(struct request *rq, bool by_bio)
 	u->issued = true;
 	u->queue_ns += now - u->asked.since_ns;
 	u->asked.since_ns = now;
-	request_goes(u);
+	request_goes(rq, u);
 	return 0;
 }
 
@@ -556,6 +564,8 @@ static __always_inline void asked_now(struct asked *asked, struct bio *bio, u64 
 	asked_since(asked, id, sector);
 	if (requests_want_cgroup())
 		asked->charged_cgroup = bio_cgroup(bio);
+	if (requests_want_via())
+		asked->via = bio_sent_by(bio);
 	cause_now_id(&asked->cause, id);
 	asked_of_file(asked, bio);
 }

@@ -275,8 +275,13 @@ static __noinline int accepted(void *ctx, const struct sock *sk)
 	struct step s = { .step = TCP_STEP_ACCEPT, .outcome = TCP_OUTCOME_OK };
 	u64 now = bpf_ktime_get_ns();
 
-	if (!c) /* it was in the queue before us */
+	if (!c && sock_state(sk) == BPF_TCP_SYN_RECV) { /* fast open: its handshake still goes on */
+		c = connection_new((u64)sk);
+		if (c)
+			c->since_ns = now;
+	} else if (!c) { /* it was in the queue before us */
 		c = connection_late(sk);
+	}
 	if (!c)
 		return 0;
 	c->side = TCP_SIDE_SERVER;

@@ -183,6 +183,17 @@ def case_stub():
         check_equal(legs(s, label), sorted([(client.pid, NOBODY, 1), (forwarder, client.as_told(), 0)]), label)
 
 
+def case_filtered():
+    """Of filters only the resolver's row is left: it still says for whom it is."""
+    front = server(STUB)
+    with Sonda("trace", "net.dns", "--comm", "stub") as s:
+        forwarder = child(lambda: relay(front), "stub")
+        client = Client(STUB, "filtered")
+        ended(client.pid, forwarder)
+        told(s, "filtered", 1)
+    check_equal(legs(s, "filtered"), [(forwarder, client.as_told(), 0)], "--comm")
+
+
 def case_cached():
     """A server that knows the answer doesn't ask on. What it asks after it has answered is for nobody, and so is
     what another process asks meanwhile, or the client itself."""
@@ -455,6 +466,7 @@ def case_ports():
 network()
 servers = upstream()
 case_stub()
+case_filtered()
 case_cached()
 case_several()
 case_chain()

@@ -493,6 +493,71 @@ def case_sent_again():
     check_equal([(r["retransmits"], r["sent_bytes"]) for r in close], [(len(again), 1000)], "counted once however often sent")
 
 
+def case_fast_open():
+    """Data that come with the SYN: the connection is accepted, and told, while its handshake still goes on."""
+    with open("/proc/sys/net/ipv4/tcp_fastopen", "w") as switch:
+        switch.write("3")
+    go_read, go_write = os.pipe()
+    done_read, done_write = os.pipe()
+
+    def far_end():
+        libc.unshare(CLONE_NEWNET)
+        os.write(done_write, b"1")
+        port = struct.unpack("=H", os.read(go_read, 2))[0]
+        for command in ("addr add 10.96.0.2/24 dev afar", "link set afar up"):
+            subprocess.run(["ip", *command.split()], check=True)
+        for _ in range(2):                  # the first one gets a cookie
+            sock = socket.socket()
+            sock.sendto(b"f" * 100, socket.MSG_FASTOPEN, ("10.96.0.1", port))
+            receive(sock)
+            sock.close()
+            os.write(done_write, b"1")
+            os.read(go_read, 1)
+
+    pid = child(far_end)
+    os.read(done_read, 1)
+    for command in ("link add anear type veth peer name afar", f"link set afar netns {pid}",
+                    "addr add 10.96.0.1/24 dev anear", "link set anear up"):
+        subprocess.run(["ip", *command.split()], check=True)
+    server = listener(host="10.96.0.1")
+    server.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 8)
+    port = server.getsockname()[1]
+
+    def far_is_at(address):
+        subprocess.run(["ip", "neigh", "replace", "10.96.0.2", "lladdr", address, "dev", "anear"], check=True)
+
+    os.write(go_write, struct.pack("=H", port))
+    sock, _ = server.accept()
+    receive(sock, 100)
+    sock.close()
+    os.read(done_read, 1)
+    neighbour = json.loads(subprocess.run(["ip", "-j", "neigh", "show", "dev", "anear"], stdout=subprocess.PIPE,
+                                          check=True).stdout)[0]["lladdr"]
+    before = counted("TcpExt", "TCPFastOpenPassive")
+    with Sonda("trace", "net.tcp", "--pid", os.getpid()) as s:
+        far_is_at("02:00:00:00:00:98")      # what answers the SYN gets lost
+        os.write(go_write, b"1")
+        begin = time.monotonic_ns()
+        sock, _ = server.accept()
+        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
+        check_equal(receive(sock, 100), 100, "what came with the SYN")
+        check(s.wait_row(lambda r: r["step"] == "accept"), "the accept")
+        far_is_at(neighbour)
+        sock.close()
+        os.read(done_read, 1)
+        os.write(go_write, b"1")
+        check(s.wait_row(lambda r: r["step"] == "close"), "the close")
+        took = time.monotonic_ns() - begin
+        ended(pid)
+    if counted("TcpExt", "TCPFastOpenPassive") == before:
+        return                              # this kernel makes none of it
+    check_equal(state, 3, "accepted in the state SYN_RECV")
+    rows = [r for r in s.rows if r["local_port"] == port]
+    check_equal([(r["step"], r["side"], r["outcome"], r["received_bytes"], r["already_open"]) for r in rows],
+                [("accept", "server", "ok", 100, False), ("close", "server", "ok", 100, False)], "accept and close")
+    check(0 < rows[-1]["took_ns"] <= took, f"open for {rows[-1]['took_ns']} of {took}")
+
+
 def case_listen_drops():
     """Handshakes that a full accept queue turns away, as many as the kernel counts."""
     server = listener()
@@ -572,6 +637,7 @@ case_open_before()
 case_tables()
 case_resets()
 case_sent_again()
+case_fast_open()
 case_listen_drops()
 case_many()
 done()

@@ -34,6 +34,7 @@ with Group() as group, Workers(4) as ws:
     root = os.stat(group.root).st_ino
     for w in ws:
         group.add(w.pid)
+    outer = totals(file)
     with Sonda("trace", "cgroup.psi", "--percent", "20") as s, \
             Sonda("top", "cgroup.psi", "--interval", "1h") as table:
         before, machine = totals(file), totals("/proc/pressure/cpu")
@@ -46,16 +47,17 @@ with Group() as group, Workers(4) as ws:
         truth = {k: n - before[k] for k, n in totals(file).items()}
         whole = totals("/proc/pressure/cpu")["some"] - machine["some"]
         fell = s.wait_row(lambda r: rose(dict(r, change="rose")) and r["change"] == "fell", timeout=20)
+    # on a busy machine they wait on, until each has its signal
+    most = {k: n - outer[k] for k, n in totals(file).items()}
 check(seen and seen["some_percent"] >= 20, f"it rises: {seen}")
 check(fell and fell["some_percent"] < 20, f"it falls: {fell}")
 check(all((r["some_percent"] >= 20) == (r["change"] == "rose") for r in s.rows), "above and below")
 rows = {(r["cgroup"], r["resource"]): r for r in table.rows}
 row = rows[cgroup, "cpu"]
 check(truth["some"] > 100e6, f"four on one CPU wait: {truth}")
-check(0.95 * truth["some"] <= row["some_ns"] <= 1.05 * truth["some"] + 50e6,
-      f"{row['some_ns']} ns, cpu.pressure says {truth['some']}")
-if "full" in truth:
-    check(abs(row["full_ns"] - truth["full"]) <= 0.05 * truth["full"] + 50e6, f"{row['full_ns']}, {truth['full']}")
+for what in truth:
+    check(0.95 * truth[what] - 50e6 <= row[f"{what}_ns"] <= 1.05 * most[what] + 50e6,
+          f"{what}: {row[f'{what}_ns']} ns, cpu.pressure says {truth[what]} to {most[what]}")
 if (root, "cpu") in rows:
     check(rows[root, "cpu"]["some_ns"] >= 0.9 * whole, f"the machine: {rows[root, 'cpu']['some_ns']}, {whole}")
 done()

@@ -28,6 +28,10 @@ PATIENCE_S = int(os.environ.get("SONDA_TEST_PATIENCE", "120"))  # a guest withou
 # in a guest every instruction is translated: workloads that only repeat themselves repeat less there
 EMULATED = bool(os.environ.get("SONDA_TEST_EMULATED"))
 
+# Who is started in the background of a script ignores it, as would all that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _failures = 0
 _checks = 0
 _running = []

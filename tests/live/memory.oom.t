@@ -117,11 +117,11 @@ def case_next():
         killed.wait()
         trigger.wait_ready()
         spared = open(f"/proc/{trigger.pid}/oom_score_adj").read().strip() == "-1000"
-        row = s.wait_row(lambda r: r.get("victim_pid") == killed.pid)
-        if cgroup.kills() > 1:  # the victim was slow to die
+        if cgroup.kills() > 1:  # the victim was slow to die: then it need not be told either who is next
             print("not shown: who is next; the kernel has killed that one too")
             trigger.end()
             return
+        row = s.wait_row(lambda r: r.get("victim_pid") == killed.pid)
         had = rollup(preferred.pid) | status_bytes(preferred.pid)
         if spared:
             trigger.go()

@@ -31,6 +31,8 @@ class Tracer:
         self.command, self.stdout, self.said = command, stdout, ""
 
     def __enter__(self):
+        if not self.command[0]:
+            raise SystemExit("bench/run: a program to compare with is missing: run tools/setup --bench")
         self.process = subprocess.Popen(self.command, stdout=self.stdout, stderr=subprocess.PIPE,
                                         text=True, preexec_fn=lambda: os.sched_setaffinity(0, TRACER_CPUS))
         try:

@@ -74,7 +74,7 @@ static const struct kind kinds[] = {
 	NAME("enum", 6, enum, "a name from the kernel's or the probe's enum, else the number"),
 	NAME("open_flags", 8, open_flags, "flags of open(2), \"O_RDWR|O_CREAT\""),
 	ROW("device", 6, "", CLASS_NAME, INTS, false, device_text, device_json, device_parse,
-	    "block device: its name, \"vda1\", or \"254:1\"; JSON: \"254:1\""),
+	    "block device: its name, \"vda1\", or \"254:1\", none is \"-\"; JSON: \"254:1\""),
 	NAME("syscall", 10, syscall, "name of a system call, else its number"),
 	NAME("signal", 7, signal, "signal, \"SIGTERM\"; \"none\" for 0"),
 	NAME("capability", 12, capability, "capability, \"CAP_SYS_ADMIN\""),

@@ -199,6 +199,8 @@ void device_text(struct strbuf *out, const struct field *f, struct value v)
 	(void)f;
 	if (name)
 		strbuf_puts(out, name);
+	else if (!v.u64)
+		strbuf_puts(out, "-");
 	else
 		device_number(out, v.u64);
 }

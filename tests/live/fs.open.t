@@ -399,6 +399,8 @@ def main():
         test_bare_root()
     finally:
         shutil.rmtree(folder)
+    r = run_sonda("trace", "fs.open", "--errors", "--fields", "path,device", "--", "cat", "/none/device", json_output=False)
+    check(re.search(r"^/none/device +- *$", r.stdout, re.M), f"no device is told as none: {r.stdout}")
     done()
 
 

@@ -17,6 +17,7 @@ from workers import *
 
 NAPS, NAP_S = (10, 0.01) if IN_GUEST else (50, 0.01)
 CROWDED = NAPS // 5  # of them
+STOPS = 5
 SLACK = 0.4 if IN_GUEST else 0.1  # what so many who watch take in a slow guest; waits of the crowded are 0.8
 
 
@@ -69,12 +70,20 @@ with Group() as inside, Workers(2) as ws:
         for _ in range(NAPS - CROWDED):
             together([napper], "nap", NAP_S)
         crowded_naps(napper, other)
-        least = stopped(other)
+        least = min(stopped(other) for _ in range(STOPS))
         together([other], "burn", 0.001)
         for w in ws:  # the last wait of each ends, so that everything before it has been told
             together([w], "burn", 0.001)
         s.wait_row(lambda r: r["pid"] == other.pid and r["reason"] == "stopped")
         whole = time.monotonic_ns() - began
+
+
+
+def unseen(n):
+    """Some kernels, ours too, run no BPF program while a thread of process 1 has the CPU: a wake-up from an interrupt
+    that came then, or a switch from it, is seen by nobody. About one in a thousand here, more on a busy machine."""
+    return max(n // 10, 1)
+
 
 missed = s.stats.get("missed", 0)
 mine = [r for r in s.rows if r["pid"] == napper.pid]
@@ -91,9 +100,10 @@ orders = [r for r in mine if r["call"] == "read"]
 check(len(orders) >= NAPS * 0.6 - missed, f"{len(orders)} waits for orders")
 check({r["waker_pid"] for r in orders[1:]} <= {os.getpid(), 0}, "woken by who gave the order")
 halt = [r for r in s.rows if r["reason"] == "stopped"]
-check(missed or (len(halt) == 1 and halt[0]["pid"] == other.pid and halt[0]["took_ns"] >= 0.3 * least),
+check(STOPS - unseen(STOPS) - missed <= len(halt) <= STOPS, f"stopped {len(halt)} times of {STOPS}")
+check({r["pid"] for r in halt} <= {other.pid} and all(r["took_ns"] >= 0.3 * least for r in halt),
       f"stopped for {least} ns: {halt}")
-check(missed or halt[0]["waker_pid"] == os.getpid(), "continued by who sent SIGCONT")
+check({r["waker_pid"] for r in halt} <= {os.getpid()}, "continued by who sent SIGCONT")
 if os.uname().release >= "5.15" or not os.uname().release.startswith("5."):
     check(all(any("nanosleep" in f for f in r["kstack"]) for r in slept), f"where it slept: {slept[0]['kstack']}")
 check(all(r["took_ns"] >= 10_000_000 for r in slow.rows) and len(slow.rows) >= NAPS * 0.5 - missed,
@@ -102,18 +112,18 @@ check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stat
 check_equal(s.stats["lost"], missed, "nothing lost")
 
 
-def check_counted(told, counted, what):
+def check_counted(told, counted, run, what):
     """Wake-ups are looked at only if somebody asks who wakes, else what is over is seen when the thread runs again:
-    as often, and as long."""
+    as often, and as long, but for what one of the two ways did not see."""
     blocks, blocked_ns = (sum(r[name] for r in counted) for name in ("blocks", "blocked_ns"))
-    check(abs(blocks - len(told)) <= missed, f"{what}: {blocks} of {len(told)} blocks")
-    check(missed or abs(blocked_ns - ns_of(told)) < SLACK * ns_of(told), f"{what}: {blocked_ns} ns of {ns_of(told)}")
+    check(abs(blocks - len(told)) <= unseen(len(told)) + missed + run.stats.get("missed", 0), f"{what}: {blocks} of {len(told)} blocks")
+    check(blocks != len(told) or abs(blocked_ns - ns_of(told)) < SLACK * ns_of(told), f"{what}: {blocked_ns} ns of {ns_of(told)}")
 
 
 for name, run in ("without wakers", table), ("with wakers", woken):
     naps = [r for r in run.rows if (r["pid"], r["call"], r["reason"]) == (napper.pid, "clock_nanosleep", "sleep")]
-    check_counted(slept, naps, f"naps, {name}")
-    check_counted(halt, [r for r in run.rows if r["reason"] == "stopped"], f"stopped, {name}")
+    check_counted(slept, naps, run, f"naps, {name}")
+    check_counted(halt, [r for r in run.rows if r["reason"] == "stopped"], run, f"stopped, {name}")
 check({r["waker_pid"] for r in woken.rows if r["pid"] == napper.pid and r["call"] == "read"} <= {os.getpid(), 0},
       "the table has who gave the order")
 check_filter_is_exact(everything, of_group, ws, ("blocks",))

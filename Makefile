@@ -9,7 +9,8 @@ ARGS ?= trace process.exec process.exit net.dns 'fs.open: err != 0'
 CC ?= gcc
 CLANG ?= $(firstword $(shell command -v clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14 2>/dev/null) clang)
 BPFTOOL ?= $(firstword $(wildcard /usr/local/sbin/bpftool /usr/lib/linux-tools*/*/bpftool /usr/sbin/bpftool) bpftool)
-MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null)
+# clang from 16 on prints nothing
+MULTIARCH := $(or $(shell $(CC) -print-multiarch 2>/dev/null),$(shell uname -m)-linux-gnu)
 ARCH := $(patsubst x86_64,x86,$(patsubst aarch64,arm64,$(shell uname -m)))
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 \
@@ -107,7 +108,7 @@ $(BUILD)/obj/embedded.o: $(BUILD)/gen/embedded.S $(PROBE_OBJ)
 
 # --- the probes and the guards ---
 
-BPF_CPPFLAGS := -D__TARGET_ARCH_$(ARCH) $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH)) -I. -Iprobes/include -Iguards/include
+BPF_CPPFLAGS := -D__TARGET_ARCH_$(ARCH) -I/usr/include/$(MULTIARCH) -I. -Iprobes/include -Iguards/include
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers -fno-ident
 

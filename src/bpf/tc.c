@@ -24,6 +24,9 @@ enum { ANSWER_BYTES = 32768, FILTERS_MAX = 64 };
 
 /* ---- the filters of clsact ---- */
 
+/* clang: the macros of netlink's headers cast const away */
+#pragma GCC diagnostic ignored "-Wcast-qual"
+
 struct filter {
 	uint32_t handle, priority;
 	uint32_t program_id; /* 0: not one of BPF */

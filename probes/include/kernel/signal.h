@@ -162,16 +162,16 @@ static __noinline bool process_blocks(struct task_struct *task, u64 bit)
 	struct signal_struct *signal = task_signal(task);
 	void *head = (void *)signal + bpf_core_field_offset(struct signal_struct, thread_head);
 	struct list_head *node = BPF_CORE_READ(signal, thread_head.next);
+	bool all = true;
 	void *thread;
 
-	for (int i = 0; i < SIGNAL_THREADS_MAX; i++) {
+	for (int i = 0; i < SIGNAL_THREADS_MAX && all; i++) {
 		if (node == head || !node)
-			return true;
+			break;
 		thread = (void *)node -
 			 bpf_core_field_offset(struct task_struct___signal, thread_node);
-		if (!thread_blocks(thread, bit))
-			return false;
+		all = thread_blocks(thread, bit);
 		node = BPF_CORE_READ(node, next);
 	}
-	return true;
+	return all;
 }

@@ -269,6 +269,8 @@ static __always_inline void path_move(struct event_slot *slot, u64 to, u64 at, u
 		bpf_probe_read_kernel(&slot->body[to], size, PATH_AREA(slot, at));
 		return;
 	}
+	barrier_var(size); /* newer compilers leave the bound out that they know, and the verifier not */
+#pragma unroll
 	for (u64 i = 0; i < PATH_MOVE_WORDS * sizeof(u64) && i < size; i += sizeof(u64))
 		*(u64 *)&slot->body[to + i] = *(u64 *)PATH_AREA(slot, at + i);
 }

@@ -4,6 +4,7 @@
 the command ran, nor above what they grew by from before sonda began until after it ended. The time of a
 controller's interrupts against the kernel's own tracer."""
 
+import contextlib
 import datetime
 import glob
 import mmap
@@ -11,6 +12,7 @@ import os
 import re
 import socket
 import tempfile
+import time
 
 from disks import mount, mounts_of_our_own
 from ftrace import *
@@ -22,7 +24,7 @@ SENT = 2000
 READS = 100
 SCRATCH = "/dev/vm-scratch0"
 LISTENERS, BROADCASTS = 200, 200
-LONG_NS = 20000
+LONG_NS, LONG_ONES, LONG_RUNS = 20000, 20, 5
 
 
 def counts_in(path):
@@ -169,23 +171,46 @@ def soft_times(witness, tid):
     return times
 
 
+def ksoftirqd(cpu):
+    """Its /proc/PID/stat on this CPU; None where it can't be seen."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if f"(ksoftirqd/{cpu})" in open(path).read():
+                return path
+    return None
+
+
+def wait_asleep(path):
+    """While ksoftirqd is runnable, soft interrupts are left to it."""
+    for _ in range(10000):
+        if open(path).read().rpartition(") ")[2].startswith("S"):
+            return
+        time.sleep(0.001)
+
+
 def broadcasts():
-    """Each is given to all who listen, in one soft interrupt of the sender's."""
+    """Each is given to all who listen, in one soft interrupt of the sender's, and over before the next is sent."""
     listeners = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(LISTENERS)]
     for s in listeners:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.255.255.255", listeners[0].getsockname()[1]))
     listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, [min(cpus)])
+    asleep = ksoftirqd(min(cpus))
     for _ in range(BROADCASTS):
+        if asleep:
+            wait_asleep(asleep)
         listeners[0].sendto(b"x", listeners[0].getsockname())
+        for s in (listeners[0], listeners[-1]):
+            s.recv(1)
+    os.sched_setaffinity(0, cpus)
     for s in listeners:
         s.close()
 
 
-def case_long():
-    """Single interrupts that take long, against the CPU's own clock as the kernel's tracer reads it: to 5 %."""
-    if not has_tracefs() or not has_ticks():
-        return
+def long_ones():
+    """[(what is told, what the tracer saw)] of the rounds of receiving in this thread; None if one was missed."""
     events = [f"irq/{kind}_{edge}" for kind in ("softirq", "irq_handler") for edge in ("entry", "exit")]
     events += [f"irq_vectors/{name}_{edge}" for names in LOCAL.values() for name in names for edge in ("entry", "exit")]
     with Ticks("ticks", *filter(has_event, events)) as witness, \
@@ -194,13 +219,29 @@ def case_long():
         truth = soft_times(witness, os.getpid())
     told = [r["took_ns"] for r in s.rows]
     if s.stats.get("missed", 0):
+        return None
+    check_equal(len(told), len(truth), "rounds of receiving, beside the tracer's")
+    return list(zip(told, truth))
+
+
+def case_long():
+    """Single interrupts that take long, against the CPU's own clock as the kernel's tracer reads it: to 5 %. A
+    kernel thread may take soft interrupts from the sender; then there are fewer, and more are sent."""
+    if not has_tracefs() or not has_ticks():
         return
-    if not check(len(told) == len(truth) >= BROADCASTS // 2, f"{len(told)} rounds of receiving, {len(truth)} by the tracer"):
+    off, count = [], 0
+    for _ in range(LONG_RUNS):
+        if (pairs := long_ones()) is None:
+            return
+        count += len(pairs)
+        off = sorted(off + [abs(told - ns) / ns for told, ns in pairs if ns >= LONG_NS])
+        if len(off) >= LONG_ONES:
+            break
+    if not check(len(off) >= LONG_ONES, f"{len(off)} of {count} took {LONG_NS} ns or longer"):
         return
-    off = sorted(abs(t - ns) / ns for t, ns in zip(told, truth) if ns >= LONG_NS)
-    print(f"{len(off)} of {len(truth)} took {LONG_NS} ns or longer, {sum(truth) / len(truth):.0f} ns on average; "
+    print(f"{len(off)} of {count} took {LONG_NS} ns or longer; "
           f"off by {off[len(off) // 2]:.2%}, nine in ten by no more than {off[len(off) * 9 // 10]:.2%}")
-    check(len(off) > BROADCASTS // 4 and off[len(off) * 9 // 10] < 0.05, f"within 5 %: {off[-20:]}")
+    check(off[len(off) * 9 // 10] < 0.05, f"within 5 %: {off[-20:]}")
 
 
 def case_whom():

@@ -12,6 +12,7 @@ Truth comes from outside sonda: the workload's own count, strace, /proc. Nothing
 
 import ast
 import atexit
+import functools
 import json
 import os
 import re
@@ -100,20 +101,20 @@ class Result:
         self.stats = parse_stats(stderr)
         self.lines = stdout.splitlines()
 
-    @property
+    @functools.cached_property
     def rows(self):
         """The JSON rows that are events (losses are in .losses, the counts at the end in .trailer)."""
         return [r for r in self.all_rows if "lost" not in r]
 
-    @property
+    @functools.cached_property
     def losses(self):
         return [r for r in self.all_rows if "lost" in r and "seen" not in r]
 
-    @property
+    @functools.cached_property
     def trailer(self):
         return next((r for r in self.all_rows[-1:] if "lost" in r and "seen" in r), None)
 
-    @property
+    @functools.cached_property
     def all_rows(self):
         # split at newlines only: names may hold what splitlines() takes for line ends
         rows = []
@@ -219,16 +220,20 @@ class Sonda:
     def wait_row(self, matches, timeout=None):
         """Waits until a row for which matches(row) holds has been printed; returns it or None."""
         end = time.monotonic() + (timeout or PATIENCE_S)
+        chunks, rest = 0, b""
         while True:
             with self._grew:
-                text = b"".join(self._out).decode(errors="surrogateescape")
-                for line in text.split("\n")[:-1]:
-                    if line.startswith("{") and "lost" not in (row := json.loads(line)) and matches(row):
-                        return row
-                left = end - time.monotonic()
-                if left <= 0 or self.process.poll() is not None:
-                    return None
-                self._grew.wait(min(left, 1))
+                if chunks == len(self._out):
+                    left = end - time.monotonic()
+                    if left <= 0 or self.process.poll() is not None:
+                        return None
+                    self._grew.wait(min(left, 1))
+                new, chunks = b"".join(self._out[chunks:]), len(self._out)
+            *lines, rest = (rest + new).split(b"\n")
+            for line in lines:
+                text = line.decode(errors="surrogateescape")
+                if text.startswith("{") and "lost" not in (row := json.loads(text)) and matches(row):
+                    return row
 
     def stop(self, sig=signal.SIGINT):
         if self.result:

@@ -92,8 +92,9 @@ def lookups():
             "    try: socket.getaddrinfo(name, 80, flags=socket.AI_NUMERICHOST); print(name, 0)\n"
             "    except socket.gaierror as e: print(name, e.errno)\n")
     args = ("trace", "user.call", "--function", "libc.so.6:getaddrinfo", "--returns", "int", "--fails", "nonzero", "--text", 1)
-    command = ("--", sys.executable, "-c", code)
-    truth = subprocess.run(command[1:], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    truth = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split("\n")[:-1]
+    # what it prints would get in between sonda's lines
+    command = ("--", "sh", "-c", 'exec "$@" >/dev/null', "sh", sys.executable, "-c", code)
     r = run_sonda(*args, *command)
     check_equal([f"{row['text']} {row['result']}" for row in r.rows], truth, "lookups and what they gave")
     r = run_sonda(*args, "--errors", *command)

@@ -43,6 +43,7 @@ struct rw_values {
 	HIST_LOG2(took_ns, 36, UNIT("ns") DOC("time an operation takes"));
 };
 METRICS(files, struct rw_labels, struct rw_values, 8192, "Reads, writes and syncs of files");
+RATIO(files, error_ratio, errors, calls, DOC("share of the operations that failed"));
 FRONT(files, struct rw_labels, struct rw_values, 2048);
 #define LABEL_PATH 10
 

@@ -2,8 +2,8 @@
 /*
  * The page cache: what is asked of it, what had to be brought in, what was dropped, what became dirty, and
  * what of it was written back.
- * All in whole pages, so that a file that is read for the first time has as much added as was asked,
- * and nothing the second time: what was found there is what was asked less what was added.
+ * All in whole pages, so that of a file that is read for the first time as much is missed as was asked,
+ * and nothing the second time.
  */
 #include "sonda.bpf.h"
 
@@ -28,15 +28,26 @@ struct cache_labels {
 struct cache_values {
 	u64 asked_bytes COUNTER UNIT("bytes")
 		DOC("pages that reads, and faults of mappings that found no page mapped, asked for");
-	u64 added_bytes COUNTER UNIT("bytes")
-		DOC("pages brought in: read from the disk, also ahead, or new for a write");
+	u64 missed_bytes COUNTER UNIT("bytes")
+		DOC("pages that were not there and were read from the disk, also those read ahead");
+	u64 added_bytes COUNTER HIDE UNIT("bytes") DOC("these, and pages that are new for a write");
 	u64 dropped_bytes COUNTER UNIT("bytes") DOC("pages that left: for want of memory, or with the file");
 	u64 dirtied_bytes COUNTER UNIT("bytes") DOC("clean pages that a write changed");
 	u64 written_bytes COUNTER UNIT("bytes") DOC("written back: sent on the way to the disk");
 };
 METRICS_PERCPU(cache, struct cache_labels, struct cache_values, 8192, "Page cache");
+RATIO_REST(cache, hit_ratio, missed_bytes, asked_bytes,
+	   DOC("share of the pages asked for that were there; 0 when more was read ahead than was asked"));
 
-enum cache_what { CACHE_ASKED, CACHE_ADDED, CACHE_DROPPED, CACHE_DIRTIED, CACHE_WRITTEN, CACHE_COUNT };
+enum cache_what {
+	CACHE_ASKED,
+	CACHE_MISSED,
+	CACHE_ADDED,
+	CACHE_DROPPED,
+	CACHE_DIRTIED,
+	CACHE_WRITTEN,
+	CACHE_COUNT
+};
 
 static __noinline int count_pages(struct inode *inode, struct file_name *name, enum cache_what what,
 				  u64 bytes)
@@ -61,6 +72,8 @@ static __noinline int count_pages(struct inode *inode, struct file_name *name, e
 	row = row_of(cache, &key);
 	if (row && what < CACHE_COUNT)
 		add(row[what], bytes);
+	if (row && what == CACHE_MISSED)
+		add(row[CACHE_ADDED], bytes);
 	return 0;
 }
 
@@ -81,12 +94,23 @@ static __noinline int page_dirtied(struct inode *inode, u64 bytes)
 }
 DIRTIED()
 
+static __noinline int pages_added(struct inode *inode, u64 bytes)
+{
+	enum cache_what what = CACHE_MISSED;
+
+	if (!inode || !tables_wanted())
+		return 0;
+	if (inode_is_written(inode))
+		what = CACHE_ADDED;
+	return pages_counted(inode, what, bytes);
+}
+
 #define FOLIO NEED("type folio")
 
 ALT(added, 1) FOLIO SEC("?tp_btf/mm_filemap_add_to_page_cache")
 int BPF_PROG(folio_added, struct folio *folio)
 {
-	return pages_counted(folio->mapping->host, CACHE_ADDED, folio_bytes(folio));
+	return pages_added(folio->mapping->host, folio_bytes(folio));
 }
 
 ALT(added, 1) SEC("?tp_btf/mm_filemap_delete_from_page_cache")
@@ -99,7 +123,7 @@ int BPF_PROG(folio_dropped, struct folio *folio)
 ALT(added, 2) SEC("?tp_btf/mm_filemap_add_to_page_cache")
 int BPF_PROG(page_added_pre516, struct page *page)
 {
-	return pages_counted(page_inode(page), CACHE_ADDED, page_size());
+	return pages_added(page_inode(page), page_size());
 }
 
 ALT(added, 2) SEC("?tp_btf/mm_filemap_delete_from_page_cache")
@@ -156,7 +180,7 @@ static __noinline int pages_asked(struct address_space *mapping, u64 first, u64 
 
 #define ASKED(rank)                                                                                \
 	ALT(asked, rank)                                                                           \
-	OPTIONAL("what was asked of the cache: only what was brought in, dropped and made dirty")
+	OPTIONAL("what was asked of the cache: only what was missed, dropped and made dirty")
 
 ASKED(1) SEC("?tp_btf/mm_filemap_get_pages")
 int BPF_PROG(read_asks, struct address_space *mapping, u64 first, u64 last)

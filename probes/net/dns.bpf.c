@@ -84,6 +84,7 @@ struct query_values {
 	HIST_LOG2(took_ns, 36, UNIT("ns") DOC("from the first attempt to the answer"));
 };
 METRICS(queries, struct query_labels, struct query_values, 2048, "DNS queries");
+RATIO(queries, resent_ratio, resent, queries, DOC("share of the queries that were sent more than once"));
 struct stray_labels {
 	struct ip server DOC("where the answer came from");
 };

@@ -40,6 +40,8 @@ struct throttle_values {
 	u64 period_ns GAUGE UNIT("ns") DOC("length of a period");
 };
 METRICS(throttle, struct throttle_labels, struct throttle_values, 2048, "CPU throttling");
+RATIO(throttle, throttled_ratio, throttled_periods, periods,
+      DOC("share of the periods in which the quota was used up"));
 
 /* A group's accounts as they were when it was looked at last. */
 struct looked {

@@ -24,6 +24,7 @@ struct call_values {
 		  UNIT("ns") DOC("time a call took, where it began and ended while watched"));
 };
 METRICS_PERCPU(calls, struct call_labels, struct call_values, 2048, "System calls");
+RATIO(calls, error_ratio, errors, calls, DOC("share of the calls that failed"));
 
 static __always_inline struct call_values *call_row(u32 nr)
 {

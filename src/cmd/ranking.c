@@ -14,7 +14,16 @@
 enum { LABEL_COLS = 16, NUMBER_COLS = 8, GAP_COLS = 2 };
 
 /* What a column says of its field. */
-enum form { FORM_LABEL, FORM_RATE, FORM_TOTAL, FORM_P50, FORM_P99, FORM_MAX, FORM_COUNT };
+enum form {
+	FORM_LABEL,
+	FORM_RATE,
+	FORM_TOTAL,
+	FORM_RATIO,
+	FORM_P50,
+	FORM_P99,
+	FORM_MAX,
+	FORM_COUNT
+};
 
 static const struct {
 	const char *suffix; /* of the title */
@@ -22,9 +31,10 @@ static const struct {
 	/* On a terminal that is too narrow for all, forms go in this order; 0: stays. */
 	unsigned goes;
 } forms[FORM_COUNT] = {
-	[FORM_LABEL] = { "", 0, 0 },      [FORM_RATE] = { "/S", 0, 0 },
-	[FORM_TOTAL] = { "", 0, 3 },      [FORM_P50] = { "-P50", 0.5, 2 },
-	[FORM_P99] = { "-P99", 0.99, 0 }, [FORM_MAX] = { "-MAX", 1, 1 },
+	[FORM_LABEL] = { "", 0, 0 },     [FORM_RATE] = { "/S", 0, 0 },
+	[FORM_TOTAL] = { "", 0, 3 },     [FORM_RATIO] = { "-RATIO", 0, 0 },
+	[FORM_P50] = { "-P50", 0.5, 2 }, [FORM_P99] = { "-P99", 0.99, 0 },
+	[FORM_MAX] = { "-MAX", 1, 1 },
 };
 enum { GOES_LAST = 3 };
 
@@ -81,9 +91,9 @@ static void column_add(struct ranking *k, const struct field *f, enum form form,
 	s->sorted = sorted;
 }
 
-static bool is_percentile(const struct shown *s)
+static bool has_suffix(const struct shown *s)
 {
-	return s->form >= FORM_P50;
+	return s->form >= FORM_RATIO;
 }
 
 /* Units are left out, unless two would be called the same. */
@@ -93,8 +103,7 @@ static void column_entitle(const struct ranking *k, struct shown *s)
 	auto_free char *name = NULL;
 
 	vec_for_each(other, &k->columns)
-		if (is_percentile(s) == is_percentile(other) &&
-		    columns_collide(s->field, other->field))
+		if (has_suffix(s) == has_suffix(other) && columns_collide(s->field, other->field))
 			len = strlen(s->field->name);
 	name = columns_title(s->field->name, len);
 	s->title = xasprintf("%s%s%s", name, forms[s->form].suffix,
@@ -136,6 +145,10 @@ static void columns_list(struct ranking *k)
 			column_add(k, c->values[i], FORM_RATE, i, sorted && !r->order.by_total);
 		column_add(k, c->values[i], FORM_TOTAL, i, sorted && (r->order.by_total || !rate));
 	}
+	for (size_t i = 0; i < c->ratio_count; i++)
+		if (is_shown(r, FOLD_RATIO, i, c->ratios[i].field))
+			column_add(k, c->ratios[i].field, FORM_RATIO, i,
+				   is_sorted(r, FOLD_RATIO, i));
 	for (size_t i = 0; i < c->hist_count; i++)
 		for (enum form form = FORM_P50; form <= FORM_MAX; form++)
 			if (is_shown(r, FOLD_HIST, i, c->hists[i]))
@@ -231,6 +244,11 @@ static void rate_form(const struct field *f, uint64_t delta, uint64_t interval_n
 	}
 }
 
+static bool ratio_of_totals(const struct reading *r)
+{
+	return r->whole || r->order.by_total;
+}
+
 /* Forms the cell and says in which style. */
 static enum term_style value_form(struct ranking *k, const struct shown *s,
 				  const struct fold_row *row)
@@ -243,7 +261,10 @@ static enum term_style value_form(struct ranking *k, const struct shown *s,
 		rate_form(s->field, added, reading_span_ns(r), &k->cell);
 		return added ? TERM_BOLD : TERM_DIM;
 	}
-	if (s->form == FORM_TOTAL)
+	if (s->form == FORM_RATIO)
+		value_text_form(&k->cell, s->field,
+				fold_ratio_value(r->fold, row, s->nth, ratio_of_totals(r)));
+	else if (s->form == FORM_TOTAL)
 		value_text_form(&k->cell, s->field, reading_value(s->field, row->totals[s->nth]));
 	else
 		reading_percentile(r, s->field, reading_slots(r, row, s->nth),

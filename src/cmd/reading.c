@@ -213,6 +213,14 @@ static void json_group(const struct reading *r, const struct fold_row *row, stru
 		json_key_delta(j, c->values[i]->name);
 		json_u64(j, row->deltas[i]);
 	}
+	for (size_t i = 0; i < c->ratio_count; i++) {
+		const struct field *f = c->ratios[i].field;
+
+		json_key(j, f->name);
+		value_json_form(j, f, fold_ratio_value(r->fold, row, i, true));
+		json_key_delta(j, f->name);
+		value_json_form(j, f, fold_ratio_value(r->fold, row, i, false));
+	}
 	for (size_t i = 0; i < c->hist_count; i++) {
 		json_key(j, c->hists[i]->name);
 		json_hist(j, c->hists[i], row->sums_total[i], row->slots_total[i]);
@@ -257,6 +265,11 @@ static void csv_header(const struct fold_columns *c, struct strbuf *out)
 		if (!(c->values[i]->flags & FIELD_GAUGE))
 			strbuf_appendf(out, ",%s_delta", c->values[i]->name);
 	}
+	for (size_t i = 0; i < c->ratio_count; i++) {
+		const char *name = c->ratios[i].field->name;
+
+		strbuf_appendf(out, ",%s,%s_delta", name, name);
+	}
 	for (size_t i = 0; i < c->hist_count; i++) {
 		const char *name = c->hists[i]->name;
 
@@ -294,6 +307,11 @@ static void csv_group(const struct reading *r, const struct fold_row *row, struc
 		}
 		if (!(c->values[i]->flags & FIELD_GAUGE))
 			csv_number(out, row->deltas[i]);
+	}
+	for (size_t i = 0; i < 2 * c->ratio_count; i++) {
+		strbuf_putc(out, ',');
+		csv_value(out, &scratch, c->ratios[i / 2].field,
+			  fold_ratio_value(r->fold, row, i / 2, i % 2 == 0));
 	}
 	for (size_t i = 0; i < c->hist_count; i++) {
 		const struct field *hist = c->hists[i];

@@ -37,14 +37,19 @@ static struct field value_fields[] = {
 	FIELD("level", "number", FIELD_INT, struct values, level, .flags = FIELD_GAUGE),
 	FIELD("took_ns", "duration", FIELD_HIST, struct values, took_ns, .count = 12,
 	      .hist = { .scale = HIST_LOG2, .slots = 12 }),
+	{ .name = "big_ratio",
+	  .type = FIELD_RATIO,
+	  .ratio = { offsetof(struct values, bytes), offsetof(struct values, opens), true } },
 };
+static bool with_ratio; /* the last of them */
 static struct schema labels = { .fields = label_fields, .size = sizeof(struct key) };
 static struct schema values = { .fields = value_fields, .size = sizeof(struct values) };
 
 static struct fold *fold_make(const char *const *by, size_t by_count)
 {
 	static const char *const label_kinds[] = { "comm", "errno" };
-	static const char *const value_kinds[] = { "number", "bytes", "number", "duration" };
+	static const char *const value_kinds[] = { "number", "bytes", "number", "duration",
+						   "ratio" };
 	struct fold_options options = {
 		.labels = &labels, .values = &values, .by = by, .by_count = by_count
 	};
@@ -57,8 +62,9 @@ static struct fold *fold_make(const char *const *by, size_t by_count)
 		value_fields[i].kind = kind_find(value_kinds[i]);
 	value_fields[1].unit = "bytes";
 	value_fields[3].unit = "ns";
+	value_fields[4].unit = "ratio";
 	labels.field_count = ARRAY_LEN(label_fields);
-	values.field_count = ARRAY_LEN(value_fields);
+	values.field_count = ARRAY_LEN(value_fields) - !with_ratio;
 	if (fold_new(&options, &f, &e) < 0)
 		printf("%s\n", e.text);
 	return f;
@@ -195,6 +201,62 @@ TEST(csv)
 		"1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,cat,,140,40,1052672,1048576,7,"
 		"42000,140,256,1024,1024,1024,1024\n"
 		"1970-01-01T01:00:02.000000000Z,fs.open,opens,1000000000,other,,3,3,0,0,0,0,3,,,,,\n");
+}
+
+/* What is left of opens, by bytes: of the interval, of the totals, of all groups together; "-" and last
+ * where nothing was opened. */
+TEST(ratios)
+{
+	static const char *const by[] = { "comm" };
+	auto_done(strbuf) out = { 0 }, json = { 0 }, csv = { 0 };
+	auto_ptr(fold) f = NULL;
+	struct wall wall;
+	struct reading r;
+	struct err e;
+
+	with_ratio = true;
+	f = fold_make(by, 1);
+	with_ratio = false;
+	r = reading_of(f, &wall);
+	fold_begin(f, 1000000000);
+	add(f, "cat", 0, 100, 100);
+	add(f, "ls", 0, 8, 2);
+	fold_end(f);
+	fold_begin(f, 2000000000);
+	add(f, "cat", 0, 200, 150);
+	add(f, "ls", 0, 8, 2);
+	add(f, "sh", 0, 4, 100); /* more than the whole */
+	fold_end(f);
+	REQUIRE(fold_order_by(f, "big", &r.order, &e) == 0);
+	r.order.reverse = true;
+	reading_ranking(&r, &out);
+	CHECK_STR(
+		strbuf_str(&out),
+		"01:00:02.000  fs.open opens, 1.00 s\n"
+		"COMM             OPENS/S  OPENS  BYTES/S  BYTES  LEVEL  BIG-RATIO\u25b2  TOOK-P50  TOOK-P99  TOOK-MAX\n"
+		"sh                  4.00      4    100 B  100 B      7         0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"cat                  100    200     50 B  150 B      7      50.0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"ls                     0      8        0    2 B      7           -         -         -         -\n"
+		"total                104    212    150 B  252 B     21         0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n");
+	r.order.by_total = true;
+	r.order.limit = 2;
+	reading_json(&r, &json);
+	CHECK_HAS(strbuf_str(&json), "\"big_ratio\":0,\"big_ratio_delta\":0,\"took_ns\"");
+	CHECK_HAS(strbuf_str(&json), "\"big_ratio\":0.25,\"big_ratio_delta\":0.5,\"took_ns\"");
+	r.order.limit = 0;
+	reading_csv(&r, true, &csv);
+	CHECK_HAS(strbuf_str(&csv), ",level,big_ratio,big_ratio_delta,took_ns_sum,");
+	CHECK_HAS(strbuf_str(&csv), ",ls,8,0,2,0,7,0.75,,");
+	strbuf_reset(&out);
+	r.no_header = true;
+	r.order.limit = 2;
+	reading_ranking(&r, &out);
+	CHECK_STR(
+		strbuf_str(&out),
+		"sh                  4.00      4    100 B  100 B      7         0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"cat                  100    200     50 B  150 B      7      25.0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"total                104    212    150 B  252 B     21         0 %   \u2264256 ns  \u22641.02 us  \u22641.02 us\n"
+		"... 1 more (--limit)\n");
 }
 
 TEST(bars)

@@ -115,12 +115,13 @@ static void top_text(struct meter *m, struct panel *p, struct strbuf *out)
 	reading_ranking(&p->reading, out);
 }
 
-/* Where columns of each sort stand: labels, values, histograms. */
-static const enum fold_what columns_order[] = { FOLD_LABEL, FOLD_VALUE, FOLD_HIST };
+/* Where columns of each sort stand. */
+static const enum fold_what columns_order[] = { FOLD_LABEL, FOLD_VALUE, FOLD_RATIO, FOLD_HIST };
 
 static size_t columns_of(const struct fold_columns *c, enum fold_what what)
 {
 	const size_t counts[] = { [FOLD_VALUE] = c->value_count,
+				  [FOLD_RATIO] = c->ratio_count,
 				  [FOLD_HIST] = c->hist_count,
 				  [FOLD_LABEL] = c->label_count };
 
@@ -158,7 +159,8 @@ static bool top_key(struct meter *m, struct panel *p, int key)
 	if (key == 's' || key == '>' || key == KEY_RIGHT)
 		sort_move(order, c, 1);
 	else if (key == '<' || key == KEY_LEFT)
-		sort_move(order, c, c->label_count + c->value_count + c->hist_count - 1);
+		sort_move(order, c,
+			  c->label_count + c->value_count + c->ratio_count + c->hist_count - 1);
 	else if (key == 'r')
 		order->reverse = !order->reverse;
 	else if (key == 't')
@@ -255,7 +257,9 @@ const struct command command_top = {
 		"table has a uid, a cgroup or a pid, user, unit, container, cgroup_path, comm and exe are labels\n"
 		"too. What finds no room in a full table is counted in the row 'other'. --where may speak of\n"
 		"labels and values. JSON and CSV have a row for each group and reading: a counter's total and\n"
-		"NAME_delta, what the interval added to it.",
+		"NAME_delta, what the interval added to it. A NAME_ratio is a share of a whole: text shows that of the\n"
+		"interval (with --totals, of the totals) in percent, JSON and CSV that of the totals and, as\n"
+		"NAME_ratio_delta, that of the interval, from 0 to 1, and none where there was nothing to share.",
 	.examples =
 		"sonda top\twho uses the machine now\n"
 		"sonda top fs.open --by comm\twho opens most files\n"

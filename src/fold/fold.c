@@ -19,7 +19,7 @@ static const struct field **fields_that(const struct schema *s, bool hists, size
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->field_count; i++)
-		if ((s->fields[i].type == FIELD_HIST) == hists)
+		if ((s->fields[i].type == FIELD_HIST) == hists && s->fields[i].type != FIELD_RATIO)
 			list[n++] = &s->fields[i];
 	*ret_count = n;
 	return list;
@@ -100,6 +100,44 @@ static int labels_choose(struct fold *f, const struct fold_options *o, struct er
 	return 0;
 }
 
+/* Which value lies there; the number of values: none, in a view of some of them. */
+static size_t value_at(const struct fold_columns *c, uint32_t offset)
+{
+	size_t i = 0;
+
+	while (i < c->value_count && c->values[i]->offset != offset)
+		i++;
+	return i;
+}
+
+static void ratios_choose(struct fold *f, const struct schema *values)
+{
+	struct fold_columns *c = &f->columns;
+	struct fold_ratio *list = xcalloc(values->field_count + 1, sizeof(*list));
+
+	c->ratios = list;
+	for (size_t i = 0; i < values->field_count; i++) {
+		const struct field *field = &values->fields[i];
+		struct fold_ratio ratio = { .field = field,
+					    .part = value_at(c, field->ratio.part),
+					    .whole = value_at(c, field->ratio.whole) };
+
+		if (field->type == FIELD_RATIO && ratio.part < c->value_count &&
+		    ratio.whole < c->value_count)
+			list[c->ratio_count++] = ratio;
+	}
+}
+
+struct value fold_ratio_value(const struct fold *f, const struct fold_row *row, size_t nth,
+			      bool total)
+{
+	const struct fold_ratio *ratio = &f->columns.ratios[nth];
+	const uint64_t *words = total ? row->totals : row->deltas;
+
+	assert(nth < f->columns.ratio_count);
+	return ratio_value(&ratio->field->ratio, words[ratio->part], words[ratio->whole]);
+}
+
 static void words_lay_out(struct fold *f)
 {
 	struct fold_columns *c = &f->columns;
@@ -123,6 +161,7 @@ int fold_new(const struct fold_options *o, struct fold **ret, struct err *e)
 		return -e->code;
 	f->columns.values = fields_that(o->values, false, &f->columns.value_count);
 	f->columns.hists = fields_that(o->values, true, &f->columns.hist_count);
+	ratios_choose(f, o->values);
 	words_lay_out(f);
 	*ret = TAKE_PTR(f);
 	return 0;
@@ -135,6 +174,7 @@ void fold_free(struct fold *f)
 	free((void *)(uintptr_t)f->columns.labels);
 	free((void *)(uintptr_t)f->columns.values);
 	free((void *)(uintptr_t)f->columns.hists);
+	free((void *)(uintptr_t)f->columns.ratios);
 	free(f->slots_at);
 	map_done(&f->by_key, NULL);
 	vec_done(&f->groups);

@@ -47,10 +47,16 @@ struct fold_columns {
 	size_t value_count;
 	const struct field *const *hists;
 	size_t hist_count;
+	const struct fold_ratio {
+		const struct field *field;
+		size_t part, whole; /* of the values */
+	} * ratios;
+	size_t ratio_count;
 };
 
-/* What rows are sorted by: values most first, histograms by their 99th percentile, labels from A. */
-enum fold_what { FOLD_VALUE, FOLD_HIST, FOLD_LABEL };
+/* What rows are sorted by: values and ratios most first (and last where there is none, whatever the
+ * order), histograms by their 99th percentile, labels from A. */
+enum fold_what { FOLD_VALUE, FOLD_RATIO, FOLD_HIST, FOLD_LABEL };
 struct fold_order {
 	enum fold_what what;
 	size_t nth;    /* of that sort of columns */
@@ -95,6 +101,9 @@ MUST_USE const struct fold_row *fold_sorted(struct fold *f, const struct fold_or
  * out. The row is the fold's, valid until the next call. */
 MUST_USE const struct fold_row *fold_total(struct fold *f, const struct fold_order *order);
 
+/* The nth ratio of a group: of what the interval added, or of the totals. */
+MUST_USE struct value fold_ratio_value(const struct fold *f, const struct fold_row *row, size_t nth,
+				       bool total);
 /* How many observations the slots hold. */
 MUST_USE uint64_t fold_observations(const struct field *hist, const uint64_t *slots);
 /* Do two values of a label's field come in this order? <0, 0, >0. */

@@ -78,6 +78,25 @@ static int compare_hists(const struct field *hist, const struct fold_order *orde
 	return by;
 }
 
+static bool has_no_ratio(const struct sorting *s, const struct fold_row *row)
+{
+	const struct fold_order *o = s->order;
+
+	return o->what == FOLD_RATIO &&
+	       fold_ratio_value(s->fold, row, o->nth, o->by_total).type == VALUE_NONE;
+}
+
+/* Most first. */
+static int compare_ratios(const struct sorting *s, const struct fold_row *a,
+			  const struct fold_row *b)
+{
+	const struct fold_order *o = s->order;
+	struct value of_a = fold_ratio_value(s->fold, a, o->nth, o->by_total);
+	struct value of_b = fold_ratio_value(s->fold, b, o->nth, o->by_total);
+
+	return fold_compare(&of_b, &of_a);
+}
+
 static int compare_column(const struct sorting *s, const struct fold_row *a,
 			  const struct fold_row *b)
 {
@@ -87,6 +106,8 @@ static int compare_column(const struct sorting *s, const struct fold_row *a,
 	case FOLD_VALUE:
 		return compare_numbers((o->by_total ? b->totals : b->deltas)[o->nth],
 				       (o->by_total ? a->totals : a->deltas)[o->nth]);
+	case FOLD_RATIO:
+		return compare_ratios(s, a, b);
 	case FOLD_HIST:
 		return compare_hists(s->fold->columns.hists[o->nth], o, a, b);
 	case FOLD_LABEL:
@@ -103,6 +124,8 @@ static int compare_rows(const void *va, const void *vb, void *ctx)
 
 	if (a->is_other != b->is_other)
 		return a->is_other - b->is_other;
+	if (has_no_ratio(s, a) != has_no_ratio(s, b))
+		return has_no_ratio(s, a) - has_no_ratio(s, b);
 	order = compare_column(s, a, b);
 	if (s->order->reverse)
 		order = -order;
@@ -153,27 +176,27 @@ const struct fold_row *fold_sorted(struct fold *f, const struct fold_order *orde
 	return f->sorted;
 }
 
-/* All columns in a row: values, histograms, labels. */
+/* All columns in a row: values, ratios, histograms, labels. */
 static const struct field *column_nth(const struct fold_columns *c, size_t i, enum fold_what *what,
 				      size_t *nth)
 {
-	const struct {
-		const struct field *const *fields;
-		size_t count;
-	} of[] = {
-		[FOLD_VALUE] = { c->values, c->value_count },
-		[FOLD_HIST] = { c->hists, c->hist_count },
-		[FOLD_LABEL] = { c->labels, c->label_count },
-	};
+	const size_t counts[] = { [FOLD_VALUE] = c->value_count,
+				  [FOLD_RATIO] = c->ratio_count,
+				  [FOLD_HIST] = c->hist_count,
+				  [FOLD_LABEL] = c->label_count };
+	size_t k = 0;
 
-	for (size_t k = 0; k < ARRAY_LEN(of); k++) {
-		*what = (enum fold_what)k;
-		*nth = i;
-		if (i < of[k].count)
-			return of[k].fields[i];
-		i -= of[k].count;
-	}
-	return NULL;
+	while (k < ARRAY_LEN(counts) && i >= counts[k])
+		i -= counts[k++];
+	*what = (enum fold_what)k;
+	*nth = i;
+	if (k == FOLD_VALUE)
+		return c->values[i];
+	if (k == FOLD_RATIO)
+		return c->ratios[i].field;
+	if (k == FOLD_HIST)
+		return c->hists[i];
+	return k == FOLD_LABEL ? c->labels[i] : NULL;
 }
 
 static const char *column_name(const void *ctx, size_t i)

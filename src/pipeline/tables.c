@@ -23,7 +23,7 @@ struct table_reader {
 	struct maptable *map;
 	struct maptable *front; /* NULL: it has none */
 	uint32_t front_rows;
-	unsigned char *row;     /* of `both` */
+	unsigned char *row; /* of `both` */
 	uint32_t rows;
 };
 
@@ -95,6 +95,8 @@ static void reader_both(struct table_reader *r)
 
 		*f = values->fields[i];
 		f->offset += labels->size;
+		f->ratio.part += labels->size;
+		f->ratio.whole += labels->size;
 	}
 	r->both = *labels;
 	r->both.fields = fields;
@@ -211,8 +213,7 @@ static int front_open(struct table_reader *r, struct err *e)
 
 	if (!object_map_find(o, name, &told))
 		return 0;
-	if (told.value_size !=
-	    sizeof(struct front_head) + r->labels.size + r->table->values.size)
+	if (told.value_size != sizeof(struct front_head) + r->labels.size + r->table->values.size)
 		return fail(e, EINVAL, "'%s' has other sizes than its table", name);
 	r->front_rows = told.max_entries;
 	return maptable_new(o, name, &r->front, e);

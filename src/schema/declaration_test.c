@@ -199,6 +199,25 @@ TEST(metric_tables)
 	CHECK_U64(hist_upper(&f->hist, 2), 2000);
 }
 
+TEST(ratios)
+{
+	const struct declaration *d = language();
+	const struct field *f, *rest;
+
+	REQUIRE(d && d->table_count == 2);
+	f = schema_field(&d->tables[0].values, "even_ratio");
+	rest = schema_field(&d->tables[0].values, "odd_ratio");
+	REQUIRE(f && rest);
+	CHECK(f->type == FIELD_RATIO && !f->ratio.rest && !(f->flags & FIELD_HIDE));
+	CHECK(rest->type == FIELD_RATIO && rest->ratio.rest && rest->flags & FIELD_HIDE);
+	CHECK_U64(f->ratio.part, schema_field(&d->tables[0].values, "even")->offset);
+	CHECK_U64(f->ratio.whole, schema_field(&d->tables[0].values, "count")->offset);
+	CHECK_STR(f->kind->name, "ratio");
+	CHECK_STR(f->unit, "ratio");
+	CHECK_STR(f->doc, "share of those with an even number");
+	CHECK(!schema_field(&d->tables[1].values, "even_ratio"));
+}
+
 TEST(an_object_that_declares_nothing_has_its_settings)
 {
 	struct declaration *d = NULL;
@@ -256,6 +275,27 @@ TEST(wrong_words_are_refused_with_a_sentence)
 		{ "@hist log2", "@hist logs", "unknown histogram 'logs'" },
 		{ "@hist linear 100 50", "@hist linear 100 00", "step above 0" },
 		{ "@hist bounds steps", "@hist bounds stepz", "there is no BOUNDS(stepz, ...)" },
+		{ "@ratio share totals even_ratio even count",
+		  "@ratio shade totals even_ratio even count",
+		  "'ratio_totals_even_ratio': expected its table, name, part and whole" },
+		{ "@ratio share totals even_ratio even count",
+		  "@ratio share totals even_ratio even-count",
+		  "expected its table, name, part and whole" },
+		{ "@ratio share totals even_ratio even count",
+		  "@ratio share totals an_ratio even count x",
+		  "expected its table, name, part and whole" },
+		{ "@ratio share totals even_ratio", "@ratio share totalz even_ratio",
+		  "there is no table 'totalz'" },
+		{ "even_ratio even count", "even_ratio evem count",
+		  "the table has no value 'evem' (did you mean 'even'?)" },
+		{ "even_ratio even count", "even_ratio even level",
+		  "'level' is a gauge, 'even' a counter" },
+		{ "even_ratio even count", "even_ratio even took_", "no value 'took_'" },
+		{ "odd_ratio even count", "odd_ratio length even",
+		  "'length' is neither a counter nor a gauge without sign" },
+		{ "even_ratio even", "even_rates even", "its name does not end in _ratio" },
+		{ "totals odd_ratio even count", "totals odd_ratio even coxnt",
+		  "no value 'coxnt'" },
 		{ "@as counter", "@as countxr", "neither COUNTER nor GAUGE" },
 		{ "\0digest\0", "\0colour\0", "two fields are named 'colour'" },
 		{ "\0digest\0", "\0dig-st\0", "a member needs a name of letters, digits and _" },

@@ -21,6 +21,7 @@ enum {
 	PARAMS_MAX = 128,
 	STRUCT_MAX = 65536,  /* bytes */
 	SLOTS_MAX = 4096,    /* of a histogram */
+	RATIOS_MAX = 64,     /* of all tables */
 	LABELS_MAX = 512,    /* bytes of a table's key: what a BPF program's stack holds */
 	TEXT_LEN_MAX = 4096, /* of a DOC and the like */
 	ENUMERATORS_MAX = 4096,
@@ -62,6 +63,10 @@ MUST_USE int declare_field(struct declarer *d, uint32_t id, int32_t component, u
 /* Reads FIELD_HIST's shape from the member's "hist" tag and its struct. */
 MUST_USE int declare_hist(struct declarer *d, const char *tag, const struct type *s,
 			  struct field *f, struct err *e);
+
+/* Adds what RATIO declares to the values of the tables. */
+MUST_USE int declare_ratios(struct declarer *d, struct metric_table *tables, size_t count,
+			    struct err *e);
 
 /* Names of an enum's values: the running kernel's where it has the same enum, else the object's. */
 MUST_USE const struct names *declare_names(struct declarer *d, const struct type *en);

@@ -184,7 +184,7 @@ static const char *type_noun(enum field_type type)
 		[FIELD_BYTES] = "bytes",      [FIELD_IP] = "an address",
 		[FIELD_ARRAY] = "an array",   [FIELD_DERIVED] = "derived",
 		[FIELD_HIST] = "a histogram", [FIELD_STACK] = "a stack",
-		[FIELD_STACK_ID] = "a stack",
+		[FIELD_STACK_ID] = "a stack", [FIELD_RATIO] = "a share",
 	};
 
 	static_assert(ARRAY_LEN(noun) == FIELD_TYPE_COUNT, "a noun for each type");

@@ -285,6 +285,8 @@ int declare_tables(struct declarer *d, struct declaration *to, struct err *e)
 			wrap(e, "table '%s'", m.name);
 		vec_push(&list, t);
 	}
+	if (!err)
+		err = declare_ratios(d, list.at, list.len, e);
 	to->tables = (const struct metric_table *)arena_memdup(d->arena, list.at,
 							       list.len * sizeof(*list.at));
 	to->table_count = list.len;

@@ -258,6 +258,7 @@ static bool layout_is_right(const struct field *f)
 	case FIELD_BYTES:
 	case FIELD_DERIVED:
 		return true;
+	case FIELD_RATIO: /* of metric tables, which are not recorded */
 	case FIELD_TYPE_COUNT:
 		break;
 	}

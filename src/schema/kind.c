@@ -46,6 +46,8 @@ static const struct kind kinds[] = {
 		 "a size, \"4.0 KiB\"; JSON: the number of bytes"),
 	QUANTITY("percent", 6, "percent", percent_text, percent_kind_parse,
 		 "a percentage, \"12.4 %\"; JSON: the number, 12.4"),
+	ROW("ratio", 6, "ratio", CLASS_NUMBER, 1u << FIELD_RATIO, true, ratio_text, plain_json, ratio_kind_parse,
+	    "a share of a whole, of RATIO: \"12.4 %\"; JSON: the number, from 0 to 1; written as \"12.4%\" or \"0.124\""),
 	QUANTITY("rate", 8, "hz", rate_text, number_kind_parse,
 		 "events a second, \"12.5k/s\"; JSON: the number"),
 	NUMBER("pid", 7, "process (thread-group) id"),
@@ -161,7 +163,7 @@ const struct kind *kind_default(enum field_type type, bool is_bool)
 		[FIELD_INT] = "number",  [FIELD_ENUM] = "enum",      [FIELD_CHARS] = "text",
 		[FIELD_TEXT] = "text",   [FIELD_BYTES] = "blob",     [FIELD_IP] = "ip",
 		[FIELD_ARRAY] = "list",  [FIELD_DERIVED] = "text",   [FIELD_HIST] = "number",
-		[FIELD_STACK] = "stack", [FIELD_STACK_ID] = "stack",
+		[FIELD_STACK] = "stack", [FIELD_STACK_ID] = "stack", [FIELD_RATIO] = "ratio",
 	};
 
 	static_assert(ARRAY_LEN(name) == FIELD_TYPE_COUNT, "a default for each type");

@@ -63,6 +63,21 @@ void percent_text(struct strbuf *out, const struct field *f, struct value v)
 	strbuf_append(out, " %", 2);
 }
 
+/* What is not all is not "100 %", and what is something not "0 %". */
+void ratio_text(struct strbuf *out, const struct field *f, struct value v)
+{
+	double percent = v.dbl * 100;
+
+	if (v.type != VALUE_DOUBLE)
+		plain_text(out, f, v);
+	else if (percent <= 0 || percent >= 100)
+		strbuf_puts(out, percent <= 0 ? "0 %" : "100 %");
+	else if (percent < 0.1)
+		strbuf_puts(out, "<0.1 %");
+	else
+		strbuf_appendf(out, "%.1f %%", percent < 99.9 ? percent : 99.9);
+}
+
 void rate_text(struct strbuf *out, const struct field *f, struct value v)
 {
 	char text[UNIT_TEXT_MAX];
@@ -149,6 +164,22 @@ int percent_kind_parse(const struct field *f, const char *text, struct value *re
 		return number_kind_parse(f, text, ret_value, e);
 	str_copy(number, len, text);
 	return number_kind_parse(f, number, ret_value, e);
+}
+
+/* "12.4%" or "0.124" */
+int ratio_kind_parse(const struct field *f, const char *text, struct value *ret_value,
+		     struct err *e)
+{
+	size_t digits = strspn(text, "0123456789.");
+	bool percent = str_eq(text + digits, "%");
+	char *end;
+	double n = strtod(text, &end);
+
+	if (!digits || end != text + digits || (*end && !percent) || n > (percent ? 100 : 1))
+		return fail(e, EINVAL, "'%s' is no share (for '%s'): 0 to 1, or 0%% to 100%%", text,
+			    f->name);
+	*ret_value = value_double(percent ? n / 100 : n);
+	return 0;
 }
 
 int bool_parse(const struct field *f, const char *text, struct value *ret_value, struct err *e)

@@ -239,6 +239,43 @@ TEST(enums_and_flags)
 	CHECK_INT(value_parse(&f, "read|", &v, &e), -22);
 }
 
+TEST(shares)
+{
+	static const struct {
+		double share;
+		const char *text, *json;
+	} forms[] = {
+		{ 0, "0 %", "0" },
+		{ 1, "100 %", "1" },
+		{ 0.5, "50.0 %", "0.5" },
+		{ 0.0004, "<0.1 %", "0.0004" },
+		{ 0.124, "12.4 %", "0.124" },
+		{ 0.99999, "99.9 %", "0.99999" },
+	};
+	static const struct {
+		const char *text;
+		double share; /* -1: refused */
+	} want[] = {
+		{ "50%", 0.5 }, { "12.5%", 0.125 }, { "0.5", 0.5 },  { ".5", 0.5 },  { "1", 1 },
+		{ "100%", 1 },  { "0", 0 },         { "2", -1 },     { "101%", -1 }, { "-1", -1 },
+		{ "", -1 },     { "%", -1 },        { "0.5 %", -1 }, { "1e-1", -1 }, { "0x1", -1 },
+		{ "nan", -1 },  { "50%%", -1 },     { "0.5.5", -1 }, { ".", -1 },
+	};
+	struct field f = field_of("ratio");
+	struct value v;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_LEN(forms); i++)
+		check_forms(f, value_double(forms[i].share), forms[i].text, forms[i].json);
+	check_forms(f, value_none(), "-", "null");
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		int err = value_parse(&f, want[i].text, &v, &e);
+
+		CHECK_INT(err, want[i].share < 0 ? -22 : 0);
+		CHECK(err || (v.type == VALUE_DOUBLE && v.dbl == want[i].share));
+	}
+}
+
 TEST(what_users_write)
 {
 	static const struct {

@@ -22,8 +22,9 @@ kind_json_fn plain_json;
 kind_json_fn quoted_json;
 
 /* kind_number.c */
-kind_text_fn duration_text, bytes_text, percent_text, rate_text, hex_text;
-kind_parse_fn number_kind_parse, duration_kind_parse, bytes_kind_parse, percent_kind_parse;
+kind_text_fn duration_text, bytes_text, percent_text, ratio_text, rate_text, hex_text;
+kind_parse_fn number_kind_parse, duration_kind_parse, bytes_kind_parse, percent_kind_parse,
+	ratio_kind_parse;
 kind_parse_fn bool_parse;
 
 /* kind_enum.c */

@@ -138,6 +138,24 @@ static struct value derived_value(const struct row *r, const struct field *f)
 	return f->derive ? f->derive(f, r, f->derive_ctx) : value_none();
 }
 
+struct value ratio_value(const struct ratio_shape *shape, uint64_t part, uint64_t whole)
+{
+	double share;
+
+	if (!whole)
+		return value_none();
+	share = part < whole ? (double)part / (double)whole : 1;
+	return value_double(shape->rest ? 1 - share : share);
+}
+
+static struct value ratio_of(const struct row *r, const struct ratio_shape *shape)
+{
+	if (!holds(r, shape->part, sizeof(uint64_t)) || !holds(r, shape->whole, sizeof(uint64_t)))
+		return value_none();
+	return ratio_value(shape, load(r->bytes + shape->part, sizeof(uint64_t)),
+			   load(r->bytes + shape->whole, sizeof(uint64_t)));
+}
+
 const struct field *row_time_field(void)
 {
 	static struct field at = { .name = "time",
@@ -179,6 +197,8 @@ struct value row_value(const struct row *r, const struct field *f)
 		return f->size == sizeof(struct stack) ? stack_value(r, at) : value_none();
 	case FIELD_STACK_ID:
 		return f->size == sizeof(struct stack_id) ? stack_id_value(at) : value_none();
+	case FIELD_RATIO:
+		return ratio_of(r, &f->ratio);
 	case FIELD_DERIVED:
 	case FIELD_HIST:
 	case FIELD_TYPE_COUNT:

@@ -44,6 +44,33 @@ TEST(numbers_of_every_size_and_sign)
 	}
 }
 
+TEST(ratios_stay_within_their_bounds)
+{
+	static const struct {
+		uint64_t part, whole;
+		bool rest;
+		double share; /* -1: none */
+	} want[] = {
+		{ 1, 4, false, 0.25 }, { 1, 4, true, 0.75 },
+		{ 0, 4, true, 1 },     { 5, 4, false, 1 },
+		{ 5, 4, true, 0 },     { 0, 0, false, -1 },
+		{ 3, 0, true, -1 },    { UINT64_MAX, UINT64_MAX, false, 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		const uint64_t words[] = { want[i].whole, want[i].part };
+		struct row r = row_of(words, sizeof(words)), cut = row_of(words, 15);
+		struct field f = { .type = FIELD_RATIO, .ratio = { 8, 0, want[i].rest } };
+		struct value v = row_value(&r, &f);
+
+		CHECK_INT(v.type, want[i].share < 0 ? VALUE_NONE : VALUE_DOUBLE);
+		CHECK(v.type == VALUE_NONE || v.dbl == want[i].share);
+		CHECK_INT(row_value(&cut, &f).type, VALUE_NONE);
+		f.ratio.whole = UINT32_MAX;
+		CHECK_INT(row_value(&r, &f).type, VALUE_NONE);
+	}
+}
+
 TEST(bit_fields_signed_and_across_bytes)
 {
 	struct {

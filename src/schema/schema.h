@@ -33,6 +33,7 @@ enum field_type {
 	FIELD_HIST,     /* a histogram in a metric table's value: u64 sum, u64 slots[count] */
 	FIELD_STACK,    /* struct stack: addresses behind the struct; `element_size` 8 */
 	FIELD_STACK_ID, /* struct stack_id: of a stack that the probe keeps */
+	FIELD_RATIO,    /* of two values of a metric table: see struct ratio_shape */
 	FIELD_TYPE_COUNT,
 };
 
@@ -66,6 +67,12 @@ struct hist_shape {
 	const uint64_t *bounds; /* HIST_BOUNDS: slots - 1 of them, rising */
 };
 
+/* A share of a whole, from 0 to 1: the two are u64 of the same row. */
+struct ratio_shape {
+	uint32_t part, whole; /* bytes from the struct's start */
+	bool rest;            /* 1 - part / whole */
+};
+
 /* Gives the value of a derived field for a row; `ctx` is the field's. */
 typedef struct value derive_fn(const struct field *f, const struct row *r, void *ctx);
 
@@ -85,6 +92,7 @@ struct field {
 	uint32_t count;  /* elements of FIELD_ARRAY, slots of FIELD_HIST */
 	const struct names *names; /* FIELD_ENUM (and FIELD_ARRAY of enums), else NULL */
 	struct hist_shape hist;    /* FIELD_HIST */
+	struct ratio_shape ratio;  /* FIELD_RATIO; its offset and size are 0 */
 	derive_fn *derive;         /* FIELD_DERIVED */
 	void *derive_ctx;
 };
@@ -180,6 +188,9 @@ MUST_USE struct value field_element(const struct field *f, struct value list, ui
 MUST_USE const char *names_get(const struct names *n, uint64_t value);
 /* The value of a name (case-insensitive, with or without the prefix that was cut); false: none. */
 MUST_USE bool names_value(const struct names *n, const char *name, uint64_t *ret_value);
+
+/* The share, or what it leaves: VALUE_DOUBLE from 0 to 1, VALUE_NONE when `whole` is 0. */
+MUST_USE struct value ratio_value(const struct ratio_shape *shape, uint64_t part, uint64_t whole);
 
 /* Reads a histogram of a metric table's row: `slots` has room for f->count. False when the row
  * is too short or `f` is none; then nothing is written. */

@@ -69,6 +69,7 @@ struct language_labels {
 };
 struct language_values {
 	u64 count COUNTER DOC("how many");
+	u64 even COUNTER DOC("of these with an even number");
 	u64 level GAUGE UNIT("bytes");
 	HIST_LOG2(took_ns, 32, UNIT("ns") DOC("time taken"));
 	HIST_LINEAR(length, 10, 100, 50, DOC("length"));
@@ -76,6 +77,8 @@ struct language_values {
 };
 BOUNDS(steps, 100, 500, 2000);
 METRICS(totals, struct language_labels, struct language_values, 512, "Totals");
+RATIO(totals, even_ratio, even, count, DOC("share of those with an even number"));
+RATIO_REST(totals, odd_ratio, even, count, HIDE DOC("share of the others"));
 METRICS_PERCPU(totals_per_cpu, struct language_labels, struct language_values, 64, "The same");
 
 SEC("raw_tp/sys_enter")

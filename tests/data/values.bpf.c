@@ -71,6 +71,7 @@ struct label {
 } __attribute__((aligned(8)));
 struct amounts {
 	u64 count COUNTER;
+	u64 odd COUNTER DOC("of these with an odd number");
 	u64 last GAUGE;
 	HIST_LOG2(doubling, 8, DOC("slots that double"));
 	HIST_LINEAR(even, 5, 10, 5, DOC("10, 15, 20, 25, 30 and above"));
@@ -78,15 +79,22 @@ struct amounts {
 };
 BOUNDS(steps, 3, 30, 300);
 METRICS(amounts, struct label, struct amounts, 8, "What was said, by whom");
+RATIO(amounts, odd_ratio, odd, count, DOC("share of the odd numbers"));
+RATIO_REST(amounts, even_ratio, odd, count, DOC("share of the others"));
 METRICS_PERCPU(each_cpu, struct label, struct amounts, 8, "The same, a copy for each CPU");
+RATIO(each_cpu, odd_ratio, odd, count, DOC("share of the odd numbers"));
+RATIO_REST(each_cpu, even_ratio, odd, count, DOC("share of the others"));
 METRICS(fronted, struct label, struct amounts, 8, "The same, with a front");
 FRONT(fronted, struct label, struct amounts, 4);
+RATIO(fronted, odd_ratio, odd, count, DOC("share of the odd numbers"));
+RATIO_REST(fronted, even_ratio, odd, count, DOC("share of the others"));
 
 static __noinline int count(struct amounts *row, u64 value)
 {
 	if (!row)
 		return 0;
 	add(row->count, 1);
+	add(row->odd, value & 1);
 	set_gauge(row->last, value);
 	observe(row->doubling, value);
 	observe_linear(row->even, value, 10, 5);

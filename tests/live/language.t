@@ -162,12 +162,28 @@ def tables():
             for group, values in groups.items():
                 row = got.get(group) or {}
                 check_equal(row.get("count"), len(values), f"count of {group} in {table}")
+                odd = sum(v & 1 for v in values) / len(values)
+                for name, share in ("odd_ratio", odd), ("even_ratio", 1 - odd):
+                    for end in "", "_delta":
+                        check(abs(row.get(name + end, -1) - share) < 1e-9, f"{name}{end} of {group} in {table}: {row.get(name + end)}, not {share}")
                 for hist, bounds in ("doubling", DOUBLING), ("even", EVEN), ("chosen", CHOSEN):
                     h = row.get(hist) or {}
                     check_equal((h.get("buckets"), h.get("sum"), h.get("count")),
                                 (slots(bounds, values), sum(values), len(values)), f"{hist} of {group} in {table}")
                 if table != "each_cpu":
                     check_equal(row.get("last"), values[-1], f"gauge of {group}")
+    odd = {who: sum(v & 1 for v, w, _ in run if w == who) / sum(w == who for _, w, _ in run) for who in (1, 2)}
+    ranked = sorted(odd, key=odd.get)
+    for order, want in ((), ranked[::-1]), (("--reverse",), ranked):
+        s = told_tables(run, "amounts", "--by", "who", "--sort", "odd_ratio", *order)
+        check_equal([r["who"] for r in s.rows], want, f"sorted by a ratio {order}")
+    between = sum(odd.values()) / 2
+    s = told_tables(run, "amounts", "--by", "who", "--where", f"odd_ratio > {between:.6f}")
+    check_equal([r["who"] for r in s.rows], ranked[1:], "--where of a ratio")
+    s = told_tables(run, "amounts", "--by", "who", "--where", f"even_ratio <= {100 - 100 * between:.4f}%")
+    check_equal([r["who"] for r in s.rows], ranked[1:], "in percent")
+    r = run_sonda("top", VALUES, "amounts", "--token", TOKEN, "--once", "--where", "odd_ratio > 2", "--", "true")
+    check(r.code == 2 and "'2' is no share" in r.stderr, f"what is no share: {r.stderr!r}")
     r = run_sonda("hist", VALUES, "amounts", "--token", TOKEN, "--once", "--", "true")
     check_equal((r.code, r.rows), (0, []), "a histogram of nothing")
 

@@ -62,6 +62,14 @@ def read_all(fd, piece):
         check_equal(len(os.pread(fd, piece, at)), piece, "a piece")
 
 
+def check_ratio(row):
+    """The share of what was asked that was not missed, and of the totals as of the interval; none where nothing was asked."""
+    for end in "", "_delta":
+        asked, missed, hit = (row[f"{name}{end}"] for name in ("asked_bytes", "missed_bytes", "hit_ratio"))
+        want = max(0, asked - missed) / asked if asked else None
+        check(hit == want or (want is not None and abs(hit - want) < 1e-9), f"hit_ratio{end} {hit} of {asked} with {missed} missed")
+
+
 def counted(file, work):
     """What the table has of the file after `work`, by whomever: asked, added, dropped, dirtied, written back; and how many
     runs of its programs the kernel left out, as 7.x does, and sonda says."""
@@ -76,6 +84,8 @@ def counted(file, work):
     rows = [r for r in s.rows if r["path"] == file.name]
     check(s.stats["lost"] == s.stats.get("missed", 0), "nothing lost")
     bytes_of = rows[-1] if rows else collections.Counter()
+    if rows:
+        check_ratio(bytes_of)
     return *(bytes_of[f"{name}_bytes"] for name in ("asked", "added", "dropped", "dirtied", "written")), s.stats.get("missed", 0)
 
 
@@ -103,6 +113,38 @@ def case_reads(file):
     _, added, dropped, *_, missed = counted(file, lambda: (read_all(fd, MIB), forget(fd)))
     check(missed or dropped == added >= SIZE, f"what was added is dropped: {added}, {dropped}")
     os.close(fd)
+
+
+def case_hits(file):
+    """What a reader sees: nothing of a file read for the first time was there, half of it with the other half dropped, and
+    then all; of what was written nothing had to be read."""
+    reader = "import os, sys; fd = os.open(sys.argv[1], os.O_RDONLY); print(sum(len(os.pread(fd, 65536, at)) for at in range(0, int(sys.argv[2]), 65536)))"
+    fd = os.open(file.name, os.O_RDWR)
+    with Sonda("top", "memory.cache", "--by", "pid,path", "--interval", "20ms") as s:
+        want = {}
+        for drop in SIZE, SIZE // 2, 0:
+            os.posix_fadvise(fd, 0, drop, os.POSIX_FADV_DONTNEED) if drop else None
+            missing = SIZE - cached(fd)
+            check(missing == drop, f"of {drop} bytes {missing} are dropped")
+            child = subprocess.Popen([sys.executable, "-c", reader, file.name, str(SIZE)], stdout=subprocess.PIPE, text=True)
+            check_equal(child.communicate()[0], f"{SIZE}\n", "all was read")
+            want[child.pid] = missing
+        writer = subprocess.Popen([sys.executable, "-c", "import sys; open(sys.argv[1], 'wb').write(bytes(int(sys.argv[2])))", f"{file.name}.new", str(SIZE)])
+        check_equal(writer.wait(), 0, "the writer")
+        s.wait_row(lambda r: r["pid"] == writer.pid and r["added_bytes"] == SIZE)
+    os.unlink(f"{file.name}.new")
+    os.close(fd)
+    if s.stats.get("missed", 0):
+        return
+    rows = {r["pid"]: r for r in s.rows if r["path"] in (file.name, f"{file.name}.new")}
+    others = sum(r["dropped_bytes"] for pid, r in rows.items() if pid != os.getpid())  # read once more
+    for pid, missing in want.items():
+        row = rows.get(pid, collections.Counter())
+        check_equal(row["asked_bytes"], SIZE if ASKS else 0, "asked")
+        check(missing <= row["missed_bytes"] <= missing + others, f"missed: {row['missed_bytes']}, not there were {missing}")
+        check(others or row["hit_ratio"] == (1 - missing / SIZE if ASKS else None), f"{missing} missed: {row['hit_ratio']}")
+    new = rows[writer.pid]
+    check_equal((new["missed_bytes"], new["added_bytes"], new["hit_ratio"]), (0, SIZE, None), "what is written")
 
 
 def case_writes(file):
@@ -165,6 +207,7 @@ with file_on_disk() as file:
     with tempfile.TemporaryDirectory(dir=os.path.dirname(file.name)) as folder:
         case_directory_renamed(folder)
     case_reads(file)
+    case_hits(file)
     case_writes(file)
     case_write_back(file)
 done()

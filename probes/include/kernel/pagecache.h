@@ -17,6 +17,28 @@ struct page {
 	unsigned long compound_head;
 	struct address_space *mapping;
 };
+/* who holds it for himself alone; flags are in the low bits */
+struct rw_semaphore___owner {
+	struct {
+		s64 counter;
+	} owner;
+};
+struct inode___lock {
+	struct rw_semaphore___owner i_rwsem;
+};
+/* with CONFIG_PREEMPT_RT */
+struct rt_mutex_base {
+	struct task_struct *owner;
+};
+struct rwbase_rt {
+	struct rt_mutex_base rtmutex;
+};
+struct rw_semaphore___rt {
+	struct rwbase_rt rwbase;
+};
+struct inode___lock_rt {
+	struct rw_semaphore___rt i_rwsem;
+};
 /* of a page within a larger one: where that begins, or from 7.0 on possibly the mask that leads there */
 struct page___70 {
 	unsigned long compound_info;
@@ -100,6 +122,23 @@ static __always_inline u64 folio_bytes(struct folio *folio)
 	else if (bpf_core_field_exists(((struct folio___pre615 *)folio)->_folio_nr_pages))
 		pages = ((struct folio___pre615 *)folio)->_folio_nr_pages;
 	return pages * page_size();
+}
+
+/*
+ * Does the current task write to the file? File systems hold its lock for themselves alone while they do, and
+ * while they cut it, but not to read it.
+ */
+static __noinline bool inode_is_written(struct inode *inode)
+{
+	struct inode___lock *plain = (struct inode___lock *)inode;
+	struct inode___lock_rt *rt = (struct inode___lock_rt *)inode;
+	u64 owner = 0;
+
+	if (bpf_core_field_exists(plain->i_rwsem.owner))
+		owner = BPF_CORE_READ(plain, i_rwsem.owner.counter);
+	else if (bpf_core_field_exists(rt->i_rwsem.rwbase))
+		owner = (u64)BPF_CORE_READ(rt, i_rwsem.rwbase.rtmutex.owner);
+	return owner && !(owner & 1) && (owner & ~7ull) == bpf_get_current_task();
 }
 
 /* The first page of those that `page` is one of. A mask has ones above what any folio's pages take. */

@@ -29,6 +29,23 @@
 #define METRICS_PERCPU(name, K, V, rows, doc)                                                      \
 	METRICS_TABLE(BPF_MAP_TYPE_PERCPU_HASH, name, K, V, rows, doc)
 
+/*
+ * A column that user space works out from two counters of the row, or two gauges: RATIO is part / whole,
+ * RATIO_REST what is left, 1 - part / whole; never below 0 nor above 1, and not known when whole is 0. The
+ * name ends in _ratio.
+ *
+ *	RATIO(opens, failed_ratio, failed, opens, DOC("opens that failed"));
+ */
+#define RATIO(table, name, part, whole, ...) \
+	RATIO_OF("share", table, name, part, whole, __VA_ARGS__)
+#define RATIO_REST(table, name, part, whole, ...) \
+	RATIO_OF("rest", table, name, part, whole, __VA_ARGS__)
+#define RATIO_OF(how, table, name, part, whole, ...)                                             \
+	_Static_assert(sizeof(zero_##table.part) == 8 && sizeof(zero_##table.whole) == 8,        \
+		       "RATIO: two counters or two gauges of the table");                        \
+	const volatile u8 ratio_##table##_##name TAG("ratio " how " " #table " " #name " " #part \
+						     " " #whole) __VA_ARGS__ = 0
+
 #define tables_wanted() (!sonda_conf.tables_off)
 /* Is it this one, of several? What isn't read needn't be counted. */
 #define table_wanted(table) (tables_wanted() && label(table, 63))

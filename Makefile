@@ -48,7 +48,7 @@ FUZZ := $(FUZZERS:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs docs-check pages probes
+.PHONY: all run test check unit live bench fuzz install uninstall clean help setup setup-test docs docs-check pages probes clang-used
 
 all: $(BUILD)/sonda ## build the binary, build/sonda
 
@@ -73,6 +73,9 @@ setup-test: ## install what is missing to test
 	@tools/setup --test
 
 probes: $(PROBE_OBJ) ## compile the probes only
+
+clang-used:
+	@echo $(CLANG)
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

@@ -11,6 +11,7 @@
 #define EVENT_MAX 9216 /* two whole paths and the struct */
 #include "sonda.bpf.h"
 
+#include "kernel/overlay.h"
 #include "sonda/file_calls.h"
 
 #define FILE_IO_OPS (~(FILE_OP_BIT(NONE) | FILE_OP_BIT(STAT)))
@@ -101,7 +102,8 @@ static __always_inline struct inode_id inode_id(struct inode *inode)
 /* The file that was there at the start, or the directory. */
 static __always_inline bool inode_at_start(struct inode *inode, struct inode_id id)
 {
-	if (id.nr != WATCHED->inode || id.device != WATCHED->device || !id.nr)
+	if (id.nr != WATCHED->inode || id.device != WATCHED->device || !id.nr ||
+	    (inode_type(inode) == FILE_TYPE_DIRECTORY) != !!WATCHED->is_dir)
 		return false;
 	return !WATCHED->generation || WATCHED->generation == BPF_CORE_READ(inode, i_generation);
 }
@@ -161,11 +163,51 @@ static __always_inline bool below_watched(struct dentry *dentry)
 	return false;
 }
 
+/* Has it the file's name, in the file's directory? */
+static __noinline bool dentry_named(struct dentry *dentry)
+{
+	struct dentry_link link = {};
+
+	if (!dentry)
+		return false;
+	dentry_link(dentry, &link);
+	return inode_id(dentry_inode(link.parent)).nr == WATCHED->dir_inode && name_watched(&link);
+}
+
+/*
+ * On an overlay two files may have one number: one of each layer, or two names of one below, of which one
+ * was copied up. So a file is known by what it is above. One that is only below can't have been moved: its
+ * name tells it. It is kept by its place in memory, to be known again if it is copied up to be moved.
+ */
+#define DEVICE_ABOVE (1ULL << 32) /* the file itself, there, is another */
+static __noinline bool overlay_watched(struct dentry *dentry, struct inode *inode)
+{
+	struct inode_key below = { .nr = (u64)inode };
+	struct inode_id above = {};
+	struct inode *upper;
+	u32 *nr_below, nr;
+
+	if (!inode)
+		return false;
+	nr = inode_id(inode).nr;
+	below.device = overlay_lower_mark(inode);
+	upper = overlay_upper(inode);
+	if (!upper)
+		return dentry_named(dentry) &&
+		       !bpf_map_update_elem(&inodes_met, &below, &nr, BPF_ANY);
+	above = inode_id(upper);
+	if (inode_met(upper, above.nr, above.device | DEVICE_ABOVE))
+		return true;
+	nr_below = bpf_map_lookup_elem(&inodes_met, &below);
+	if (!(nr_below && *nr_below == nr) && !dentry_named(dentry))
+		return false;
+	return inode_meet(upper, above.nr, above.device | DEVICE_ABOVE);
+}
+
 /* Global: the verifier checks it once. */
 __noinline int dentry_watched(u64 address)
 {
 	struct dentry *dentry = (void *)address;
-	struct dentry_link link = {};
 	struct inode *inode;
 	struct inode_id id;
 
@@ -173,16 +215,15 @@ __noinline int dentry_watched(u64 address)
 		return false;
 	inode = dentry_inode(dentry);
 	id = inode_id(inode);
+	if (!WATCHED->is_dir && id.device == WATCHED->dir_device && on_overlay(inode))
+		return overlay_watched(dentry, inode);
 	if (inode_at_start(inode, id))
 		return true;
 	if (WATCHED->is_dir)
 		return id.device == WATCHED->device && below_watched(dentry);
 	if (inodes_met_hint[(u8)id.nr] && inode_met(inode, id.nr, id.device))
 		return true;
-	if (id.device != WATCHED->dir_device)
-		return false;
-	dentry_link(dentry, &link);
-	if (inode_id(dentry_inode(link.parent)).nr != WATCHED->dir_inode || !name_watched(&link))
+	if (id.device != WATCHED->dir_device || !dentry_named(dentry))
 		return false;
 	return inode_meet(inode, id.nr, id.device);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """block.io, where a request was sent to and what it is made of: partitions, against their starts and counters in
 /sys; merged bios, against the kernel's own count of merges; the device of device mapper above the disk, against
-the tables that the test made; latency and counts on a disk that takes as long as it is told; two cgroups."""
+the tables that the test made; a mirror of md, against its disks' counters; latency and counts on a disk that takes as long as it is told; two cgroups."""
 
 import platform
 import sys
@@ -152,6 +152,41 @@ def case_mapper_split(disk):
         open(limit, "w").write(kept)
 
 
+# ---- md ----
+
+
+def case_mirror(disk, other):
+    """A write of a raid1 reaches both disks, a read one of them: as the disks' own counters say, and each is
+    told with the mirror it is from."""
+    legs = (disk, other)
+    with mirrored(16 * MIB, *legs) as md:
+        with Sonda("trace", "block.io") as s, \
+                Sonda("top", "block.io", "--by", "device,op,via", "--interval", "200ms", "--totals") as top:
+            before = [(counted(leg, 0), counted(leg, 4)) for leg in legs]
+            for i in range(8):
+                transfer(md, "write", 64 + 8 * i, 4096)
+                transfer(md, "read", 128 + 8 * i, 4096)
+            reads, writes = zip(*[(counted(leg, 0) - r, counted(leg, 4) - w) for leg, (r, w) in zip(legs, before)])
+            for leg in legs:
+                transfer(leg, "read", 4096, 4096)
+                s.wait_row(lambda r: is_of(r, leg) and r["sector"] == 4096)
+                top.wait_row(lambda r: is_of(r, leg) and r["op"] == "read" and r["via"] == NONE)
+        check_equal(writes, (8, 8), "the disks' counters: each write twice")
+        if s.stats.get("missed", 0):
+            return
+        sectors = [r["sector"] for r in s.rows if r["op"] == "read" and is_of(r, md, "via") and r["sector"] >= 128]
+        check_equal(sorted(sectors), [128 + 8 * i for i in range(8)], "each read once, from either")
+        for leg, read in zip(legs, reads):
+            rows = [r for r in s.rows if is_of(r, leg) and is_of(r, md, "via")]
+            check_equal(sorted(r["sector"] for r in rows if r["op"] == "write"), [64 + 8 * i for i in range(8)], f"writes to {leg}")
+            check_equal(len([r for r in rows if r["op"] == "read"]), read, f"reads of {leg}, as it counts")
+            check(all(is_of(r, leg, "partition") for r in rows), f"sent to {leg}: {rows}")
+            check_equal([r["via"] for r in s.rows if is_of(r, leg) and r["sector"] == 4096], [NONE], f"of {leg} itself")
+            table = {r["op"]: r["ios"] for r in top.rows if is_of(r, leg) and is_of(r, md, "via")}
+            if not top.stats.get("missed", 0):
+                check_equal((table.get("read", 0), table["write"]), (read, 8), f"the table, of {leg}")
+
+
 # ---- a disk that takes as long as it is told ----
 
 
@@ -215,6 +250,9 @@ with loop_disk(32 * MIB) as loop:
     if has_mapper():
         case_mapper(loop)
         case_mapper_split(loop)
+    if has_raid1():
+        with loop_disk(32 * MIB) as second:
+            case_mirror(loop, second)
 if has_null_disk():
     case_median()
 done()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """cgroup.psi: pressure of each cgroup.
 
-Truth: the cgroup's cpu.pressure and /proc/pressure/cpu.
+Truth: the cgroup's cpu.pressure, memory.pressure and io.pressure, and /proc/pressure/cpu.
 """
 
 import os
@@ -10,8 +10,12 @@ import re
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from memorytest import *
 from sondatest import *
 from workers import *
+
+SCRATCH = "/dev/vm-scratch0"
+READ, HIGH = 32 * MIB, 8 * MIB
 
 
 def totals(path):
@@ -60,4 +64,53 @@ for what in truth:
           f"{what}: {row[f'{what}_ns']} ns, cpu.pressure says {truth[what]} to {most[what]}")
 if (root, "cpu") in rows:
     check(rows[root, "cpu"]["some_ns"] >= 0.9 * whole, f"the machine: {rows[root, 'cpu']['some_ns']}, {whole}")
+
+
+def thrash(cgroup):
+    """Reads again and again what there is no room to keep."""
+    def work(child):
+        cgroup.join()
+        child.ready()
+        fd = os.open(SCRATCH, os.O_RDONLY)
+        while True:
+            for at in range(0, READ, MIB):
+                os.pread(fd, MIB, at)
+    return work
+
+
+def case_memory_and_io():
+    """A process over its memory.high that reads from a disk waits for memory, and for the disk."""
+    here = mount_of("cgroup2")
+    if not os.path.exists(SCRATCH) or not here or "memory" not in open(f"{here}/cgroup.controllers").read().split():
+        return
+    waits = ("memory", "io")
+    with MemoryCgroup() as cgroup:
+        cgroup.write("memory.high", HIGH)
+        files = {what: f"{cgroup.directory}/{what}.pressure" for what in waits}
+        nr = os.stat(cgroup.directory).st_ino
+        child = Child(thrash(cgroup), "thrash")
+        child.wait_ready()
+        outer = {what: totals(file) for what, file in files.items()}
+        with Sonda("trace", "cgroup.psi", "--percent", "5") as s, Sonda("top", "cgroup.psi", "--interval", "1h") as table:
+            before = {what: totals(file) for what, file in files.items()}
+            child.go()
+            rose = {what: s.wait_row(lambda r: (r["cgroup"], r["resource"], r["change"]) == (nr, what, "rose"), 60)
+                    for what in waits}
+            os.kill(child.pid, signal.SIGSTOP)
+            truth = {what: {k: n - before[what][k] for k, n in totals(file).items()} for what, file in files.items()}
+            fell = {what: s.wait_row(lambda r: (r["cgroup"], r["resource"], r["change"]) == (nr, what, "fell"), 30)
+                    for what in waits}
+        most = {what: {k: n - outer[what][k] for k, n in totals(file).items()} for what, file in files.items()}
+        child.end()
+    rows = {r["resource"]: r for r in table.rows if r["cgroup"] == nr}
+    for what in waits:
+        check(rose[what] and rose[what]["some_percent"] >= 5, f"{what}: it rises: {rose[what]}")
+        check(fell[what] and fell[what]["some_percent"] < 5, f"{what}: it falls: {fell[what]}")
+        check(truth[what]["some"] > 50e6, f"{what}: it waits: {truth[what]}")
+        for k, n in truth[what].items():
+            check(what in rows and 0.95 * n - 50e6 <= rows[what][f"{k}_ns"] <= 1.05 * most[what][k] + 50e6,
+                  f"{what}, {k}: {rows.get(what)}, the kernel says {n} to {most[what][k]}")
+
+
+case_memory_and_io()
 done()

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """driver.net on devices of the test's own, in a network namespace that is made while sonda watches: a
-veth pair and loopback, against /proc/net/dev, the frames that were sent, and /proc/net/softnet_stat."""
+veth pair and loopback, against /proc/net/dev, the frames that were sent, and /proc/net/softnet_stat; a tap with
+two queues, against what is read from each, and its own count of what it had no room for."""
 
+import contextlib
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 
 from networks import own_network
@@ -54,10 +58,10 @@ def datagrams():
 
 
 def proc_net_dev():
-    """{device: (received bytes, packets, sent bytes, packets)}"""
+    """{device: (received bytes, packets, sent bytes, packets, sent dropped)}"""
     lines = (line.split(":") for line in open("/proc/net/dev").read().splitlines()[2:])
     numbers = {name.strip(): [int(n) for n in text.split()] for name, text in lines}
-    return {name: (n[0], n[1], n[8], n[9]) for name, n in numbers.items()}
+    return {name: (n[0], n[1], n[8], n[9], n[11]) for name, n in numbers.items()}
 
 
 def softnet():
@@ -95,6 +99,60 @@ def case_queues():
               f"{device}: packets {got[at]} of {want[device][at]}")
         check_equal(got[at - 1], got[at] * size, f"{device}: bytes, with their headers")
     check_equal([n for of in mine.values() for n in of[4:]], [0, 0] * len(mine), "no packet was refused")
+
+
+def tap_made(queues, room):
+    """A device with so many queues that hold `room` frames each: the files that they are read from."""
+    files = []
+    for _ in range(queues):
+        files.append(os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK))
+        # TUNSETIFF; IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE
+        fcntl.ioctl(files[-1], 0x400454CA, struct.pack("16sH22x", b"tap", 0x2 | 0x1000 | 0x100))
+    ip("set", "tap", "txqueuelen", str(room))
+    ip("set", "tap", "up")
+    subprocess.run(["tc", "qdisc", "replace", "dev", "tap", "root", "noqueue"], check=True)
+    return files
+
+
+def flow(port):
+    """A frame, of a flow of its own."""
+    packet = struct.pack("!BBHHHBBHII", 0x45, 0, 46, 0, 0, 64, 17, 0, 0x0A000001, 0x0A000002)
+    return FRAME[:12] + b"\x08\x00" + packet + struct.pack("!HHHH", port, 9, 26, 0) + bytes(18)
+
+
+def frames_read(file):
+    """How many are there."""
+    count = 0
+    with contextlib.suppress(BlockingIOError):
+        while os.read(file, 2048):
+            count += 1
+    return count
+
+
+def case_refused():
+    """The driver of a tap drops what its queues have no room for, and the flows are spread over them."""
+    if not os.path.exists("/dev/net/tun"):
+        return
+    with Sonda("top", "driver.net", "queues", "--by", "device,netns,queue", "--interval", "100ms", "--totals") as s:
+        netns = netns_made()
+        files = tap_made(2, 16)
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+            sender.bind(("tap", 0x0800))
+            for port in range(1000, 1100):
+                with contextlib.suppress(OSError):  # ENOBUFS: it is dropped
+                    sender.send(flow(port))
+        taken = [frames_read(file) for file in files]
+        dropped = proc_net_dev()["tap"][4]
+        s.wait_row(lambda r: (r["device"], r["netns"]) == ("tap", netns) and r["tx_packets"] + r["tx_dropped"] >= 30, 5)
+        for file in files:
+            os.close(file)
+    rows = {r["queue"]: r for r in last_reading(s) if (r["device"], r["netns"]) == ("tap", netns)}
+    check(min(taken) > 0 and sum(taken) + dropped == 100, f"the tap took {taken} of 100 and dropped {dropped}")
+    if s.stats.get("missed", 0):
+        return
+    check_equal([rows.get(queue, {}).get("tx_packets") for queue in range(2)], taken, "taken, queue by queue")
+    check_equal([rows.get(queue, {}).get("tx_bytes") for queue in range(2)], [n * len(flow(0)) for n in taken], "their bytes")
+    check_equal(sum(r["tx_dropped"] for r in rows.values()), dropped, "refused, as the device counts")
 
 
 def case_polls():
@@ -149,4 +207,5 @@ case_not_seen()
 case_polls()
 case_squeezed()
 case_queues()
+case_refused()
 done()

@@ -8,6 +8,7 @@ Truth: what the workload did and what the calls returned to it.
 import errno
 import mmap
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -111,7 +112,7 @@ def reuse(w):
     for name in names:
         w.open_write_close(name)
     there = {os.stat(w.path(name)).st_ino for name in names}
-    assert gone <= there or not on_ext4(w.folder), f"numbers {gone} are used again: {there}"
+    assert gone & there or not on_ext4(w.folder), f"numbers {gone} are used again: {there}"
 
 
 def below(w):
@@ -133,8 +134,141 @@ def below(w):
 
 
 def on_ext4(folder):
+    """Itself, or what an overlay writes to."""
     mounts = [line.split() for line in open("/proc/mounts")]
-    return any(where == folder and kind == "ext4" for _, where, kind, *_ in mounts)
+    kinds = {where: kind for _, where, kind, *_ in mounts}
+    return "ext4" in (kinds.get(folder), kinds.get(folder.removesuffix("/merged")))
+
+
+def overlay(lower, upper, make):
+    """An overlay of two folders in which `make` has made files below; None: there is none here."""
+    if "overlay" not in open("/proc/filesystems").read().split():
+        subprocess.run(["modprobe", "overlay"], stderr=subprocess.DEVNULL)
+    for folder in (f"{lower}/low", f"{upper}/up", f"{upper}/work", f"{upper}/merged"):
+        os.mkdir(folder)
+    make(f"{lower}/low")
+    options = f"lowerdir={lower}/low,upperdir={upper}/up,workdir={upper}/work"
+    if LIBC.mount(b"overlay", f"{upper}/merged".encode(), b"overlay", 0, options.encode()) < 0:
+        print("not shown: overlays (no overlayfs here)")
+        return None
+    return f"{upper}/merged"
+
+
+def until_number(w, number):
+    """Makes files until one has that number in the layer above; its name."""
+    for i in range(100000):
+        name = f"twin{i}"
+        w.open_write_close(name)
+        got = os.stat(w.path(f"../up/{name}")).st_ino
+        if got >= number:
+            break
+        os.unlink(w.path(name))
+    assert got == number, f"a file numbered {number}: {got}"
+    return name
+
+
+def others(w, twin):
+    """What isn't the watched file: one of its number, another name of what it is below, the layers' own."""
+    w.open_write_close(twin)
+    os.link(w.path(twin), w.path("twin's"))
+    w.open_write_close("twin's")
+    os.unlink(w.path("twin's"))
+    for name in ("hard", "../low/log", "../up/log"):
+        if os.path.isfile(w.path(name)):
+            with open(w.path(name)) as f:
+                f.read()
+
+
+def copied_up(w, below):
+    """A file of the layer below is read, written (and so copied), read by who had it open before, moved."""
+    p = w.path("log")
+    twin = until_number(w, below)
+    reader = w.does("open", lambda: os.open(p, os.O_RDONLY))
+    w.does("read", lambda: os.pread(reader, 100, 0), bytes=5)
+    others(w, twin)
+    fd = w.does("open", lambda: os.open(p, os.O_RDWR))
+    w.does("write", lambda: os.write(fd, b"above, longer"), bytes=13)
+    w.does("close", lambda: os.close(fd))
+    w.does("sync", lambda: os.fsync(reader))
+    others(w, twin)
+    w.open_write_close("hard")  # now a file of its own
+    w.does("rename", lambda: os.rename(p, w.path("log.1")), to="log.1")
+    w.does("sync", lambda: os.fsync(reader), name="log.1")
+    fd = w.does("open", lambda: os.open(w.path("log.1"), os.O_RDONLY), name="log.1")
+    w.does("read", lambda: os.read(fd, 100), name="log.1", bytes=13)
+    w.does("close", lambda: os.close(fd), name="log.1")
+    w.does("close", lambda: os.close(reader), name="log.1")
+    others(w, twin)
+    fd = w.does("open", lambda: os.open(p, os.O_RDWR | os.O_CREAT, 0o600))
+    w.does("write", lambda: os.write(fd, b"new"), bytes=3)
+    w.does("close", lambda: os.close(fd))
+    w.does("unlink", lambda: os.unlink(p))
+
+
+def moved_unwritten(w):
+    """It is copied up because it is moved: who has it open reads on."""
+    reader = w.does("open", lambda: os.open(w.path("log"), os.O_RDONLY))
+    w.does("rename", lambda: os.rename(w.path("log"), w.path("log.1")), to="log.1")
+    w.does("read", lambda: os.read(reader, 100), name="log.1", bytes=5)
+    w.open_write_close("hard")
+    w.does("close", lambda: os.close(reader), name="log.1")
+
+
+def numbered_alike(w):
+    """A directory is watched; a file beside it has its number, where the overlay invents numbers for directories."""
+    w.open_write_close(until_number(w, os.stat(w.path("dir")).st_ino))
+    w.does("mkdir", lambda: os.mkdir(w.path("dir/sub")), name="dir/sub")
+    fd = w.does("open", lambda: os.open(w.path("dir/old"), os.O_RDONLY), name="dir/old")
+    w.does("close", lambda: os.close(fd), name="dir/old")
+
+
+def make_log(folder):
+    with open(folder + "/log", "w") as f:
+        f.write("below")
+    os.link(folder + "/log", folder + "/hard")
+
+
+def make_dirs(folder):
+    for i in range(200):
+        os.mkdir(f"{folder}/{i}")
+    os.mkdir(folder + "/dir")
+    open(folder + "/dir/old", "w").close()
+
+
+def overlays():
+    """Layers on two file systems, whose files have the same numbers; and on one."""
+    for body in (copied_up, moved_unwritten):
+        lower, upper = mount_tmpfs(), mount_tmpfs()
+        for i in range(50):  # numbers that the other layer has not given away yet
+            open(f"{lower}/{i}", "w").close()
+        folder = overlay(lower, upper, make_log)
+        if not folder:
+            return
+        args = [os.stat(lower + "/low/log").st_ino] if body == copied_up else []
+        with Sonda("trace", "fs.file", "--file", folder + "/log") as s:
+            told = [in_process(run, body, folder, *args)]
+        compare(s, told, f"a file of an overlay, {body.__name__}")
+        LIBC.umount2(folder.encode(), 0)
+    upper = mount_tmpfs()
+    folder = overlay(mount_tmpfs(), upper, make_dirs)
+    for i in range(200):
+        os.stat(f"{folder}/{i}")
+    with Sonda("trace", "fs.file", "--file", folder + "/dir") as s:
+        told = [in_process(run, numbered_alike, folder)]
+    compare(s, told, "a directory of an overlay")
+    LIBC.umount2(folder.encode(), 0)
+    one = scratch_fs("ext4")
+    if not one:
+        return
+    folder = overlay(one, one, lambda low: open(low + "/log", "w").close())
+    with Sonda("trace", "fs.file", "--file", folder + "/log") as s:
+        told = [in_process(run, body, folder) for body in (uses, rotation, replaced, reuse)]
+    compare(s, told, "a file of an overlay on one file system")
+    os.mkdir(folder + "/dir")
+    with Sonda("trace", "fs.file", "--file", folder + "/dir") as s:
+        told = [in_process(run, below, folder)]
+    compare(s, told, "a directory of an overlay on one file system")
+    LIBC.umount2(folder.encode(), 0)
 
 
 def run(body, folder, *args):
@@ -173,6 +307,7 @@ def main():
                   "dd", "if=/dev/zero", f"of={folder}/counted", "bs=1000", "count=20")
     got = {x["op"]: (x["calls"], x["bytes"]) for x in r.rows}
     check_equal(got.get("write"), (20, 20000), "writes of what did not exist yet")
+    overlays()
     for args, code in ((["trace", "fs.file"], 2), (["trace", "fs.file", "--file", "/none/at/all"], None)):
         r = run_sonda(*args)
         check(r.code == code or (code is None and r.code not in (0, 1)), f"{args}: exit {r.code}: {r.stderr}")

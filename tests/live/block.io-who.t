@@ -49,7 +49,8 @@ def case_write_back():
             for n, size in sizes.items():
                 got = {r["pid"]: r["bytes"] for r in rows if r["inode"] == inodes[n]}
                 if not s.stats.get("missed", 0):
-                    check_equal(got, {pids[n]: size}, f"the file's bytes, by who wrote it")
+                    others = [[r[k] for k in ("inode", "pid", "ios", "bytes")] for r in rows if r["inode"] != inodes[n]]
+                    check_equal(got, {pids[n]: size}, f"the file's bytes, by who wrote it ({s.stats}; {others})")
 
 
 def case_shape():

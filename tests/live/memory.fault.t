@@ -92,14 +92,15 @@ def case_each_major():
             took, major = time.monotonic_ns() - begin, counts(child.pid)[0] - before[0]
             s.wait_row(lambda r: r["address"] == hex(begin_address + (PAGES - 1) * file.STEP))
         child.end()
-    check_equal(len(s.rows), major, "a row for each major fault that the kernel counts")
+    missed = s.stats.get("missed", 0)
+    check(major - missed <= len(s.rows) <= major, f"a row for each major fault that the kernel counts: {len(s.rows)} of {major}")
     check(major >= PAGES // 2, f"the workload had them: {major}")
     want = [hex(begin_address + n * file.STEP) for n in range(PAGES)]
-    check_equal([r["address"] for r in s.rows if r["address"] in want], want, "each page that was touched, in order")
+    check_told([r["address"] for r in s.rows if r["address"] in want], want, s.stats, "each page that was touched, in order")
     check_equal({(r["pid"], r["comm"]) for r in s.rows}, {(child.pid, "toucher")}, "whose")
     if SEES_STARTS:
         known = [r["took_ns"] for r in s.rows if r["took_ns"] != -1]
-        check(len(known) >= major - s.stats.get("missed", 0) and min(known) > 0 and sum(known) < took,
+        check(len(known) >= major - missed and min(known) > 0 and sum(known) < took,
               f"times fit into the process's {took}: {known}")
     check_equal({r["kind"] for r in s.rows}, {"major"}, "no minor one unless asked for")
     check_equal(slow.rows, [], "none took an hour")

@@ -4,7 +4,9 @@
 kernel tells their owner; and what /proc alone gives, in the same fields."""
 
 import array
+import atexit
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -26,11 +28,21 @@ for _ in range(5):  # so that a round trip is known
     server.recv(1000, socket.MSG_WAITALL)
 client.sendall(b"y" * 777)  # not read
 waiting = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]  # not accepted
-child = os.fork()
-if child == 0:  # holds all of them a second time
-    os.close(0)
-    import signal
-    signal.pause()
+while True:  # a socket is told of the holder with the lowest pid, and pids begin anew
+    child = os.fork()
+    if child == 0:  # holds all of them a second time
+        signal.pause()
+    if child > PID:
+        break
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+def end_child():
+    os.kill(child, signal.SIGKILL)
+
+
+atexit.register(end_child)  # or who reads what this says waits for it too
 six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 six.bind(("::1", 0))
 socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).sendto(b"z" * 100, six.getsockname())
@@ -122,8 +134,9 @@ check_equal([r["pid"] for r in rows], [spare.pid], "of another namespace")
 check_equal([r["netns"] for r in rows], [os.stat(f"/proc/{spare.pid}/ns/net").st_ino], "which")
 spare.communicate()
 
-os.kill(child, 9)
+os.kill(child, signal.SIGKILL)
 os.waitpid(child, 0)
+atexit.unregister(end_child)
 text = run_sonda("show", "socket", "--where", f"inode == {os.fstat(server.fileno()).st_ino}", json_output=False).lines
 check_equal(text[0].split()[:6], ["PROTOCOL", "STATE", "RX", "TX", "LOCAL", "PEER"], "text: columns")
 check("127.0.0.1:%d" % port in text[1], "text: address and port together")

@@ -66,8 +66,8 @@ USERS = [("burns", burns, "CPU", "cpu_ns_delta"), ("holds", holds, "memory", "rs
 
 
 def found_in_text():
-    """The parts of `sonda top` as text: title -> names in it."""
-    shown = run_sonda("top", "--once", "--interval", "1500ms", json_output=False).stdout
+    """The parts of `sonda top` as text: title -> names in it; all of them, for others may use more than these do."""
+    shown = run_sonda("top", "--once", "--interval", "1500ms", "--limit", "0", json_output=False).stdout
     parts = re.findall(r"^[\d:.]+  (\w+): (\S+), [^\n]*\n(.*?)(?:\n\n|\Z)", shown, re.M | re.S)
     check_equal([p[:2] for p in parts], [("CPU", "process.usage"), ("memory", "process.usage"), ("disks", "process.usage"),
                                          ("network", "net.usage")], "its parts")

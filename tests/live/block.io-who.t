@@ -16,6 +16,7 @@ from workers import Group, mount_of
 
 MIB = 1 << 20
 TAKES_NS = 40000000
+LARGEST = 1280 << 10  # what one request of these disks carries at most
 
 
 def last_reading(s):
@@ -50,7 +51,8 @@ def case_write_back():
                 got = {r["pid"]: r["bytes"] for r in rows if r["inode"] == inodes[n]}
                 if not s.stats.get("missed", 0):
                     others = [[r[k] for k in ("inode", "pid", "ios", "bytes")] for r in rows if r["inode"] != inodes[n]]
-                    check_equal(got, {pids[n]: size}, f"the file's bytes, by who wrote it ({s.stats}; {others})")
+                    check(set(got) == {pids[n]} and size - unseen(size // LARGEST) * LARGEST <= got[pids[n]] <= size,
+                          f"the file's {size} bytes, by {pids[n]} who wrote it: {got} ({s.stats}; {others})")
 
 
 def case_shape():
@@ -70,7 +72,10 @@ def case_shape():
     rows = {(r["op"], r["pattern"]): r for r in last_reading(s) if is_of(r, disk)}
     got = {key: r["ios"] for key, r in rows.items()}
     # the first has none before it; of those anywhere none follows its forerunner by chance
-    check_equal(got, {("write", "random"): 1, ("write", "sequential"): 39, ("read", "random"): 60}, "pattern")
+    want = {("write", "random"): 1, ("write", "sequential"): 39, ("read", "random"): 60}
+    check(all(n - unseen(n) <= got.get(key, 0) <= n for key, n in want.items()) and not set(got) - set(want), f"pattern: {got}, {s.stats}")
+    if got != want:
+        return
     check_equal(sum(r["random"] for r in rows.values()), 61, "the counter agrees")
     for key, size in (("write", "sequential"), 65536), (("read", "random"), 4096):
         r = rows[key]
@@ -142,9 +147,11 @@ def case_cgroup():
             mine = [r for r in rows if r["charged_cgroup"] == os.stat(group.path).st_ino]
             want, got = io_stat(group, disk), {op: sum(r["bytes"] for r in mine if r["op"] == op)
                                                for op in ("read", "write")}
-            check_equal((got["read"], got["write"]), (want.get("rbytes"), want.get("wbytes")), "bytes as in io.stat")
-            check(got["read"] >= 2048 * blocks and got["write"] >= (4096 + MIB // 32) * blocks,
-                  f"in which is all that it did: {got}")
+            for op in "read", "write":
+                all_bytes = want.get(f"{op[0]}bytes", 0)
+                check(all_bytes - unseen(all_bytes) <= got[op] <= all_bytes, f"bytes as in io.stat, {want}: {got}")
+            check(want.get("rbytes", 0) >= 2048 * blocks and want.get("wbytes", 0) >= (4096 + MIB // 32) * blocks,
+                  f"in which is all that it did: {want}")
 
 
 def case_tag_wait():

@@ -77,14 +77,6 @@ with Group() as inside, Workers(2) as ws:
         s.wait_row(lambda r: r["pid"] == other.pid and r["reason"] == "stopped")
         whole = time.monotonic_ns() - began
 
-
-
-def unseen(n):
-    """Some kernels, ours too, run no BPF program while a thread of process 1 has the CPU: a wake-up from an interrupt
-    that came then, or a switch from it, is seen by nobody. About one in a thousand here, more on a busy machine."""
-    return max(n // 10, 1)
-
-
 missed = s.stats.get("missed", 0)
 mine = [r for r in s.rows if r["pid"] == napper.pid]
 slept = [r for r in mine if r["call"] == "clock_nanosleep"]

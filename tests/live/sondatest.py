@@ -24,6 +24,7 @@ import time
 import traceback
 
 SONDA = os.environ.get("SONDA", os.path.join(os.path.dirname(__file__), "../../build/sonda"))
+IN_GUEST = os.path.exists("/dev/vm-scratch0")
 PATIENCE_S = int(os.environ.get("SONDA_TEST_PATIENCE", "120"))  # a guest without KVM is slow
 
 # in a guest every instruction is translated: workloads that only repeat themselves repeat less there
@@ -46,6 +47,13 @@ def check(condition, what):
         _failures += 1
         print(f"not true: {what}", flush=True)
     return bool(condition)
+
+
+def unseen(n):
+    """How many of `n` things that happen while anybody has the CPU (wake-ups, completions, interrupts) may be missing. The
+    kernel of the machine that these tests run on outside a guest runs no BPF program while a thread of process 1 has the
+    CPU, and counts none as skipped: about one in a thousand, more while that process is busy."""
+    return 0 if IN_GUEST else max(n // 10, 1)
 
 
 def check_equal(got, want, what):

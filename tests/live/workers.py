@@ -11,9 +11,8 @@ import signal
 import tempfile
 import time
 
-from sondatest import check_equal
+from sondatest import IN_GUEST, check_equal
 
-IN_GUEST = os.path.exists("/dev/vm-scratch0")
 
 
 def _burn(seconds):

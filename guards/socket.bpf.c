@@ -12,6 +12,7 @@
 
 #include "kernel/sock.h"
 
+#include "ladder.h"
 #include "socket.h"
 
 PROBE(socket, "guard", "Rules about who connects, sends, binds and listens where",
@@ -559,7 +560,7 @@ static __always_inline int family_made(u32 family, int kern, u32 strength)
 		return 0;
 	barrier_var(family);
 	operation = family_operations[family & (FAMILIES_MAX - 1)];
-	return operation && !kern && makes(operation & 31, 0, strength) ? -EPERM : 0;
+	return guard_says(operation && !kern && makes(operation & 31, 0, strength));
 }
 
 #define FAMILIES OPTIONAL("sockets other than those of IP")
@@ -602,9 +603,9 @@ static __always_inline int listens(struct socket *socket, u32 strength)
 	const struct sock *sk = socket->sk;
 	u16 family;
 
-	family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	if (!use_begin(&a))
+	if (!sk || !use_begin(&a))
 		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family == AF_INET || family == AF_INET6)
 		listen_read(sk, family == AF_INET6, &a);
 	else if (family == AF_SMC)
@@ -612,7 +613,7 @@ static __always_inline int listens(struct socket *socket, u32 strength)
 	else
 		return 0;
 	a.any_port = !a.port;
-	return use_judge(&a) ? -EPERM : 0;
+	return guard_says(use_judge(&a));
 }
 
 /* clang-format off */

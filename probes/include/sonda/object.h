@@ -212,8 +212,10 @@ static __noinline int put_unix(struct event_slot *slot, struct sock *sk, const s
 	at = *(volatile u32 *)&slot->tail;
 	most = name.len - UNIX_FAMILY_LEN + !!first;
 	barrier_var(at);
-	barrier_var(most);
-	if (at >= EVENT_MAX || !most || most > UNIX_PATH_MAX)
+	if (at >= EVENT_MAX || !most)
+		return -E2BIG;
+	barrier_var(most); /* one comparison of it as it is, not of most - 1 */
+	if (most > UNIX_PATH_MAX)
 		return -E2BIG;
 	name.path += !first;
 	n = of->at ? bpf_probe_read_user_str(&slot->body[at], most, name.path)

@@ -271,8 +271,12 @@ static __always_inline void path_move(struct event_slot *slot, u64 to, u64 at, u
 	}
 	barrier_var(size); /* newer compilers leave the bound out that they know, and the verifier not */
 #pragma unroll
-	for (u64 i = 0; i < PATH_MOVE_WORDS * sizeof(u64) && i < size; i += sizeof(u64))
-		*(u64 *)&slot->body[to + i] = *(u64 *)PATH_AREA(slot, at + i);
+	for (u64 i = 0; i < PATH_MOVE_WORDS * sizeof(u64) && i < size; i += sizeof(u64)) {
+		/* as words: of members of the slot they know no alignment */
+		u64 *into = (u64 *)&slot->body[to + i], *from = (u64 *)PATH_AREA(slot, at + i);
+
+		*into = *from;
+	}
 }
 
 /* Moves the path from the area to the slot's tail, with its NUL. */

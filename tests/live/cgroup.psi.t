@@ -78,8 +78,20 @@ def thrash(cgroup):
     return work
 
 
+def read_directly(cgroup):
+    """Reads past the page cache: nearly all of its time it waits for the disk, whatever memory it may have."""
+    def work(child):
+        cgroup.join()
+        child.ready()
+        fd, buffer = os.open(SCRATCH, os.O_RDONLY | os.O_DIRECT), mmap.mmap(-1, MIB)
+        while True:
+            for at in range(0, READ, MIB):
+                os.preadv(fd, [buffer], at)
+    return work
+
+
 def case_memory_and_io():
-    """A process over its memory.high that reads from a disk waits for memory, and for the disk."""
+    """A process over its memory.high that reads from a disk waits for memory; another waits for the disk."""
     here = mount_of("cgroup2")
     if not os.path.exists(SCRATCH) or not here or "memory" not in open(f"{here}/cgroup.controllers").read().split():
         return
@@ -88,20 +100,24 @@ def case_memory_and_io():
         cgroup.write("memory.high", HIGH)
         files = {what: f"{cgroup.directory}/{what}.pressure" for what in waits}
         nr = os.stat(cgroup.directory).st_ino
-        child = Child(thrash(cgroup), "thrash")
-        child.wait_ready()
+        children = [Child(thrash(cgroup), "thrash"), Child(read_directly(cgroup), "direct")]
+        for child in children:
+            child.wait_ready()
         outer = {what: totals(file) for what, file in files.items()}
         with Sonda("trace", "cgroup.psi", "--percent", "5") as s, Sonda("top", "cgroup.psi", "--interval", "1h") as table:
             before = {what: totals(file) for what, file in files.items()}
-            child.go()
+            for child in children:
+                child.go()
             rose = {what: s.wait_row(lambda r: (r["cgroup"], r["resource"], r["change"]) == (nr, what, "rose"), 60)
                     for what in waits}
-            os.kill(child.pid, signal.SIGSTOP)
+            for child in children:
+                os.kill(child.pid, signal.SIGSTOP)
             truth = {what: {k: n - before[what][k] for k, n in totals(file).items()} for what, file in files.items()}
             fell = {what: s.wait_row(lambda r: (r["cgroup"], r["resource"], r["change"]) == (nr, what, "fell"), 30)
                     for what in waits}
         most = {what: {k: n - outer[what][k] for k, n in totals(file).items()} for what, file in files.items()}
-        child.end()
+        for child in children:
+            child.end()
     rows = {r["resource"]: r for r in table.rows if r["cgroup"] == nr}
     for what in waits:
         check(rose[what] and rose[what]["some_percent"] >= 5, f"{what}: it rises: {rose[what]}")

@@ -166,8 +166,8 @@ def case_machine():
     check(truth["direct"] and truth["kswapd"], f"memory was short: {truth}")
     check_equal(freed["kswapd"], PAGE * truth["kswapd"], "freed by kswapd")
     check_equal({r["comm"][:6] for r in s.rows if r["kind"] == "kswapd"}, {"kswapd"}, "who that is")
-    check(0 <= freed["direct"] - PAGE * truth["direct"] <= PAGE * truth["slabs"],
-          f"freed by who waited, {freed['direct']}: {truth}, slab is not in it")
+    # sonda's own waits are in the kernel's count only, slab in the rows only
+    check(0 < freed["direct"] <= PAGE * (truth["direct"] + truth["slabs"]), f"freed by who waited, {freed['direct']}: {truth}")
     # the kernel counts once more for each new attempt in one wait, on 5.10 often
     check(0 < len(rows) <= truth["stalls"], f"waits, {len(rows)}: {truth}")
     # who comes first waits: the child, the test, or whoever the machine has

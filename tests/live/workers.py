@@ -9,10 +9,10 @@ import os
 import select
 import signal
 import tempfile
+import threading
 import time
 
 from sondatest import IN_GUEST, check_equal
-
 
 
 def _burn(seconds):
@@ -25,7 +25,14 @@ def _nap(seconds):
     time.sleep(seconds)
 
 
-_WORK = {"burn": _burn, "nap": _nap}
+def _threads(n):
+    for _ in range(int(n)):
+        t = threading.Thread(target=int)
+        t.start()
+        t.join()
+
+
+_WORK = {"burn": _burn, "nap": _nap, "threads": _threads}
 
 
 class Worker:

@@ -243,6 +243,22 @@ static __noinline int hold_no_more(u64 key)
 	return bpf_map_delete_elem(&holders, &key);
 }
 
+/* The process has what it has now; nothing any more when it ends or has ended. */
+static __always_inline void levels_look(struct task_struct *task, bool lives)
+{
+	struct levels now = {};
+
+	if (!look_alone(task))
+		return;
+	if (lives) {
+		levels_of(task, &now);
+		hold(task, (u64)task, &now);
+	} else {
+		hold_no_more((u64)task);
+	}
+	look_over(task);
+}
+
 /* --- hooks --- */
 
 #define PF_EXITING 0x00000004
@@ -250,25 +266,33 @@ static __noinline int hold_no_more(u64 key)
 AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
-	struct levels now = {};
+	bool counted;
 
 	look_begins();
-	if (!task || !look_at(task, LOOK_LIVES))
+	if (!task)
 		return 0;
-	if (task->pid != task->tgid || task->flags & PF_EXITING)
+	counted = look_at(task, LOOK_LIVES);
+	if (task->pid != task->tgid)
 		return 0;
-	levels_of(task, &now);
-	return hold(task, (u64)task, &now);
+	if (task->flags & PF_EXITING)
+		levels_look(task, false);
+	else if (counted)
+		levels_look(task, true);
+	return 0;
 }
 
 SEC("tp_btf/sched_process_exit") int BPF_PROG(thread_ends, struct task_struct *task)
 {
 	look_at(task, LOOK_ENDS);
-	return task->pid == task->tgid ? hold_no_more((u64)task) : 0;
+	if (task->pid == task->tgid)
+		levels_look(task, false);
+	return 0;
 }
 
 SEC("tp_btf/sched_process_free") int BPF_PROG(thread_gone, struct task_struct *task)
 {
 	look_at(task, LOOK_GONE);
+	if (task->pid == task->tgid)
+		levels_look(task, false);
 	return 0;
 }

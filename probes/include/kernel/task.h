@@ -64,6 +64,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct files_struct *files;
 	u64 start_boottime;
+	int exit_state; /* 0 until it has ended */
 	int exit_code;
 	unsigned long nvcsw;
 	char comm[16];

@@ -28,6 +28,15 @@ struct {
 	__type(value, struct seen);
 } seen SEC(".maps");
 
+/* Threads that are being looked at: one may end on one CPU while another is at it. (A lock in `seen`
+ * would do, but 5.10 has none for these programs.) */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64); /* struct task_struct */
+	__type(value, u8);
+} looking SEC(".maps");
+
 /* When the first look at all threads began. What older ones had used before it is not counted. */
 u64 since_ns;
 
@@ -46,8 +55,23 @@ static __always_inline bool process_lived(struct task_struct *task)
 /* When a thread is looked at: while it lives, when it ends, when nothing is left of it. */
 enum look { LOOK_LIVES, LOOK_ENDS, LOOK_GONE };
 
-/* Is the thread one that is counted? With LOOK_GONE it is forgotten. */
-static __always_inline bool look_at(struct task_struct *task, enum look look)
+/* False: somebody else is at it. Whoever gets it calls look_over() after it. */
+static __always_inline bool look_alone(struct task_struct *task)
+{
+	u64 key = (u64)task;
+	u8 nothing = 0;
+
+	return !bpf_map_update_elem(&looking, &key, &nothing, BPF_NOEXIST);
+}
+
+static __always_inline void look_over(struct task_struct *task)
+{
+	u64 key = (u64)task;
+
+	bpf_map_delete_elem(&looking, &key);
+}
+
+static __always_inline bool thread_count(struct task_struct *task, enum look look)
 {
 	THREAD_USED nothing = {};
 	const THREAD_USED *was = &nothing;
@@ -55,8 +79,6 @@ static __always_inline bool look_at(struct task_struct *task, enum look look)
 	u64 key = (u64)task;
 	bool first = false;
 
-	if (sonda_conf.self && task->tgid == sonda_conf.self)
-		return false;
 	before = bpf_map_lookup_elem(&seen, &key);
 	/* later: it has the memory of one that was missed. Earlier: a thread took the first one's place
 	 * in its process, by execve(2). */
@@ -85,6 +107,24 @@ static __always_inline bool look_at(struct task_struct *task, enum look look)
 	else if (bpf_map_update_elem(&seen, &key, &now, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return now.wanted;
+}
+
+/* Is the thread one that is counted? With LOOK_GONE it is forgotten. What is not counted because somebody else is
+ * at it is counted at the next look; when nothing is left of a thread nobody else is at it: the others only
+ * look at those that have not ended, and the kernel waits for them. */
+static __always_inline bool look_at(struct task_struct *task, enum look look)
+{
+	bool counted;
+
+	if (sonda_conf.self && task->tgid == sonda_conf.self)
+		return false;
+	if (look == LOOK_GONE)
+		return thread_count(task, look);
+	if ((look == LOOK_LIVES && task->exit_state) || !look_alone(task))
+		return false;
+	counted = thread_count(task, look);
+	look_over(task);
+	return counted;
 }
 
 /* In the program at iter/task, of each thread. */

@@ -519,7 +519,7 @@ SEC("tp_btf/sys_enter") int BPF_PROG(call_begins, struct pt_regs *regs, long nr)
 	bool is_32bit;
 
 	call = file_call_of(regs, FILE_IO_OPS, &is_32bit);
-	if (!call)
+	if (!call || file_call_aio(call, regs, is_32bit))
 		return 0;
 	files = file_call_files(call, regs, is_32bit);
 	if (call->path != NO_ARG || file_watched(files.file) || file_watched(files.file2))

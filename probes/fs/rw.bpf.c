@@ -2,7 +2,7 @@
 /*
  * Reads, writes and syncs of files: how many, how many bytes came or went (not how many were asked
  * for), how long they took. By process and by file, whatever the call: read(2) and its kin, sendfile
- * and splice, io_uring. Pipes, sockets and terminals are left out.
+ * and splice, io_uring, libaio. Pipes, sockets and terminals are left out.
  */
 #include "sonda.bpf.h"
 

@@ -4,15 +4,14 @@
 /sys; merged bios, against the kernel's own count of merges; the device of device mapper above the disk, against
 the tables that the test made; a mirror of md, against its disks' counters; latency and counts on a disk that takes as long as it is told; two cgroups."""
 
-import platform
 import sys
 
 from disks import *
+from calls import Aio
 from sondatest import *
 from workers import Group, mount_of
 
 MIB = 1 << 20
-AIO = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}  # io_setup, io_destroy, io_getevents, io_submit
 NONE = "0:0"
 MERGES = {"read": 1, "write": 5}  # where /sys/block/*/stat has them
 
@@ -64,25 +63,18 @@ def case_partition(disk):
 
 def writes_at_once(path, count, size):
     """Writes that follow each other on the disk, given to the kernel in one call: it merges them."""
-    setup, destroy, getevents, submit = AIO[platform.machine()]
-    fd, data, context = os.open(path, os.O_RDWR | os.O_DIRECT), mmap.mmap(-1, count * size), ctypes.c_ulong()
+    fd, data, aio = os.open(path, os.O_RDWR | os.O_DIRECT), mmap.mmap(-1, count * size), Aio(count)
     address = ctypes.addressof(ctypes.c_char.from_buffer(data))
-    system_call(libc.syscall(setup, count, ctypes.byref(context)), "io_setup")
-    blocks = [ctypes.create_string_buffer(struct.pack("QIIHhIQQqQII", i, 0, 0, 1, 0, fd, address + i * size, size,
-                                                      i * size, 0, 0, 0)) for i in range(count)]
-    pointers = (ctypes.c_void_p * count)(*map(ctypes.addressof, blocks))
-    check_equal(libc.syscall(submit, context, ctypes.c_long(count), pointers), count, "all submitted")
-    events = (ctypes.c_longlong * (4 * count))()
-    check_equal(libc.syscall(getevents, context, ctypes.c_long(count), ctypes.c_long(count), events, None), count,
-                "all done")
-    check_equal(list(events[2::4]), [size] * count, "and whole")
-    libc.syscall(destroy, context)
+    taken = aio.submit(*[(Aio.WRITE, fd, address + i * size, size, i * size) for i in range(count)])
+    check_equal(taken, count, "all submitted")
+    check_equal(aio.results(count), dict.fromkeys(range(count), size), "and whole")
+    aio.end()
     os.close(fd)
 
 
 def case_merges(disk):
     """Bios of all requests together: as many as were submitted; less the requests: the kernel's merges."""
-    if platform.machine() not in AIO:
+    if not Aio.is_known():
         return
     nomerges = f"/sys/block/{os.path.basename(disk)}/queue/nomerges"
     kept = open(nomerges).read()

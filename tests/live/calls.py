@@ -4,6 +4,7 @@
 import ctypes
 import mmap
 import os
+import platform
 import struct
 import subprocess
 
@@ -109,3 +110,38 @@ class Uring:
         at = self.completed[5] + self.done % self.entries * 16
         self.done += 1
         return struct.unpack_from("i", self.cq, at + 8)[0]
+
+
+class Aio:
+    """What libaio does: requests handed over in one call, results taken in another."""
+    CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}  # io_setup, io_destroy, io_getevents, io_submit
+    READ, WRITE, SYNC = 0, 1, 2
+
+    def __init__(self, most):
+        self.setup, self.destroy, self.getevents, self.submit_ = self.CALLS[platform.machine()]
+        self.context, self.blocks = ctypes.c_ulong(), []
+        got = call(self.setup, most, ctypes.addressof(self.context))
+        if got < 0:
+            raise OSError(-got, "io_setup")
+
+    @classmethod
+    def is_known(cls):
+        return platform.machine() in cls.CALLS
+
+    def submit(self, *requests):
+        """How many of (operation, fd, address, bytes, offset) the kernel took, or -errno."""
+        self.blocks = [ctypes.create_string_buffer(struct.pack("QIIHhIQQqQII", i, 0, 0, op, 0, fd, address, size, offset, 0, 0, 0))
+                       for i, (op, fd, address, size, offset) in enumerate(requests)]
+        pointers = (ctypes.c_void_p * len(requests))(*map(ctypes.addressof, self.blocks))
+        return call(self.submit_, self.context.value, len(requests), ctypes.addressof(pointers))
+
+    def results(self, n):
+        """Of n requests, by their place among those submitted: bytes or -errno."""
+        events, got = (ctypes.c_longlong * (4 * n))(), {}
+        while len(got) < n:
+            taken = call(self.getevents, self.context.value, n - len(got), n - len(got), ctypes.addressof(events), 0)
+            got.update((events[4 * i], events[4 * i + 2]) for i in range(taken))
+        return got
+
+    def end(self):
+        call(self.destroy, self.context.value)

@@ -5,6 +5,7 @@
 Truth: what the workload did and what the calls returned to it.
 """
 
+import ctypes
 import errno
 import mmap
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from calls import Aio
 from sondatest import *
 from scratch import *
 
@@ -51,6 +53,10 @@ def uses(w):
     w.does("write", lambda: os.write(fd, b"x" * 100), bytes=100)
     w.does("write", lambda: os.pwrite(fd, b"x" * 50, 10), bytes=50)
     w.does("read", lambda: os.pread(fd, 500, 0), bytes=100)
+    if Aio.is_known():
+        thirty, aio = ctypes.create_string_buffer(30), Aio(1)
+        w.does("write", lambda: aio.submit((Aio.WRITE, fd, ctypes.addressof(thirty), 30, 20)) and aio.results(1), bytes=30)
+        aio.end()
     w.does("sync", lambda: os.fsync(fd))
     w.does("truncate", lambda: os.ftruncate(fd, 10))
     w.does("allocate", lambda: os.posix_fallocate(fd, 0, 4096))

@@ -12,7 +12,7 @@ import resource
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from calls import Uring
+from calls import Aio, Uring
 from sondatest import *
 from scratch import *
 
@@ -129,6 +129,22 @@ def uring_io(path):
     return got
 
 
+def aio_io(path):
+    """libaio's way: many at once, one at a time, and what the kernel refuses, which is nothing."""
+    if not Aio.is_known():
+        return None
+    fd, aio = os.open(path, os.O_CREAT | os.O_RDWR, 0o600), Aio(40)
+    data = ctypes.create_string_buffer(b"a" * 5000)
+    address = ctypes.addressof(data)
+    written = aio.submit(*[(Aio.WRITE, fd, address, 5000, i * 5000) for i in range(40)]) and aio.results(40)
+    refused = aio.submit((Aio.READ, fd, address, 3000, 199000), (Aio.READ, 999, address, 1, 0))
+    read = aio.results(1)
+    synced = aio.submit((Aio.SYNC, fd, 0, 0, 0)) and aio.results(1)
+    aio.end()
+    os.close(fd)
+    return sum(written.values()), refused, read[0], synced[0]
+
+
 def work(folder):
     w = Work(folder)
     before, size = account()  # that reading is in what follows
@@ -156,6 +172,7 @@ def main():
     with Sonda("top", "fs.rw", "--by", "pid,path,op", "--interval", "1h") as s:
         pid, (want, rchar, wchar) = in_process(work, folder)
         uring_pid, uring = in_process(uring_io, folder + "/uring")
+        aio_pid, aio = in_process(aio_io, folder + "/aio")
         mapper, faults = in_process(maps, folder + "/mapped", PAGES)
     got = {}
     for r in s.rows:
@@ -171,6 +188,11 @@ def main():
         path = folder + "/uring"
         check_equal(got.get(uring_pid), {(path, "write"): [1, uring[0], 0], (path, "read"): [1, uring[1], 0]},
                     "io_uring's bytes")
+    if aio:
+        path = folder + "/aio"
+        check_equal(aio, (200000, 1, 1000, 0), "what libaio's calls came to")
+        check_equal(got.get(aio_pid), {(path, "write"): [40, 200000, 0], (path, "read"): [1, 1000, 0], (path, "sync"): [1, 0, 0]},
+                    "libaio's bytes")
     if "not seen here: files read through mappings" not in s.stderr:
         calls = [r["calls"] for r in s.rows if (r["pid"], r["path"], r["op"]) == (mapper, folder + "/mapped", "fault")]
         check(len(calls) == 1 and PAGES - s.stats.get("missed", 0) <= calls[0] <= faults,

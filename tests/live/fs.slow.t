@@ -5,12 +5,14 @@
 A frozen file system holds up whoever changes it, for exactly as long as the test wants.
 """
 
+import ctypes
 import fcntl
 import os
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from calls import Aio
 from sondatest import *
 from scratch import *
 
@@ -74,6 +76,7 @@ def main():
 
     # whoever waits in a pipe does not hang on a file
     r, w = os.pipe()
+    seven, aio = ctypes.create_string_buffer(b"7" * 7), Aio(1) if Aio.is_known() else None
     with Sonda("trace", "fs.slow", "--min", "0", "--pid", os.getpid()) as s:
         os.write(w, b"x")
         os.read(r, 1)
@@ -83,10 +86,15 @@ def main():
             pass
         os.fsync(fd)
         os.listdir(top)
+        if aio:
+            check_equal(aio.submit((Aio.WRITE, fd, ctypes.addressof(seven), 7, 300)) and aio.results(1), {0: 7}, "libaio's write")
     rows = [(r["op"], r["path"], r["err"]) for r in s.rows if "/proc/" not in r["path"]]
     for want in (("open", folder + "/none", "ENOENT"), ("sync", path, None), ("list", folder, None)):
         check(want in rows, f"{want} in {rows}")
     check(not [row for row in rows if "pipe:" in row[1]], "no pipes")
+    if aio:
+        check_equal([(r["path"], r["offset"], r["size_bytes"]) for r in s.rows if r["op"] == "write" and "/proc/" not in r["path"]],
+                    [(path, 300, 7)], "libaio's write, and its place")
     os.chdir("/")
     os.close(fd)
     os.close(top)

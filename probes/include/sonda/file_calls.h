@@ -45,7 +45,11 @@ enum file_op {
 	FILE_OP_XATTR,
 	FILE_OP_TIMES,
 };
-#define FILE_OP_BIT(name) (1u << FILE_OP_##name)
+#define FILE_OP_BIT(name)  (1u << FILE_OP_##name)
+/* Calls that hand operations to the kernel, and take their results: see sonda/file_aio.h */
+#define FILE_OP_AIO_SUBMIT 30
+#define FILE_OP_AIO_REAP   31
+#define FILE_OPS_AIO       (FILE_OP_BIT(AIO_SUBMIT) | FILE_OP_BIT(AIO_REAP))
 
 /* Set to 0 before the include where no wanted call takes a path. */
 #ifndef FILE_CALL_PATHS
@@ -108,6 +112,9 @@ struct file_call {
 	X(NR_NONE, 239, TRANSFER, 1, _, 0, _, _)                                                   \
 	X(__NR_splice, 313, TRANSFER, 0, _, 2, _, _)                                               \
 	X(__NR_copy_file_range, 377, TRANSFER, 0, _, 2, _, _)                                      \
+	X(__NR_io_submit, 248, AIO_SUBMIT, _, _, _, _, _)                                      \
+	X(__NR_io_getevents, 247, AIO_REAP, _, _, _, _, _)                                     \
+	X(__NR_io_pgetevents, 385, AIO_REAP, _, _, _, _, _)                                    \
 	X(__NR_open, 5, OPEN, _, 0, _, _, _)                                                       \
 	X(__NR_creat, 8, OPEN, _, 0, _, _, _)                                                      \
 	X(__NR_openat, 295, OPEN, 0, 1, _, _, _)                                                   \

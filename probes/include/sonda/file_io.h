@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
 /*
  * Finished operations on open files, by whatever way they were asked for: system calls that take a
- * descriptor, and io_uring.
+ * descriptor, io_uring, and libaio.
  *
  *	#define FILE_IO_OPS (FILE_OP_BIT(READ) | ...)
  *	#include "sonda/file_io.h"
@@ -146,6 +146,8 @@ static __always_inline int file_call_tells(void *ctx, struct pt_regs *regs, s64 
 	return file_io_tell(ctx, &io);
 }
 
+#include "sonda/file_aio.h"
+
 static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s64 ret)
 {
 	const volatile struct file_call *call;
@@ -153,7 +155,29 @@ static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s6
 	u64 who = bpf_get_current_pid_tgid();
 
 	call = file_call_ended(regs, who, &begun);
-	return call ? file_call_tells(ctx, regs, ret, who, call, &begun) : 0;
+	if (!call)
+		return 0;
+	if (call->op < FILE_OP_AIO_SUBMIT)
+		return file_call_tells(ctx, regs, ret, who, call, &begun);
+	if (call->op == FILE_OP_AIO_REAP)
+		aio_ends(regs, ret);
+	else if (ret != (s64)syscall_arg(regs, 1, false))
+		aio_refused(regs, ret);
+	return 0;
+}
+
+/* Does the call hand operations over, or take results? Then that is seen to. */
+static __always_inline bool file_call_aio(const volatile struct file_call *call,
+					  const struct pt_regs *regs, bool is_32bit)
+{
+	if (call->op < FILE_OP_AIO_SUBMIT)
+		return false;
+	if (is_32bit)
+		return true;
+	if (call->op == FILE_OP_AIO_SUBMIT)
+		aio_begins(regs);
+	file_call_begins(regs, false, (struct file_call_files){});
+	return true;
 }
 
 /* Requests under way in io_uring. */
@@ -282,8 +306,10 @@ static __always_inline void path_begins(const volatile struct file_call *call, s
 		struct file_call_files files;                                                      \
 		bool is_32bit;                                                                     \
                                                                                                    \
-		call = file_call_of(regs, FILE_IO_OPS, &is_32bit);                                 \
+		call = file_call_of(regs, FILE_IO_OPS | FILE_OPS_AIO, &is_32bit);                  \
 		if (!call)                                                                         \
+			return 0;                                                                  \
+		if (file_call_aio(call, regs, is_32bit))                                                     \
 			return 0;                                                                  \
 		files = file_call_files(call, regs, is_32bit);                                     \
 		if (!file_call_stored(call, files))                                                \

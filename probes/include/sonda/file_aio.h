@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only) */
+/*
+ * Operations on files that a program hands to the kernel with io_submit(2), as libaio does, and whose
+ * results it takes with io_getevents(2): seen at these two calls, the kernel has no tracepoint in
+ * between. So an operation takes until its result is taken, and one whose result the program takes out of
+ * the ring itself is not seen; neither are 32-bit programs.
+ *
+ * Included by sonda/file_io.h.
+ */
+#pragma once
+
+/* Operations of one call that are kept, and results that are told. */
+#define AIO_BATCH 128
+
+struct aio_event {
+	u64 data;
+	u64 obj; /* address of the struct iocb */
+	s64 res;
+	s64 res2;
+};
+struct aio_block { /* struct iocb */
+	u64 data;
+	u32 key;
+	u32 rw_flags;
+	u16 opcode;
+	s16 priority;
+	u32 fd;
+	u64 buf;
+	u64 bytes;
+	s64 offset;
+};
+
+/* An operation under way. */
+struct aio_key {
+	u64 block;
+	u64 tgid;
+};
+struct aio_io {
+	u64 at_ns;
+	struct file *file;
+	struct inode *
+		inode; /* of the file: it may be closed, and its memory another's, before the result is taken */
+	s64 offset;
+	u32 op;
+	u32 pad;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct aio_key);
+	__type(value, struct aio_io);
+} aio_ios SEC(".maps");
+
+static __always_inline enum file_op aio_file_op(u16 opcode)
+{
+	switch (opcode) {
+	case 0: /* IOCB_CMD_PREAD, PREADV */
+	case 7:
+		return FILE_OP_READ;
+	case 1:
+	case 8:
+		return FILE_OP_WRITE;
+	case 2:
+	case 3:
+		return FILE_OP_SYNC;
+	default:
+		return FILE_OP_NONE;
+	}
+}
+
+static __always_inline struct aio_key aio_key(u64 block)
+{
+	return (struct aio_key){ block, bpf_get_current_pid_tgid() >> 32 };
+}
+
+/* Not static, nor the next two: the verifier checks each once, and not at each call. */
+__noinline int aio_io_begins(u64 at)
+{
+	struct file **files, *file;
+	struct aio_block block;
+	struct aio_io io = {};
+	struct aio_key key;
+	u64 address;
+
+	if (bpf_probe_read_user(&address, sizeof(address), (void *)at) ||
+	    bpf_probe_read_user(&block, sizeof(block), (void *)address))
+		return 0;
+	key = aio_key(address);
+	io.op = aio_file_op(block.opcode);
+	if (!io.op || !(FILE_IO_OPS & (1u << (io.op & 31))))
+		return 0;
+	files = files_below(block.fd);
+	if (!files)
+		return 0;
+	file = kernel_pointer(&files[block.fd]);
+	if (!file_stored(file))
+		return 0;
+	io.file = file;
+	io.inode = BPF_CORE_READ(file, f_inode);
+	io.offset = io.op == FILE_OP_SYNC ? -1 : block.offset;
+	io.at_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&aio_ios, &key, &io, BPF_ANY))
+		count_lost(LOSS_STATE);
+	return 0;
+}
+
+/* At the entry of io_submit(ctx, n, blocks): who takes the results may be quicker than its exit. */
+static __always_inline void aio_begins(const struct pt_regs *regs)
+{
+	u64 n = syscall_arg(regs, 1, false), blocks = syscall_arg(regs, 2, false);
+
+	for (u32 i = 0; i < AIO_BATCH && i < n; i++)
+		aio_io_begins(blocks + i * sizeof(u64));
+	if (n > AIO_BATCH)
+		count_lost(LOSS_STATE);
+}
+
+__noinline int aio_io_forget(u64 at)
+{
+	struct aio_key key;
+	u64 block;
+
+	if (bpf_probe_read_user(&block, sizeof(block), (void *)at))
+		return 0;
+	key = aio_key(block);
+	return bpf_map_delete_elem(&aio_ios, &key);
+}
+
+/* At its exit: what it has not taken is not under way. */
+static __always_inline void aio_refused(const struct pt_regs *regs, s64 taken)
+{
+	u64 n = syscall_arg(regs, 1, false), blocks = syscall_arg(regs, 2, false);
+
+	if (taken > 0) {
+		n -= taken;
+		blocks += taken * sizeof(u64);
+	}
+	for (u32 i = 0; i < AIO_BATCH && i < n; i++)
+		aio_io_forget(blocks + i * sizeof(u64));
+}
+
+__noinline int aio_io_ends(u64 address)
+{
+	struct file_io io = {};
+	struct aio_event event;
+	struct aio_io *begun;
+	struct aio_key key;
+	struct file *file;
+
+	if (bpf_probe_read_user(&event, sizeof(event), (void *)address))
+		return 0;
+	key = aio_key(event.obj);
+	begun = bpf_map_lookup_elem(&aio_ios, &key);
+	if (!begun)
+		return 0;
+	io.who = bpf_get_current_pid_tgid();
+	io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
+	io.offset = begun->offset;
+	io.op = begun->op;
+	io.ret = event.res;
+	file = begun->file;
+	if (BPF_CORE_READ(file, f_inode) == begun->inode)
+		io.file = file;
+	else
+		count_lost(LOSS_STATE);
+	bpf_map_delete_elem(&aio_ios, &key);
+	if (sonda_conf.perf_array) /* takes a context, which such a function has not */
+		return count_lost(LOSS_STATE);
+	return file_io_tell(NULL, &io);
+}
+
+/* At the exit of io_getevents(ctx, least, most, events, ...). */
+static __always_inline void aio_ends(const struct pt_regs *regs, s64 n)
+{
+	u64 events = syscall_arg(regs, 3, false);
+
+	for (u32 i = 0; i < AIO_BATCH && i < n; i++)
+		aio_io_ends(events + i * sizeof(struct aio_event));
+	if (n > AIO_BATCH)
+		count_lost(LOSS_STATE);
+}

@@ -54,6 +54,7 @@ struct offcpu_labels {
 	char waker[16] KIND("comm") HIDE DOC("command name of the thread that woke it");
 	u64 cgroup KIND("cgroup") HIDE DOC("its cgroup v2");
 	struct stack_id kstack KIND("kstack") HIDE DOC("where in the kernel it was blocked");
+	struct stack_id ustack KIND("ustack") HIDE DOC("where in the program, by frame pointers");
 };
 struct offcpu_values {
 	u64 blocked_ns COUNTER UNIT("ns") DOC("time blocked, of all threads together");
@@ -75,6 +76,7 @@ struct blocked {
 	u32 state;
 	u32 in_io;
 	u32 pad;
+	struct stack_id ustack;
 };
 #define PLACE_BITS 16
 struct {
@@ -174,12 +176,13 @@ static __always_inline u64 offcpu_id(const struct offcpu_labels *key)
 	const u32 often = __builtin_offsetof(struct offcpu_labels, pid);
 	u64 id = labels_id(key, often, bpf_get_smp_processor_id());
 
-	if ((sonda_without_offcpu & 0xf8) == 0xf8)
+	if ((sonda_without_offcpu & 0x1f8) == 0x1f8)
 		return id;
 	return labels_id((const void *)key + often, sizeof(*key) - often, id);
 }
 
-static __always_inline void count_block(struct task_struct *task, u64 took_ns, u32 reason)
+static __always_inline void count_block(struct task_struct *task, u64 took_ns, u32 reason,
+					struct stack_id ustack)
 {
 	struct offcpu_labels key = {};
 	struct offcpu_values *row;
@@ -204,6 +207,8 @@ static __always_inline void count_block(struct task_struct *task, u64 took_ns, u
 		key.cgroup = task->cgroups->dfl_cgrp->kn->id;
 	if (label(offcpu, 7) && HAS_TASK_STACK)
 		key.kstack = stack_id_task(task);
+	if (label(offcpu, 8))
+		key.ustack = ustack;
 	id = offcpu_id(&key);
 	row = front_row(offcpu, id);
 	if (row) { /* this CPU's own; interrupts are off where a thread is woken */
@@ -243,6 +248,7 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 				       u64 took_ns)
 {
 	u32 reason = reason_of(b->state, b->in_io);
+	struct stack_id ustack = b->ustack;
 
 	b->since_ns = 0; /* from here on it is anybody's */
 	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
@@ -250,7 +256,7 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 	if (!notable(0, took_ns))
 		return;
 	if (tables_wanted())
-		count_block(task, took_ns, reason);
+		count_block(task, took_ns, reason, ustack);
 	if (events_wanted())
 		tell_block(ctx, task, took_ns, reason);
 }
@@ -302,6 +308,12 @@ static __always_inline void runs_again(void *ctx, struct task_struct *task)
 	block_over(ctx, task, b, took_ns);
 }
 
+/* Is it a process that is asked for, and not a thread of the kernel's? */
+static __always_inline bool wanted_user(struct task_struct *task)
+{
+	return task->mm && task->tgid != sonda_conf.self && (!sonda_conf.sets_on || wanted_task(task));
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
 {
@@ -322,6 +334,8 @@ int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struc
 		return 0;
 	b->state = state;
 	b->in_io = task_in_iowait(task);
+	if (label(offcpu, 8)) /* only now: another process can't be asked for it */
+		b->ustack = wanted_user(task) ? stack_id_user(ctx) : (struct stack_id){};
 	b->since_ns = off_clock_ns(task);
 	return 0;
 }

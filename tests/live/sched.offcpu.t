@@ -119,4 +119,13 @@ for name, run in ("without wakers", table), ("with wakers", woken):
 check({r["waker_pid"] for r in woken.rows if r["pid"] == napper.pid and r["call"] == "read"} <= {os.getpid(), 0},
       "the table has who gave the order")
 check_filter_is_exact(everything, of_group, ws, ("blocks",))
+
+# a program with known stacks (tests/data/chain.c) that has ended when it is told
+chain = os.path.join(os.environ.get("SONDA_TEST_OBJECTS", os.path.join(os.path.dirname(__file__), "../../build/test-probes")), "chain-pie")
+if os.path.exists(chain):
+    r = run_sonda("top", "sched.offcpu", "--by", "call,ustack", "--once", "--where", "call == nanosleep", "--", chain, NAPS)
+    of_leaf = [row for row in r.rows if [re.sub(r"[+ ].*", "", f) for f in row["ustack"]][:4] == ["leaf", "b", "a", "main"]]
+    check_equal(len(of_leaf), len(r.rows), f"where in the program it slept: {r.rows}")
+    blocks = sum(row["blocks"] for row in of_leaf)
+    check(NAPS * 0.6 - r.stats.get("missed", 0) <= blocks <= NAPS * 1.5, f"{blocks} naps of {NAPS}")
 done()

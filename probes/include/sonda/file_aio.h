@@ -37,12 +37,9 @@ struct aio_key {
 };
 struct aio_io {
 	u64 at_ns;
-	struct file *file;
 	struct inode *
 		inode; /* of the file: it may be closed, and its memory another's, before the result is taken */
-	s64 offset;
-	u32 op;
-	u32 pad;
+	struct file_io io; /* told from here, as 5.10 has little stack */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -79,7 +76,7 @@ __noinline int aio_io_begins(u64 at)
 {
 	struct file **files, *file;
 	struct aio_block block;
-	struct aio_io io = {};
+	struct aio_io begun = {};
 	struct aio_key key;
 	u64 address;
 
@@ -87,8 +84,8 @@ __noinline int aio_io_begins(u64 at)
 	    bpf_probe_read_user(&block, sizeof(block), (void *)address))
 		return 0;
 	key = aio_key(address);
-	io.op = aio_file_op(block.opcode);
-	if (!io.op || !(FILE_IO_OPS & (1u << (io.op & 31))))
+	begun.io.op = aio_file_op(block.opcode);
+	if (!begun.io.op || !(FILE_IO_OPS & (1u << (begun.io.op & 31))))
 		return 0;
 	files = files_below(block.fd);
 	if (!files)
@@ -96,11 +93,11 @@ __noinline int aio_io_begins(u64 at)
 	file = kernel_pointer(&files[block.fd]);
 	if (!file_stored(file))
 		return 0;
-	io.file = file;
-	io.inode = BPF_CORE_READ(file, f_inode);
-	io.offset = io.op == FILE_OP_SYNC ? -1 : block.offset;
-	io.at_ns = bpf_ktime_get_ns();
-	if (bpf_map_update_elem(&aio_ios, &key, &io, BPF_ANY))
+	begun.io.file = file;
+	begun.io.offset = begun.io.op == FILE_OP_SYNC ? -1 : block.offset;
+	begun.inode = BPF_CORE_READ(file, f_inode);
+	begun.at_ns = bpf_ktime_get_ns();
+	if (bpf_map_update_elem(&aio_ios, &key, &begun, BPF_ANY))
 		count_lost(LOSS_STATE);
 	return 0;
 }
@@ -140,34 +137,49 @@ static __always_inline void aio_refused(const struct pt_regs *regs, s64 taken)
 		aio_io_forget(blocks + i * sizeof(u64));
 }
 
-__noinline int aio_io_ends(u64 address)
+/* What is known of the operation whose result lies at the address, and that result. */
+static __noinline struct aio_io *aio_io_ended(u64 address)
 {
-	struct file_io io = {};
 	struct aio_event event;
 	struct aio_io *begun;
 	struct aio_key key;
-	struct file *file;
+
+	if (bpf_probe_read_user(&event, sizeof(event), (void *)address))
+		return NULL;
+	key = aio_key(event.obj);
+	begun = bpf_map_lookup_elem(&aio_ios, &key);
+	if (begun)
+		begun->io.ret = event.res;
+	return begun;
+}
+
+static __noinline int aio_io_over(u64 address)
+{
+	struct aio_event event;
+	struct aio_key key;
 
 	if (bpf_probe_read_user(&event, sizeof(event), (void *)address))
 		return 0;
 	key = aio_key(event.obj);
-	begun = bpf_map_lookup_elem(&aio_ios, &key);
+	return bpf_map_delete_elem(&aio_ios, &key);
+}
+
+__noinline int aio_io_ends(u64 address)
+{
+	struct aio_io *begun = aio_io_ended(address);
+	struct file *file;
+
 	if (!begun)
 		return 0;
-	io.who = bpf_get_current_pid_tgid();
-	io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
-	io.offset = begun->offset;
-	io.op = begun->op;
-	io.ret = event.res;
-	file = begun->file;
-	if (BPF_CORE_READ(file, f_inode) == begun->inode)
-		io.file = file;
-	else
+	begun->io.who = bpf_get_current_pid_tgid();
+	begun->io.took_ns = bpf_ktime_get_ns() - begun->at_ns;
+	file = begun->io.file;
+	/* events of the older kind take a context, which such a function has not */
+	if (BPF_CORE_READ(file, f_inode) != begun->inode || sonda_conf.perf_array)
 		count_lost(LOSS_STATE);
-	bpf_map_delete_elem(&aio_ios, &key);
-	if (sonda_conf.perf_array) /* takes a context, which such a function has not */
-		return count_lost(LOSS_STATE);
-	return file_io_tell(NULL, &io);
+	else
+		file_io_tell(NULL, &begun->io);
+	return aio_io_over(address);
 }
 
 /* At the exit of io_getevents(ctx, least, most, events, ...). */

@@ -104,18 +104,20 @@ check_equal(s.stats["seen"], s.stats["delivered"] + s.stats["filtered"] + s.stat
 check_equal(s.stats["lost"], missed, "nothing lost")
 
 
-def check_counted(told, counted, run, what):
+def check_counted(told, counted, run, what, most_ns=0):
     """Wake-ups are looked at only if somebody asks who wakes, else what is over is seen when the thread runs again:
-    as often, and as long, but for what one of the two ways did not see."""
+    as often, and as long, but for what one of the two ways did not see, and at most `most_ns` if that is told."""
     blocks, blocked_ns = (sum(r[name] for r in counted) for name in ("blocks", "blocked_ns"))
     check(abs(blocks - len(told)) <= unseen(len(told)) + missed + run.stats.get("missed", 0), f"{what}: {blocks} of {len(told)} blocks")
-    check(blocks != len(told) or abs(blocked_ns - ns_of(told)) < SLACK * ns_of(told), f"{what}: {blocked_ns} ns of {ns_of(told)}")
+    check(blocks != len(told) or (1 - SLACK) * ns_of(told) < blocked_ns < (most_ns or (1 + SLACK) * ns_of(told)),
+          f"{what}: {blocked_ns} ns of {ns_of(told)}")
 
 
 for name, run in ("without wakers", table), ("with wakers", woken):
     naps = [r for r in run.rows if (r["pid"], r["call"], r["reason"]) == (napper.pid, "clock_nanosleep", "sleep")]
     check_counted(slept, naps, run, f"naps, {name}")
-    check_counted(halt, [r for r in run.rows if r["reason"] == "stopped"], run, f"stopped, {name}")
+    # woken by another CPU: its own, if that of a slow guest stands still, hears of it late
+    check_counted(halt, [r for r in run.rows if r["reason"] == "stopped"], run, f"stopped, {name}", whole if IN_GUEST else 0)
 check({r["waker_pid"] for r in woken.rows if r["pid"] == napper.pid and r["call"] == "read"} <= {os.getpid(), 0},
       "the table has who gave the order")
 check_filter_is_exact(everything, of_group, ws, ("blocks",))

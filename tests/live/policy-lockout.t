@@ -36,7 +36,7 @@ def comes_back(what, text, works):
             os.write(says, bytes(4096))
     except BlockingIOError:
         os.set_blocking(says, True)
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE_S
     with tempfile.NamedTemporaryFile("w", suffix=".policy", dir="/run") as f:
         f.write(text)
         f.flush()
@@ -47,6 +47,7 @@ def comes_back(what, text, works):
         check_equal(process.wait(), -9, f"{what}: who applied it was killed at it")
     os.close(said), os.close(says)
     cut = not works()
+    end = time.monotonic() + PATIENCE_S
     while not works() and time.monotonic() < end:
         time.sleep(0.05)
     check(cut and works(), f"{what}: was cut off, and came back by itself")

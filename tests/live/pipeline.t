@@ -148,8 +148,9 @@ def cut_recordings_give_what_is_whole():
     check(r.code == 0 and r.stats["delivered"] > 3000, f"a recording of several blocks: {r.stderr}")
     with open(path, "rb") as f:
         whole = f.read()
-    cases = [(whole[: len(whole) * 2 // 3], "ends in the middle"), (whole[:-1], "ends in the middle"),
-             (whole[: len(whole) // 2] + b"x" + whole[len(whole) // 2 + 1:], "is damaged"),
+    middle = len(whole) // 2
+    damaged = whole[:middle] + bytes([whole[middle] ^ 0x55]) + whole[middle + 1:]
+    cases = [(whole[: len(whole) * 2 // 3], "ends in the middle"), (whole[:-1], "ends in the middle"), (damaged, "is damaged"),
              (b"", "is empty"), (b"not a recording, but long enough to hold the head of one" * 9, "is no recording")]
     for bytes_, words in cases:
         with open(cut, "wb") as f:

@@ -11,11 +11,11 @@ space := $(empty) $(empty)
 VM_MATRIX = tests/vm/matrix $(if $(TEST_PROBE_OBJ),--objects $(BUILD)/test-probes) $(VM_ARGS) $(BUILD)/sonda
 .PHONY: vm vm-all vm-budgets kernels
 
-vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe and its live test on every kernel of tests/vm/kernels
+vm: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## every probe on every kernel of tests/vm/kernels, its live test on most
 	@tests/vm/selftest
 	@$(VM_MATRIX) --tests '$(VM_TESTS)'
 
-vm-all: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same with every live test, in each guest
+vm-all: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the same with every live test there is, in each guest
 	@$(VM_MATRIX) --everywhere
 
 vm-budgets: setup-test $(BUILD)/sonda $(TEST_PROBE_OBJ) ## the verifier budgets, from what each kernel says of each probe

@@ -136,10 +136,12 @@ class Aio:
         return call(self.submit_, self.context.value, len(requests), ctypes.addressof(pointers))
 
     def results(self, n):
-        """Of n requests, by their place among those submitted: bytes or -errno."""
+        """Of n requests, as many as were taken, by their place among those submitted: bytes or -errno."""
         events, got = (ctypes.c_longlong * (4 * n))(), {}
         while len(got) < n:
             taken = call(self.getevents, self.context.value, n - len(got), n - len(got), ctypes.addressof(events), 0)
+            if taken < 0:
+                raise OSError(-taken, "io_getevents")
             got.update((events[4 * i], events[4 * i + 2]) for i in range(taken))
         return got
 

@@ -55,7 +55,7 @@ def uses(w):
     w.does("read", lambda: os.pread(fd, 500, 0), bytes=100)
     if Aio.is_known():
         thirty, aio = ctypes.create_string_buffer(30), Aio(1)
-        w.does("write", lambda: aio.submit((Aio.WRITE, fd, ctypes.addressof(thirty), 30, 20)) and aio.results(1), bytes=30)
+        w.does("write", lambda: aio.results(aio.submit((Aio.WRITE, fd, ctypes.addressof(thirty), 30, 20))), bytes=30)
         aio.end()
     w.does("sync", lambda: os.fsync(fd))
     w.does("truncate", lambda: os.ftruncate(fd, 10))

@@ -183,10 +183,11 @@ def classified():
                 limited, one, other = ws[3 * i:3 * i + 3]
                 cases += [Case(limited, 1, group), Case(one, 0)]
                 begin([limited], "burn", 0.012, cpu=1)
-                begin([one, other], "burn", 0.03, cpu=0)
-                finish([limited, one, other])
-                for case in cases[-2:]:
-                    case.end()
+                begin([one, other], "burn", 0.06, cpu=0)
+                finish([one, other])
+                cases[-1].end()  # before its CPU is idle
+                finish([limited])
+                cases[-2].end()
     clear = [c for c in cases if c.is_clear]
     wrong = []
     for c in clear:
@@ -197,7 +198,7 @@ def classified():
     print(f"{len(clear) - len(wrong)} of {len(clear)} told apart: {reasons.count('throttled')} throttled, "
           f"{reasons.count('contention')} contention, {reasons.count('stolen')} stolen")
     check(s.stats.get("missed", 0) or not wrong, f"causes that are not the kernel's: {wrong}")
-    check(len(clear) >= rounds, f"cases that are clear: {len(clear)}")
+    check(len(clear) >= rounds and {"throttled", "contention"} <= set(reasons), f"cases that are clear: {reasons}")
 
 
 def short_threads():

@@ -37,8 +37,8 @@ struct aio_key {
 };
 struct aio_io {
 	u64 at_ns;
-	struct inode *
-		inode; /* of the file: it may be closed, and its memory another's, before the result is taken */
+	/* of the file: it may be closed, and its memory another's, before the result is taken */
+	struct inode *inode;
 	struct file_io io; /* told from here, as 5.10 has little stack */
 };
 struct {
@@ -71,7 +71,7 @@ static __always_inline struct aio_key aio_key(u64 block)
 	return (struct aio_key){ block, bpf_get_current_pid_tgid() >> 32 };
 }
 
-/* Not static, nor the next two: the verifier checks each once, and not at each call. */
+/* Not static, nor aio_io_forget() and aio_io_ends(): the verifier checks each once, and not at each call. */
 __noinline int aio_io_begins(u64 at)
 {
 	struct file **files, *file;
@@ -109,8 +109,18 @@ static __always_inline void aio_begins(const struct pt_regs *regs)
 
 	for (u32 i = 0; i < AIO_BATCH && i < n; i++)
 		aio_io_begins(blocks + i * sizeof(u64));
-	if (n > AIO_BATCH)
-		count_lost(LOSS_STATE);
+}
+
+/* Of `n` that the kernel took, or gave back, those behind the first AIO_BATCH. */
+static __noinline int aio_lost(s64 n)
+{
+	struct stats *s = stats_here();
+
+	if (s && n > AIO_BATCH) {
+		__sync_fetch_and_add(&s->seen, n - AIO_BATCH);
+		__sync_fetch_and_add(&s->lost[LOSS_STATE], n - AIO_BATCH);
+	}
+	return 0;
 }
 
 __noinline int aio_io_forget(u64 at)
@@ -189,6 +199,4 @@ static __always_inline void aio_ends(const struct pt_regs *regs, s64 n)
 
 	for (u32 i = 0; i < AIO_BATCH && i < n; i++)
 		aio_io_ends(events + i * sizeof(struct aio_event));
-	if (n > AIO_BATCH)
-		count_lost(LOSS_STATE);
 }

@@ -112,9 +112,9 @@ struct file_call {
 	X(NR_NONE, 239, TRANSFER, 1, _, 0, _, _)                                                   \
 	X(__NR_splice, 313, TRANSFER, 0, _, 2, _, _)                                               \
 	X(__NR_copy_file_range, 377, TRANSFER, 0, _, 2, _, _)                                      \
-	X(__NR_io_submit, 248, AIO_SUBMIT, _, _, _, _, _)                                      \
-	X(__NR_io_getevents, 247, AIO_REAP, _, _, _, _, _)                                     \
-	X(__NR_io_pgetevents, 385, AIO_REAP, _, _, _, _, _)                                    \
+	X(__NR_io_submit, 248, AIO_SUBMIT, _, _, _, _, _)                                          \
+	X(__NR_io_getevents, 247, AIO_REAP, _, _, _, _, _)                                         \
+	X(__NR_io_pgetevents, 385, AIO_REAP, _, _, _, _, _)                                        \
 	X(__NR_open, 5, OPEN, _, 0, _, _, _)                                                       \
 	X(__NR_creat, 8, OPEN, _, 0, _, _, _)                                                      \
 	X(__NR_openat, 295, OPEN, 0, 1, _, _, _)                                                   \

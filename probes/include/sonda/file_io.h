@@ -163,7 +163,7 @@ static __always_inline int file_call_returns(void *ctx, struct pt_regs *regs, s6
 		aio_ends(regs, ret);
 	else if (ret != (s64)syscall_arg(regs, 1, false))
 		aio_refused(regs, ret);
-	return 0;
+	return aio_lost(ret);
 }
 
 /* Does the call hand operations over, or take results? Then that is seen to. */
@@ -309,7 +309,7 @@ static __always_inline void path_begins(const volatile struct file_call *call, s
 		call = file_call_of(regs, FILE_IO_OPS | FILE_OPS_AIO, &is_32bit);                  \
 		if (!call)                                                                         \
 			return 0;                                                                  \
-		if (file_call_aio(call, regs, is_32bit))                                                     \
+		if (file_call_aio(call, regs, is_32bit))                                           \
 			return 0;                                                                  \
 		files = file_call_files(call, regs, is_32bit);                                     \
 		if (!file_call_stored(call, files))                                                \

@@ -71,6 +71,7 @@ static __always_inline void look_over(struct task_struct *task)
 	bpf_map_delete_elem(&looking, &key);
 }
 
+/* Counts what the thread has used since it was looked at last; true: it is one that is counted. */
 static __always_inline bool thread_count(struct task_struct *task, enum look look)
 {
 	THREAD_USED nothing = {};

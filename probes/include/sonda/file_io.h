@@ -14,10 +14,12 @@
  *
  * What moves bytes from one file to another is told twice: read from one, written to the other.
  *
- * Not in vfs_read() and the like, where trampolines work: calls that are none of these would cost nothing
- * (instead of 300 instructions), but a read only a tenth less (842, not 937; on 7.x 761, not 985): an empty pair
- * of programs there takes 314 itself (264 on 7.x). And to see all that is seen here takes 15 functions: tried on
- * 6.12, four times as long to start, and 2 s to end, as each waits for the kernel.
+ * Not in vfs_read() and the like, where trampolines work. Calls that are none of these would cost nothing (instead
+ * of 300 instructions; 382 on 7.x), and a read less (871, not 937; on 7.x 805, not 985). But to see all that is seen
+ * here takes the functions of 16 rarer calls, too. With a trampoline each it takes 2 s to end, tried on 6.12, as each
+ * waits for the kernel. With kprobe.multi for the rarer ones it is four waits, one after the other: 0.7 to 1.3 s on
+ * 6.12, 0.2 to 0.7 s on 7.x, on a busy machine 1.4 to 4.6 s and 1.8 to 2.2 s (7.x as it is: 0.2 to 1.2 s); and a
+ * preadv costs 1789 instructions (as it is 937; on 7.x 1929, not 996). Figures: docs/benchmarks.md.
  */
 #pragma once
 

@@ -18,7 +18,7 @@
  * of 300 instructions; 382 on 7.x), and a read less (871, not 937; on 7.x 805, not 985). But to see all that is seen
  * here takes the functions of 16 rarer calls, too. With a trampoline each it takes 2 s to end, tried on 6.12, as each
  * waits for the kernel. With kprobe.multi for the rarer ones it is four waits, one after the other: 0.7 to 1.3 s on
- * 6.12, 0.2 to 0.7 s on 7.x, on a busy machine 1.4 to 4.6 s and 1.8 to 2.2 s (7.x as it is: 0.2 to 1.2 s); and a
+ * 6.12, 0.2 to 0.7 s on 7.x, on a busy machine 1.4 to 4.6 s and 1.8 to 2.2 s (as it is: 0.1 to 1.6 s and 0.2 to 1.2 s); and a
  * preadv costs 1789 instructions (as it is 937; on 7.x 1929, not 996). Figures: docs/benchmarks.md.
  */
 #pragma once

@@ -169,9 +169,9 @@ def mirrored(size, *legs):
 
 
 def who_writes(device):
-    """The process that the requests of a write by this one are of: before 6.6 a mirror's are made by md's own thread."""
+    """The process that the requests of a write by this one are of: on 5.10 a mirror's are made by md's own thread."""
     version = tuple(int(n) for n in os.uname().release.split(".")[:2])
-    if os.major(os.stat(device).st_rdev) != MD_MAJOR or version >= (6, 6):
+    if os.major(os.stat(device).st_rdev) != MD_MAJOR or version >= (6, 1):
         return os.getpid()
     return next(int(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/comm") if open(path).read() == "md90_raid1\n")
 

@@ -3,7 +3,8 @@
  * Processes that the kernel kills because memory ran out: told at once, as long as the victim still
  * has what it is killed for, and again when its last thread is gone.
  *
- * Within a second all processes are looked at once, for the one that the kernel would choose next.
+ * Within a second all processes are looked at once, for the one that the kernel would choose next, in
+ * each cgroup that was at its limit, or on the machine.
  *
  * Why is known inside oom_kill_process(). Where no program can be put there it is concluded from the
  * cgroups of the victim: the nearest one that is at its limit, else the machine.
@@ -56,10 +57,11 @@ EVENT(oom_died, "A victim's last thread is gone") {
 	u64 took_ns KIND("duration") DOC("since it was killed");
 };
 
-EVENT(oom_next, "Who would be killed next, as of up to a second after a kill")
+EVENT(oom_next, "Who would be killed next there, as of up to a second after a kill")
 {
 	struct task task; /* who it would be */
-	u32 victim_pid KIND("pid") DOC("process that was killed");
+	u32 victim_pid KIND("pid")
+		DOC("process that was killed; of several of one cgroup within a second the last");
 	u64 points DOC("badness in pages, the highest that is left: memory, swap, page tables, and "
 		       "oom_score_adj in thousandths of what there is");
 	u64 rss_bytes KIND("bytes") DOC("memory it has");
@@ -264,18 +266,29 @@ struct scope {
 	u32 victim_pid;
 	u32 due; /* nobody has looked yet */
 };
-struct scope last_kill;
+
+/* That many cgroups may kill between two looks; who would be next in others is not told. */
+#define SCOPES 8
+struct scope last_kills[SCOPES];
+
+/* Who may be next, in all scopes. */
+struct candidate {
+	struct task task;
+	u64 rss_bytes, swap_bytes;
+	s64 adj;
+};
+struct candidate candidate;
 
 /* The look that is underway. */
-struct scope looked_in;
-u64 look_id; /* 0: none */
-struct {
-	struct task task;
+struct look {
+	struct scope scope; /* not due: none */
+	struct candidate worst;
 	s64 points;
-	u64 rss_bytes, swap_bytes;
-	s32 adj;
 	u32 found;
-} worst;
+	u32 in; /* the candidate is in the scope */
+};
+struct look looks[SCOPES];
+u64 look_id; /* 0: none */
 
 static __always_inline u64 memcg_number(struct mem_cgroup *memcg)
 {
@@ -284,19 +297,47 @@ static __always_inline u64 memcg_number(struct mem_cgroup *memcg)
 	return BPF_CORE_READ(node, id);
 }
 
-/* Of a cpuset's or a memory policy's nodes nobody knows here who has memory on them. */
-static __always_inline void next_is_due(const struct decision *d, u32 victim_pid)
+/* Where the kill of this scope is noted: over the last one of the same, or where none is due. */
+static __always_inline struct scope *scope_for(u64 cgroup)
 {
-	bool whole = d->why == OOM_WHY_MACHINE || d->why == OOM_WHY_SYSRQ;
-	struct mem_cgroup *memcg = d->memcg;
+	struct scope *free = NULL;
 
-	if (!d->total_pages || sonda_conf.min_ns || (!whole && d->why != OOM_WHY_CGROUP_LIMIT))
-		return;
-	last_kill.cgroup = memcg ? memcg_number(memcg) : 0;
-	last_kill.total_pages = d->total_pages;
-	last_kill.victim_pid = victim_pid;
+	for (int i = 0; i < SCOPES; i++) {
+		struct scope *scope = &last_kills[i];
+
+		if (!scope->due)
+			free = scope;
+		else if (scope->cgroup == cgroup)
+			return scope;
+	}
+	return free;
+}
+
+/*
+ * Of a cpuset's or a memory policy's nodes nobody knows here who has memory on them. The kernel kills
+ * one at a time, so nobody else notes a scope meanwhile.
+ */
+static __noinline int next_is_due(const struct decision *d, u32 victim_pid)
+{
+	struct mem_cgroup *memcg;
+	struct scope *scope;
+	u64 cgroup;
+
+	if (!d || !d->total_pages || sonda_conf.min_ns)
+		return 0;
+	if (d->why != OOM_WHY_MACHINE && d->why != OOM_WHY_SYSRQ && d->why != OOM_WHY_CGROUP_LIMIT)
+		return 0;
+	memcg = d->memcg;
+	cgroup = memcg ? memcg_number(memcg) : 0;
+	scope = scope_for(cgroup);
+	if (!scope)
+		return 0;
+	scope->cgroup = cgroup;
+	scope->total_pages = d->total_pages;
+	scope->victim_pid = victim_pid;
 	barrier();
-	last_kill.due = 1;
+	scope->due = 1;
+	return 0;
 }
 
 /* --- the victim's end --- */
@@ -387,61 +428,81 @@ ALT(death, 2) SEC("?tp_btf/sched_process_exit") int BPF_PROG(thread_exits, struc
 
 /* --- the look for who is next --- */
 
-static __noinline bool is_in_scope(struct task_struct *task)
+static __always_inline void look_begins(u64 id)
 {
-	struct mem_cgroup *memcg = looked_in.cgroup ? task_memcg(task) : NULL;
+	look_id = 0;
+	for (int i = 0; i < SCOPES; i++) {
+		struct scope *scope = &last_kills[i];
+		struct look *look = &looks[i];
 
-	if (!looked_in.cgroup)
-		return true;
-	for (int i = 0; i < CGROUP_DEPTH_MAX && memcg; i++) {
-		if (memcg_number(memcg) == looked_in.cgroup)
-			return true;
+		look->scope = *scope;
+		look->found = 0;
+		if (!scope->due)
+			continue;
+		scope->due = 0;
+		look_id = id;
+	}
+}
+
+/* Notes in which scopes the task is. */
+static __noinline int find_scopes(struct task_struct *task)
+{
+	struct mem_cgroup *memcg = task_memcg(task);
+	u64 number;
+
+	for (int i = 0; i < SCOPES; i++)
+		looks[i].in = !looks[i].scope.cgroup;
+	for (int level = 0; level < CGROUP_DEPTH_MAX && memcg; level++) {
+		number = memcg_number(memcg);
+		for (int i = 0; i < SCOPES; i++)
+			if (looks[i].scope.cgroup == number)
+				looks[i].in = 1;
 		memcg = memcg_parent(memcg);
 	}
-	return false;
+	return 0;
 }
 
 /* oom_badness() of the kernel, 5.9 and newer. `mm`: the task's. */
 static __always_inline void weigh(struct task_struct *task, struct mm_struct *mm)
 {
 	struct signal_struct___oom *signal = (void *)task_signal(task);
-	s64 adj = BPF_CORE_READ(signal, oom_score_adj), points;
-	u64 rss, swap;
+	s64 adj = BPF_CORE_READ(signal, oom_score_adj), own, points;
 
 	if (adj == -1000 || BPF_CORE_READ(signal, oom_mm))
 		return;
-	rss = mm_counter_bytes(mm, MM_COUNTER_ANON, false) +
-	      mm_counter_bytes(mm, MM_COUNTER_FILE, false) +
-	      mm_counter_bytes(mm, MM_COUNTER_SHMEM, false);
-	swap = mm_counter_bytes(mm, MM_COUNTER_SWAP, false);
-	points = (rss + swap + mm_pgtables_bytes(mm)) / page_size() +
-		 adj * (s64)(looked_in.total_pages / 1000);
-	if (worst.found && points <= worst.points)
-		return;
-	worst.found = 1;
-	worst.points = points;
-	worst.rss_bytes = rss;
-	worst.swap_bytes = swap;
-	worst.adj = adj;
-	task_fill(&worst.task, task);
+	candidate.adj = adj;
+	candidate.rss_bytes = mm_counter_bytes(mm, MM_COUNTER_ANON, false) +
+			      mm_counter_bytes(mm, MM_COUNTER_FILE, false) +
+			      mm_counter_bytes(mm, MM_COUNTER_SHMEM, false);
+	candidate.swap_bytes = mm_counter_bytes(mm, MM_COUNTER_SWAP, false);
+	own = (candidate.rss_bytes + candidate.swap_bytes + mm_pgtables_bytes(mm)) / page_size();
+	task_fill(&candidate.task, task);
+	find_scopes(task);
+	for (int i = 0; i < SCOPES; i++) {
+		struct look *look = &looks[i];
+
+		points = own + adj * (s64)(look->scope.total_pages / 1000);
+		if (!look->scope.due || !look->in || (look->found && points <= look->points))
+			continue;
+		look->found = 1;
+		look->points = points;
+		look->worst = candidate;
+	}
 }
 
-static __always_inline int tell_next(void *ctx)
+static __noinline int tell_next(void *ctx, u32 i)
 {
-	struct oom_next *e;
+	struct look *look = &looks[i & (SCOPES - 1)];
+	struct oom_next *e = look->scope.due && look->found ? event_new(oom_next) : NULL;
 
-	look_id = 0;
-	if (!worst.found)
-		return 0;
-	e = event_new(oom_next);
 	if (!e)
 		return 0;
-	e->task = worst.task;
-	e->victim_pid = looked_in.victim_pid;
-	e->points = worst.points > 0 ? worst.points : 0;
-	e->rss_bytes = worst.rss_bytes;
-	e->swap_bytes = worst.swap_bytes;
-	e->oom_score_adj = worst.adj;
+	e->task = look->worst.task;
+	e->victim_pid = look->scope.victim_pid;
+	e->points = look->points > 0 ? look->points : 0;
+	e->rss_bytes = look->worst.rss_bytes;
+	e->swap_bytes = look->worst.swap_bytes;
+	e->oom_score_adj = look->worst.adj;
 	event_send(ctx, e);
 	return 0;
 }
@@ -453,20 +514,19 @@ EVERY(1000) SEC("iter/task") int look_for_next(struct bpf_iter__task *ctx)
 
 	if (!events_wanted())
 		return 0;
-	if (task && !ctx->meta->seq_num && last_kill.due) {
-		last_kill.due = 0;
-		looked_in = last_kill;
-		worst.found = 0;
-		look_id = id;
-	}
+	if (task && !ctx->meta->seq_num)
+		look_begins(id);
 	if (look_id != id)
 		return 0;
-	if (!task)
-		return tell_next(ctx);
+	if (!task) {
+		look_id = 0;
+		for (int i = 0; i < SCOPES; i++)
+			tell_next(ctx, i);
+		return 0;
+	}
 	/* init is never chosen, and threads of the kernel have no memory */
 	if (task->pid != task->tgid || task->tgid == 1 || task->flags & PF_KTHREAD || !task->mm)
 		return 0;
-	if (is_in_scope(task))
-		weigh(task, task->mm);
+	weigh(task, task->mm);
 	return 0;
 }

@@ -8,6 +8,7 @@
  * task_struct (sched_info) since when it waits for a CPU.
  */
 #define STACKS_KEPT 4096
+#define STACKS_HELD 8192
 #include "sonda.bpf.h"
 #include "kernel/sched.h"
 #include "kernel/signal.h"
@@ -43,6 +44,9 @@ EVENT(offcpu, "A thread that was blocked has been woken") {
 	u32 waker_pid KIND("pid") DOC(WAKER_DOC);
 	char waker[16] KIND("comm") DOC("command name of the thread that woke it");
 	struct stack kstack KIND("kstack") HIDE DOC("where in the kernel it was blocked");
+	struct stack ustack KIND("ustack")
+		HIDE DOC("where in the program, by frame pointers; only where it is asked for: named by --fields or "
+			 "--where, -o folded, a recording");
 };
 
 struct offcpu_labels {
@@ -75,8 +79,8 @@ struct blocked {
 	u32 tid;
 	u32 state;
 	u32 in_io;
-	u32 pad;
-	struct stack_id ustack;
+	u32 stack_held;         /* its user stack, for the event */
+	struct stack_id ustack; /* the same, for the table */
 };
 #define PLACE_BITS 16
 struct {
@@ -225,7 +229,8 @@ static __always_inline void count_block(struct task_struct *task, u64 took_ns, u
 	observe(row->took_ns, took_ns);
 }
 
-static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 took_ns, u32 reason)
+static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 took_ns, u32 reason,
+				       bool stack_held)
 {
 	struct offcpu *e = event_new(offcpu);
 	struct waker waker = {};
@@ -241,6 +246,8 @@ static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 
 	__builtin_memcpy(e->waker, waker.comm, sizeof(e->waker));
 	if (HAS_TASK_STACK)
 		stack_task(e, kstack, task);
+	if (user_stacks_wanted() && stack_held)
+		stack_held(e, ustack, task->pid);
 	event_send(ctx, e);
 }
 
@@ -249,6 +256,7 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 {
 	u32 reason = reason_of(b->state, b->in_io);
 	struct stack_id ustack = b->ustack;
+	bool stack_held = b->stack_held;
 
 	b->since_ns = 0; /* from here on it is anybody's */
 	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
@@ -258,7 +266,7 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 	if (tables_wanted())
 		count_block(task, took_ns, reason, ustack);
 	if (events_wanted())
-		tell_block(ctx, task, took_ns, reason);
+		tell_block(ctx, task, took_ns, reason, stack_held);
 }
 
 /* --- where somebody asks who wakes --- */
@@ -314,6 +322,15 @@ static __always_inline bool wanted_user(struct task_struct *task)
 	return task->mm && task->tgid != sonda_conf.self && (!sonda_conf.sets_on || wanted_task(task));
 }
 
+/* The program's stack, only now: another process can't be asked for it. */
+static __always_inline void take_user_stack(void *ctx, struct task_struct *task, struct blocked *b)
+{
+	if (tables_wanted() && label(offcpu, 8))
+		b->ustack = wanted_user(task) ? stack_id_user(ctx) : (struct stack_id){};
+	if (user_stacks_wanted())
+		b->stack_held = wanted_user(task) && stack_hold(ctx, task->pid);
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struct *next)
 {
@@ -334,8 +351,7 @@ int BPF_PROG(blocks, bool preempted, struct task_struct *task, struct task_struc
 		return 0;
 	b->state = state;
 	b->in_io = task_in_iowait(task);
-	if (label(offcpu, 8)) /* only now: another process can't be asked for it */
-		b->ustack = wanted_user(task) ? stack_id_user(ctx) : (struct stack_id){};
+	take_user_stack(ctx, task, b);
 	b->since_ns = off_clock_ns(task);
 	return 0;
 }

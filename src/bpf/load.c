@@ -283,8 +283,10 @@ static void conf_complete(struct object *o, struct conf *conf)
 }
 
 /* Maps of the language that this configuration doesn't reach. */
-static bool map_is_idle(const struct map_part *m, const struct conf *conf)
+static bool map_is_idle(const struct object *o, const struct map_part *m, const struct conf *conf)
 {
+	if (str_eq(m->told.name, "sonda_stacks_held"))
+		return !var_now(o, "sonda_user_stacks", 0);
 	if (str_eq(m->told.name, "sonda_sets"))
 		return !conf->sets_on && m->shared_fd < 0;
 	if (str_eq(m->told.name, "sonda_ring"))
@@ -293,13 +295,14 @@ static bool map_is_idle(const struct map_part *m, const struct conf *conf)
 	return str_eq(m->told.name, "sonda_perf") && (conf->events_off || !conf->perf_array);
 }
 
-static int map_apply(struct map_part *m, const struct conf *conf, struct err *e)
+static int map_apply(const struct object *o, struct map_part *m, const struct conf *conf,
+		     struct err *e)
 {
 	int code = 0;
 
 	if (!m->handle)
 		return 0;
-	if (m->why.code || (conf && map_is_idle(m, conf)))
+	if (m->why.code || (conf && map_is_idle(o, m, conf)))
 		code = bpf_map__set_autocreate(m->handle, false);
 	else if (m->shared_fd >= 0)
 		code = bpf_map__reuse_fd(m->handle, m->shared_fd);
@@ -320,7 +323,7 @@ int object_apply(struct object *o, struct err *e)
 		if (m->told.internal && str_endswith(m->told.name, ".rodata") && o->rodata &&
 		    bpf_map__set_initial_value(m->handle, o->rodata, o->rodata_size))
 			return fail(e, EINVAL, "the parameters can't be set");
-		if (map_apply(m, conf, e) < 0)
+		if (map_apply(o, m, conf, e) < 0)
 			return -e->code;
 	}
 	vec_for_each(p, &o->programs) {

@@ -61,6 +61,15 @@ static bool shows_processes(const struct watch *w, bool record)
 	       (record || (!str_eq(format, "text") && !str_eq(format, "null")));
 }
 
+/* Those that are taken for nobody else: see STACKS_HELD of the probe language. */
+static bool shows_user_stacks(const struct watch *w, bool record)
+{
+	for (size_t i = 0; i < w->run.fields.len; i++)
+		if (str_eq(w->run.fields.at[i], "ustack"))
+			return true;
+	return !w->run.fields.len && (record || str_eq(w->run.format ?: "text", "folded"));
+}
+
 /* Probes that only tell what is, or only count, have nothing to watch. */
 static int events_check(const struct session *s, struct err *e)
 {
@@ -83,6 +92,7 @@ int watch_run(struct watch *w, const struct opt_rest *rest, const struct sink_op
 	if (!err && rest->has_dashes)
 		err = session_command(&w->session, rest->after, e);
 	w->session.wants_processes = shows_processes(w, sink != NULL);
+	w->session.wants_user_stacks = shows_user_stacks(w, sink != NULL);
 	if (!err)
 		err = session_load(&w->session, e);
 	if (!err)

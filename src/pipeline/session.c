@@ -227,6 +227,23 @@ int session_condition(const struct session *s, const struct watched *w, const st
 	return filter_bind(where, schema, ret, e) < 0 ? wrap(e, "%s", w->probe->name) : 0;
 }
 
+#define USER_STACKS "sonda_user_stacks"
+
+/* A stack that has to be taken each time it might be told costs too much to be taken for nobody. */
+static int user_stacks_ready(const struct session *s, const struct watched *w, struct err *e)
+{
+	const struct filter *where = w->where ?: s->where;
+	struct object_var var;
+	bool wanted = s->wants_user_stacks;
+	const char *name;
+
+	for (size_t i = 0; where && (name = filter_field(where, i)); i++)
+		wanted |= str_eq(name, "ustack");
+	if (!wanted || !object_var_find(w->probe->object, USER_STACKS, &var))
+		return 0;
+	return object_var_set_u64(w->probe->object, USER_STACKS, 1, e);
+}
+
 static int watched_ready(struct session *s, struct watched *w, struct err *e)
 {
 	const struct declaration *d = w->probe->decl;
@@ -235,6 +252,8 @@ static int watched_ready(struct session *s, struct watched *w, struct err *e)
 
 	if (!err)
 		err = filters_apply(&s->filters, w->probe, e);
+	if (!err)
+		err = user_stacks_ready(s, w, e);
 	if (err)
 		return err;
 	for (size_t i = 0; i < d->event_count; i++) {

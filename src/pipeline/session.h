@@ -53,9 +53,10 @@ struct session {
 	bool only_snapshots; /* nothing but the iterators */
 	bool no_enrich;      /* --no-enrich */
 	vec(struct watched) probes;
-	bool wants_processes;  /* exe, args or parents are shown or asked for */
-	struct probe *tracker; /* of process trees; NULL: not needed */
-	struct probe *feed;    /* of what processes run, for the enrichers; NULL: not needed */
+	bool wants_processes;   /* exe, args or parents are shown or asked for */
+	bool wants_user_stacks; /* `ustack` is: see STACKS_HELD of the probe language */
+	struct probe *tracker;  /* of process trees; NULL: not needed */
+	struct probe *feed;     /* of what processes run, for the enrichers; NULL: not needed */
 	const struct schema **feed_schemas;
 	struct child child;
 	struct enrich *enrich;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """block.busy: what it counts against what the test did; and where there is a disk that takes as long as
-it is told, the verdicts of eleven loads that are known, at least nine of ten of them right."""
+it is told, the verdicts of eleven loads that are known, at least nine of ten of them right; and disks below md and device
+mapper, against their own counters."""
 
 import contextlib
 import mmap
@@ -11,6 +12,7 @@ import threading
 from disks import *
 from sondatest import *
 
+STACKED, BRIEF_NS = 20, 10000000
 TAKES_NS = 100000000  # so long that what the readers themselves need doesn't matter
 
 
@@ -160,6 +162,50 @@ def case_verdicts():
         check(row.get("top_percent", 0) >= 75, f"{what}: nearly all: {row}")
 
 
+def disk_stat(disk):
+    """Its own counters: requests, bytes, ns that it had something to do."""
+    n = [int(word) for word in open(f"/sys/block/{os.path.basename(disk)}/stat").read().split()]
+    return n[0] + n[4], 512 * (n[2] + n[6]), n[9] * 1000000
+
+
+def check_stacked(device, disks, other=()):
+    """Writes to a device that sends them on: as its disks' own counters say, for who asked, and none of its own."""
+    transfer(device, "read", 0, 4096)  # whoever opens it first makes the kernel read it, too
+    with Sonda("top", "block.busy", "disks", "--interval", "300ms", "--totals") as counted, \
+            Sonda("top", "block.busy", "causes", "--by", "device,pid", "--interval", "300ms", "--totals") as causes:
+        before = [disk_stat(disk) for disk in disks]
+        took = sum(transfer(device, "write", 8 * i, 4096) for i in range(STACKED))
+        stats = [[now - then for now, then in zip(disk_stat(disk), b)] for disk, b in zip(disks, before)]
+        for disk in disks:
+            counted.wait_row(lambda r: is_of(r, disk) and r["ios"] >= STACKED, 10)
+            causes.wait_row(lambda r: is_of(r, disk) and r["ios"] >= STACKED, 10)
+    if counted.stats.get("missed", 0) + causes.stats.get("missed", 0):
+        return
+    check_equal([r for s in (counted, causes) for r in s.rows if any(is_of(r, d) for d in (device, *other))], [],
+                f"{device} has no requests of its own")
+    for disk, (ios, size, busy_ns) in zip(disks, stats):
+        check_equal((ios, size), (STACKED, STACKED * 4096), f"{device}: counters of {disk}")
+        row = [r for r in counted.rows if is_of(r, disk)][-1]
+        check_equal((row["ios"], row["bytes"]), (ios, size), f"{device}: what {disk} did")
+        # the kernel counts in ticks, of which each request may begin and end one
+        check(STACKED * BRIEF_NS <= row["busy_ns"] <= took, f"{device}: {disk} busy {row['busy_ns']} of {took}")
+        check(abs(row["busy_ns"] - busy_ns) <= STACKED * 20000000, f"{device}: {disk} busy {row['busy_ns']}, it says {busy_ns}")
+        last = max(r["time"] for r in causes.rows)
+        by = {r["pid"]: r["ios"] for r in causes.rows if is_of(r, disk) and r["time"] == last}
+        check_equal(by, {who_writes(device): STACKED}, f"{device}: who kept {disk} busy")
+
+
+def case_stacked():
+    """A mirror of md: both disks work for it. A device of device mapper: one does."""
+    with null_disk(BRIEF_NS, 4) as one, null_disk(BRIEF_NS, 4) as other:
+        if has_raid1():
+            with mirrored(16 << 20, one, other) as device:
+                check_stacked(device, (one, other))
+        if has_mapper():
+            with mapped("linear", 8192, f"{one} 0") as device:
+                check_stacked(device, (one,), (other,))
+
+
 def case_errors():
     """A loop device whose file can't grow any more."""
     with loop_disk(16 << 20, 2 << 20) as disk, Sonda("trace", "block.busy") as s:
@@ -182,4 +228,5 @@ with loop_disk(16 << 20) as loop:
 case_errors()
 if has_null_disk():
     case_verdicts()
+    case_stacked()
 done()

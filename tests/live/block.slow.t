@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """block.slow: a threshold that everything reaches, one that nothing reaches; and where there is a disk
-that takes as long as it is told, requests that wait for it, and one that hangs."""
+that takes as long as it is told, requests that wait for it, one that hangs, and what md and device mapper send on to it."""
 
 from disks import *
 from sondatest import *
@@ -73,10 +73,41 @@ def case_hanging():
     check([r["hanging"] for r in rows][-1:] == [False] or s.stats.get("missed", 0), "at last it came")
 
 
+def check_stacked(device, disks, all_disks):
+    transfer(device, "read", 0, 4096)  # whoever opens it first makes the kernel read it, too
+    pid = who_writes(device)
+    comm = open(f"/proc/{pid}/comm").read().rstrip("\n")
+    with Sonda("trace", "block.slow", "--min", "20ms") as s:
+        took = transfer(device, "write", 64, 4096)
+        for disk in disks:
+            s.wait_row(lambda r: is_of(r, disk) and r["sector"] == 64, 10)
+    rows = [r for r in s.rows if r["sector"] == 64 and (is_of(r, device) or any(is_of(r, disk) for disk in all_disks))]
+    if s.stats.get("missed", 0):
+        return
+    check_equal([sum(is_of(r, disk) for r in rows) for disk in disks], [1] * len(disks), f"{device}: each disk's once")
+    check_equal(len(rows), len(disks), f"{device}: nothing else")
+    for r in rows:
+        check_equal((r["op"], r["pid"], r["comm"]), ("write", pid, comm), f"{device}: for whom")
+        check(TAKES_NS <= r["took_ns"] <= took, f"{device}: {r['took_ns']} of the call's {took}")
+
+
+def case_stacked():
+    """What a mirror of md and a device of device mapper send on is told of the disks that took long, once each and for who
+    asked; those devices themselves have no requests."""
+    with null_disk(TAKES_NS, 4) as one, null_disk(TAKES_NS, 4) as other:
+        if has_raid1():
+            with mirrored(16 << 20, one, other) as device:
+                check_stacked(device, (one, other), (one, other))
+        if has_mapper():
+            with mapped("linear", 8192, f"{one} 0") as device:
+                check_stacked(device, (one,), (one, other))
+
+
 mounts_of_our_own()
 with loop_disk(16 << 20) as loop:
     case_threshold(loop)
 if has_null_disk():
     case_waiting()
     case_hanging()
+    case_stacked()
 done()

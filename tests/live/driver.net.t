@@ -2,10 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """driver.net on devices of the test's own, in a network namespace that is made while sonda watches: a
 veth pair and loopback, against /proc/net/dev, the frames that were sent, and /proc/net/softnet_stat; a tap with
-two queues, against what is read from each, and its own count of what it had no room for."""
+two queues, against what is read from each, and its own count of what it had no room for; a veth whose other end
+does not come to the CPU, against what its qdisc took back.
 
+In a guest also a virtio NIC that the matrix gives it, which sends a frame in four seconds, against the queue's own
+count of timeouts and a qdisc that has only it to send by, and a bridge that brings more frames at once than a CPU
+may have waiting. Before 6.16 veth drops what it has no room for, and before 5.16 virtio's queue has no timeout."""
+
+import array
 import contextlib
 import fcntl
+import glob
+import json
 import os
 import socket
 import struct
@@ -17,7 +25,11 @@ from sondatest import *
 FRAMES, FRAME = 1500, bytes.fromhex("ffffffffffff0200000000018888") + bytes(486)
 DATAGRAMS, DATAGRAM = 300, 1000
 ON_THE_LINK = 14 + 20 + 8 + DATAGRAM  # of one datagram
-BUDGET = "/proc/sys/net/core/netdev_budget"
+BUDGET, BACKLOG = "/proc/sys/net/core/netdev_budget", "/proc/sys/net/core/netdev_max_backlog"
+SIOCETHTOOL, ETHTOOL_STSO, ETHTOOL_SGRO = 0x8946, 0x1F, 0x2C
+SO_SNDBUFFORCE = 32
+RING, BEYOND = 256, 100  # what a veth with NAPI and a virtio queue hold
+LEGS = 8
 
 
 def ip(*words):
@@ -175,19 +187,26 @@ def case_not_seen():
     check_equal(listed, not refused, "rounds of receiving: listed as used, and not refused")
 
 
+@contextlib.contextmanager
+def set_to(path, value):
+    """The setting is that while the block runs."""
+    kept = open(path).read()
+    open(path, "w").write(str(value))
+    try:
+        yield
+    finally:
+        open(path, "w").write(kept)
+
+
 def case_squeezed():
     """With a budget of one packet each round is squeezed. Only in a guest, which nobody else uses."""
     if not os.path.exists("/dev/vm-scratch0") or not os.path.exists(BUDGET):
         return
-    kept = open(BUDGET).read()
     with Sonda("top", "driver.net", "cpus", "--interval", "100ms", "--totals") as s:
         datagrams()  # each CPU's counters are known from its first round on
         before = softnet()
-        try:
-            open(BUDGET, "w").write("1")
+        with set_to(BUDGET, 1):
             datagrams()
-        finally:
-            open(BUDGET, "w").write(kept)
         dropped, squeezed = (now - then for now, then in zip(softnet(), before))
         s.wait_row(lambda r: r["squeezed"] >= squeezed, 3)
     if "not seen here" in s.stderr:
@@ -201,11 +220,161 @@ def case_squeezed():
     check(all(r["squeezed"] <= r["softirqs"] for r in rows), "no more than there were rounds")
 
 
+def case_backlog():
+    """A bridge that floods a frame brings one for each of its legs at once, and a CPU may have few of them waiting. Only in a
+    guest, since that setting is the machine's."""
+    if not IN_GUEST or not os.path.isdir("/sys/module/bridge"):
+        return
+    os.sched_setaffinity(0, {0})
+    ip("add", "flood", "type", "bridge")
+    for n in range(LEGS):
+        ip("add", f"leg{n}", "type", "veth", "peer", "name", f"foot{n}")
+        for name in f"leg{n}", f"foot{n}":
+            ip("set", name, "up")
+        ip("set", f"leg{n}", "master", "flood")
+    ip("set", "flood", "up")
+    with Sonda("top", "driver.net", "cpus", "--interval", "100ms", "--totals") as s:
+        datagrams()  # the CPU's counters are known from its first round on
+        before = softnet()[0]
+        with set_to(BACKLOG, 2):
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+                sender.bind(("flood", 0))
+                for _ in range(50):
+                    sender.send(FRAME)
+        dropped = softnet()[0] - before
+        s.wait_row(lambda r: r["cpu"] == 0 and r["dropped"] >= dropped, 3)
+    os.sched_setaffinity(0, range(os.cpu_count()))
+    ip("del", "flood")
+    for n in range(LEGS):
+        ip("del", f"leg{n}")
+    check(dropped >= 50, f"the kernel dropped {dropped} of {50 * LEGS}")
+    if "not seen here" not in s.stderr and not s.stats.get("missed", 0):
+        check_equal(sum(r["dropped"] for r in last_reading(s)), dropped, "dropped, as the kernel counts")
+
+
+def kernel_version():
+    return tuple(int(n) for n in os.uname().release.split(".")[:2])
+
+
+def requeues(device):
+    """How often its qdisc took back what it had given the driver."""
+    said = subprocess.run(["tc", "-s", "-j", "qdisc", "show", "dev", device], stdout=subprocess.PIPE, check=True).stdout
+    return sum(qdisc["requeues"] for qdisc in json.loads(said) if qdisc.get("root"))
+
+
+def ethtool(device, command, value):
+    with socket.socket() as s:
+        call = array.array("B", struct.pack("II", command, value))
+        fcntl.ioctl(s, SIOCETHTOOL, struct.pack("16sP16x", device.encode(), call.buffer_info()[0]))
+
+
+def send_frames(device, count, first=True):
+    """As one that nobody takes the CPU from."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
+        sender.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 64 << 20)
+        sender.bind((device, 0))
+        if first:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        for _ in range(count):
+            sender.send(FRAME)
+
+
+def slow_veth():
+    """A pair whose other end is emptied by a thread that is kept on this process's only CPU. It has one queue: then the qdisc
+    takes back what the driver gave back, and nothing else."""
+    ip("del", "left")
+    ip("add", "left", "numtxqueues", "1", "type", "veth", "peer", "name", "right", "numrxqueues", "1")
+    ip("set", "left", "up")
+    ip("set", "right", "up")
+    subprocess.run(["tc", "qdisc", "replace", "dev", "left", "root", "pfifo", "limit", "1000"], check=True)
+    ethtool("left", ETHTOOL_STSO, 0)
+    ethtool("right", ETHTOOL_SGRO, 1)
+    subprocess.run(["unshare", "-m", "sh", "-c", "mount -t sysfs none /sys && echo 1 >/sys/class/net/right/threaded"], check=True)
+    threads = [int(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/comm") if "napi/right" in open(path).read()]
+    cpu = min(os.sched_getaffinity(0))
+    for pid in (0, *threads):
+        os.sched_setaffinity(pid, {cpu})
+
+
+def busy_told(t, top, device, netns, busy):
+    """All that the qdisc took back is told as busy, and counted."""
+    for _ in range(busy):
+        t.wait_row(lambda r: r["device"] == device and r["netns"] == netns, 5)
+    row = top.wait_row(lambda r: (r["device"], r["netns"]) == (device, netns) and r["tx_busy"] >= busy, 5)
+    events = [r for r in t.rows if r["device"] == device and r["netns"] == netns]
+    if t.stats.get("missed", 0) + top.stats.get("missed", 0):
+        return
+    check_equal([(r["queue"], r["trouble"]) for r in events], [(0, "busy")] * busy, f"{device}: told")
+    check_equal(row and row["tx_busy"], busy, f"{device}: counted")
+
+
+def case_busy():
+    """A veth whose other end is emptied by a thread gives back what it has no room for."""
+    if kernel_version() < (6, 16):
+        return
+    with Sonda("trace", "driver.net") as t, \
+            Sonda("top", "driver.net", "queues", "--by", "device,netns,queue", "--interval", "100ms", "--totals") as s:
+        netns = netns_made()
+        slow_veth()
+        in_process(send_frames, "left", RING + BEYOND)
+        s.wait_row(lambda r: (r["device"], r["netns"]) == ("right", netns) and r["rx_packets"] >= RING, 5)
+        busy = requeues("left")
+        check(busy > 0, "the other end's ring was full")
+        busy_told(t, s, "left", netns, busy)
+
+
+def virtio_nic():
+    """The NIC that hardly sends, if this guest has one. Outside a guest one may be there that is in use."""
+    for path in glob.glob("/sys/class/net/*/device/driver") if IN_GUEST else []:
+        if os.path.basename(os.path.realpath(path)) == "virtio_net":
+            return path.split("/")[4]
+    return None
+
+
+def case_stuck():
+    """A NIC that doesn't send what it was given: its queue stops, the kernel resets it, and a device that has no
+    other to send by has no room either."""
+    nic = virtio_nic()
+    if not nic:
+        return
+    timeouts = lambda: int(open(f"/sys/class/net/{nic}/queues/tx-0/tx_timeout").read())
+    has_watchdog = kernel_version() >= (5, 16)
+    netns = os.stat("/proc/self/ns/net").st_ino
+    with Sonda("trace", "driver.net") as t, \
+            Sonda("top", "driver.net", "queues", "--by", "device,netns,queue", "--interval", "100ms", "--totals") as s:
+        ip("set", nic, "up")
+        subprocess.run(["tc", "qdisc", "replace", "dev", nic, "root", "pfifo", "limit", "1000"], check=True)
+        in_process(send_frames, nic, RING + BEYOND, False)
+        if has_watchdog:
+            told = t.wait_row(lambda r: (r["device"], r["trouble"]) == (nic, "timeout"))
+            check_equal(told and (told["queue"], told["netns"]), (0, netns), "the queue that sends nothing")
+        row = s.wait_row(lambda r: r["device"] == nic and r["tx_stops"] and r["timeouts"] >= has_watchdog)
+        while row and row["timeouts"] < timeouts():
+            at = row["time"]
+            row = s.wait_row(lambda r: r["device"] == nic and r["time"] > at)
+        check_equal(row and row["timeouts"] >= has_watchdog, True, f"timeouts: {row}, the kernel's count {timeouts()}")
+        subprocess.run(["tc", "qdisc", "replace", "dev", nic, "root", "teql0"], check=True)
+        ip("set", "teql0", "up")
+        in_process(send_frames, "teql0", 1, False)
+        busy = requeues("teql0")
+        check(busy > 0, "it has no other to send by")
+        busy_told(t, s, "teql0", netns, busy)
+        kernels = timeouts()
+        ip("set", "teql0", "down")
+        ip("set", nic, "down")
+    seen = [r for r in t.rows if (r["device"], r["trouble"]) == (nic, "timeout")]
+    if not t.stats.get("missed", 0):
+        check(kernels <= len(seen) <= kernels + 1 if has_watchdog else not seen, f"timeouts: told {len(seen)} of {kernels}")
+
+
 if os.geteuid() != 0:
     skip("needs root")
 case_not_seen()
 case_polls()
 case_squeezed()
+case_backlog()
+case_stuck()
 case_queues()
 case_refused()
+case_busy()
 done()

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """memory.oom: processes of the test's own in a cgroup with a limit, of which one has more than all
-others and is to be killed first; who is said to be next is killed next. The truth: what it had touched, its exit status, the cgroup's own
+others and is to be killed first; who is said to be next is killed next; two cgroups that run out at once. The truth: what it had touched, its exit status, the cgroup's own
 count of kills, the limit as it was set."""
 
 from memorytest import *
@@ -14,9 +14,9 @@ if os.geteuid() != 0:
     skip("needs root, for a cgroup")
 
 
-def runs_out(cgroup, victims=1):
-    """`victims` processes with memory, then one that wants more than there is. Returns the victims'
-    children and what each had, and the one that wanted more."""
+def before_it_runs_out(cgroup, victims=1):
+    """`victims` processes with memory, and one that wants more than there is once it is let go. Returns the victims'
+    children and what each had, and the one that wants more."""
 
     def victim(child):
         cgroup.join()
@@ -44,6 +44,12 @@ def runs_out(cgroup, victims=1):
     had = [rollup(child.pid) | status_bytes(child.pid) for child in killed]
     trigger = Child(wants_more, "wants more")
     trigger.wait_ready()
+    return killed, had, trigger
+
+
+def runs_out(cgroup, victims=1):
+    """The same, and it is let go."""
+    killed, had, trigger = before_it_runs_out(cgroup, victims)
     trigger.go()
     return killed, had, trigger
 
@@ -122,13 +128,7 @@ def case_next():
             trigger.end()
             return
         begun = s.wait_row(lambda r: "why" in r and r["pid"] == killed.pid)
-        row = s.wait_row(lambda r: "victim_pid" in r and begun and r["time"] > begun["time"])
-        # of the kills of a second the last is told; anybody's on this machine may be that
-        if row and row["victim_pid"] != killed.pid and s.wait_row(
-                lambda r: "why" in r and r["pid"] == row["victim_pid"] and r["time"] > begun["time"]):
-            print("not shown: who is next; somebody else was killed in that second too")
-            trigger.end()
-            return
+        row = begun and s.wait_row(lambda r: "victim_pid" in r and r["victim_pid"] == killed.pid)
         had = rollup(preferred.pid) | status_bytes(preferred.pid)
         if spared:
             trigger.go()
@@ -143,6 +143,40 @@ def case_next():
     check(abs(row["rss_bytes"] - had["Rss"]) <= NEARLY, f"memory: {row['rss_bytes']}, in fact {had['Rss']}")
     points = (had["Rss"] + had["VmPTE"]) // PAGE + 300 * (LIMIT // PAGE // 1000)
     check(abs(row["points"] - points) <= NEARLY // PAGE, f"points {row['points']}, reckoned {points}")
+
+
+def check_told_whole(s, cgroup, limit, victim, had, trigger, bystander):
+    """A kill, and who is next there."""
+    row = s.wait_row(lambda r: "why" in r and r["pid"] == victim.pid, 5)
+    if not check(row, f"the kill in {cgroup.name} is told: {s.all_rows}"):
+        return
+    check_equal((row["trigger_pid"], row["why"], row["limit_bytes"]), (trigger.pid, "cgroup_limit", limit), "its trigger and why")
+    check(row["cgroup_at_limit"].endswith("/" + cgroup.name), f"whose limit: {row['cgroup_at_limit']}")
+    check(abs(row["rss_bytes"] - had["Rss"]) <= SLACK, f"memory: {row['rss_bytes']}, in fact {had['Rss']}")
+    following = s.wait_row(lambda r: "victim_pid" in r and r["victim_pid"] == victim.pid, 5)
+    check_equal(following and following["pid"], bystander.pid, "who is next there")
+
+
+def case_two():
+    """Two cgroups that run out of memory at once: each kill is told, with who is next in its cgroup."""
+    with MemoryCgroup("-a") as one, MemoryCgroup("-b") as other, Sonda("trace", "memory.oom") as s:
+        limits = LIMIT, LIMIT + 4 * MIB
+        placed = []
+        for cgroup, limit in zip((one, other), limits):
+            cgroup.limit(limit)
+            left = bystander(cgroup, 6 * MIB, 300)
+            (victim,), (had,), trigger = before_it_runs_out(cgroup)
+            placed.append((cgroup, limit, victim, had, trigger, left))
+        for *_, trigger, _ in placed:
+            trigger.go()
+        for cgroup, limit, victim, had, trigger, left in placed:
+            victim.wait()
+            trigger.wait_ready()
+        for cgroup, *rest in placed:
+            if cgroup.kills() == 1:  # else the victim was slow to die, and the other was killed too
+                check_told_whole(s, cgroup, *rest)
+        for *_, trigger, _ in placed:
+            trigger.end()
 
 
 def case_filters(told):
@@ -184,6 +218,7 @@ listed = run_sonda("check", "memory.oom", json_output=False).stdout
 told = bool(re.search(r"^ *loads +begins_", listed, re.M))
 case_one(told)
 case_next()
+case_two()
 case_filters(told)
 if memory_root()[0]:
     case_group()

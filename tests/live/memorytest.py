@@ -17,9 +17,11 @@ PAGE = mmap.PAGESIZE
 class MemoryCgroup:
     """A cgroup with the memory controller of its own; gone after the block, and what runs in it."""
 
+    def __init__(self, suffix=""):
+        self.name = f"sonda-test-{os.getpid()}{suffix}"
+
     def __enter__(self):
         self.v2, root = memory_root()
-        self.name = f"sonda-test-{os.getpid()}"
         self.directory = f"{root}/{self.name}"
         os.mkdir(self.directory)
         return self

@@ -103,6 +103,14 @@ def open_files():
         yield
 
 
+def open_seldom():
+    """More than is allowed, and hardly any work."""
+    while True:
+        os.close(os.open("/dev/null", os.O_RDONLY))
+        time.sleep(0.01)
+        yield
+
+
 def burn_briefly():
     """In children that are gone before anybody looks twice: hardly any CPU time is its own."""
     while True:
@@ -176,8 +184,26 @@ def verdict(s, what, step, **fields):
     return s.wait_row(lambda r: all(r[k] == v for k, v in fields.items()), timeout=60)
 
 
+class Witnesses:
+    """Children that show by their ends that sonda has looked."""
+
+    def __init__(self, group=None):
+        self.all = [Child(open_seldom, group) for _ in range(3)]
+
+    def wait_begun(self, s):
+        for child in self.all:
+            check(verdict(s, "opens_per_s", "begin", pid=child.pid, scope="process"), "it opens")
+
+    def end_one_by_one(self, s):
+        """Waits until all that sonda found in a look that began after this is told: the look that finds the first gone may be one
+        that lasts already, and the one that finds the last gone comes after the one between."""
+        for child in self.all:
+            child.end()
+            check(verdict(s, "opens_per_s", "end", pid=child.pid, scope="process"), "its end is told")
+
+
 def is_over(s, what, **whose):
-    """Waits until the last verdict on what now rests is over."""
+    """Waits until the last verdict on what rested when sonda last looked is over."""
     rows = {}
 
     def note(row):
@@ -186,8 +212,10 @@ def is_over(s, what, **whose):
         return False
 
     end = time.monotonic() + 60
-    while rows.get("last") != "end" and time.monotonic() < end:
+    while time.monotonic() < end:
         s.wait_row(note, timeout=0.2)
+        if rows.get("last") != "begin":
+            return
 
 
 def judge(s, what, used, lasting, limit=None, **whose):
@@ -217,7 +245,8 @@ class Processes:
             works["read_bytes_per_s"] = read
         self.children = {what: Child(work) for what, work in works.items()}
         self.mortal, self.idle, self.tiring = Child(burn), Child(rest), Child(tire)
-        self.all = [*self.children.values(), self.mortal, self.idle, self.tiring]
+        self.witnesses = Witnesses()
+        self.all = [*self.children.values(), self.mortal, self.idle, self.tiring, *self.witnesses.all]
         self.pids = ",".join(str(c.pid) for c in self.all)
         self.before = {what: c.used()[what] for what, c in self.children.items()}
 
@@ -225,11 +254,13 @@ class Processes:
         for what, child in self.children.items():
             verdict(s, what, "begin", pid=child.pid, scope="process")
         check(verdict(s, "cpu_percent", "begin", pid=self.mortal.pid), "it burns")
+        self.witnesses.wait_begun(s)
         for child in [*self.children.values(), self.tiring]:
             child.halt()
         self.used = {what: c.used()[what] - self.before[what] for what, c in self.children.items()}
         self.mortal.end()
         check(verdict(s, "cpu_percent", "end", pid=self.mortal.pid), "its end ends it")
+        self.witnesses.end_one_by_one(s)
         for what, child in self.children.items():
             is_over(s, what, pid=child.pid, scope="process")
         is_over(s, "faults_per_s", pid=self.tiring.pid)
@@ -254,7 +285,9 @@ class Cgroup:
     def __init__(self, group):
         self.id = os.stat(group.path).st_ino
         self.group = group
-        self.all = [Child(fork, group), Child(fork, group), Child(burn_briefly, group)]
+        self.works = [Child(fork, group), Child(fork, group), Child(burn_briefly, group)]
+        self.witnesses = Witnesses(group)
+        self.all = [*self.works, *self.witnesses.all]
         self.before = self.cpu_percent()
 
     def cpu_percent(self):
@@ -265,15 +298,17 @@ class Cgroup:
     def run(self, s):
         forks = verdict(s, "forks_per_s", "begin", cgroup=self.id, scope="cgroup")
         verdict(s, "cpu_percent", "begin", cgroup=self.id, scope="cgroup")
-        for child in self.all:
+        self.witnesses.wait_begun(s)
+        for child in self.works:
             child.halt()
-        self.forks = sum(c.count() for c in self.all)
+        self.forks = sum(c.count() for c in self.works)
         self.cpu = self.cpu_percent() - self.before
+        self.witnesses.end_one_by_one(s)
         is_over(s, "forks_per_s", cgroup=self.id, scope="cgroup")
         is_over(s, "cpu_percent", cgroup=self.id, scope="cgroup")
-        for child in self.all:
+        for child in self.works:
             child.end()
-        check(forks and forks["pid"] in [c.pid for c in self.all], f"its forks, and who forks most: {forks}")
+        check(forks and forks["pid"] in [c.pid for c in self.works], f"its forks, and who forks most: {forks}")
 
     def judge(self, s):
         judge(s, "forks_per_s", self.forks, 2, cgroup=self.id, scope="cgroup")

@@ -130,4 +130,15 @@ if os.path.exists(chain):
     check_equal(len(of_leaf), len(r.rows), f"where in the program it slept: {r.rows}")
     blocks = sum(row["blocks"] for row in of_leaf)
     check(NAPS * 0.6 - r.stats.get("missed", 0) <= blocks <= NAPS * 1.5, f"{blocks} naps of {NAPS}")
+    # the same of events; only where it is asked for is a stack taken each time that a thread goes to sleep
+    watch = "trace", "sched.offcpu", "--comm", "chain-pie", "--where", "call == nanosleep"
+    asked = run_sonda(*watch, "--fields", "call,kstack,ustack", "--", chain, NAPS)
+    for row in asked.rows:
+        check_equal([re.sub(r"[+ ].*", "", f) for f in row["ustack"]][:4], ["leaf", "b", "a", "main"], "where in the program")
+    check(asked.rows, f"naps are told: {asked.stderr}")
+    r = run_sonda(*watch, "-o", "folded", "--", chain, NAPS)
+    # the kernel's part follows where it has one to tell
+    check(any(re.search(r";main;a;b;leaf(;.*nanosleep.*)? \d+$", line) for line in r.lines), f"folded: {r.stdout}")
+    r = run_sonda(*watch, "--", chain, NAPS)
+    check_equal({bool(row["ustack"]) for row in r.rows}, {False}, "not asked for, not taken")
 done()

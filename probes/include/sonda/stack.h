@@ -197,3 +197,75 @@ static __noinline u64 stack_number_task(struct task_struct *task)
 #define stack_id_user(ctx)   ((struct stack_id){ stack_number_user(ctx) })
 #define stack_id_task(task)  ((struct stack_id){ stack_number_task(task) })
 #endif
+
+/* --- of an event that is told later --- */
+
+/*
+ * The user stack of a thread that goes to sleep, for the event of its waking:
+ *	#define STACKS_HELD 8192		so many threads, those that slept last; and STACKS_KEPT
+ *	held = user_stacks_wanted() && stack_hold(ctx, tid);	as it goes
+ *	if (held) stack_held(e, ustack, tid);		when it is told
+ * That is a stack for each sleep, of which few are told: only where the field `ustack` is asked for.
+ */
+#ifdef STACKS_HELD
+const volatile u64 sonda_user_stacks = 0; /* sonda sets it */
+#define user_stacks_wanted() (events_wanted() && sonda_user_stacks)
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STACKS_HELD);
+	__type(key, u32);
+	__type(value, struct stack_kept);
+} sonda_stacks_held SEC(".maps");
+
+static __noinline int stack_hold(void *ctx, u32 tid)
+{
+	struct stack_scratch *s = stack_claim();
+	bool held = false;
+	long bytes;
+
+	if (!s) {
+		count_unresolved();
+		return false;
+	}
+	s->kept.pid = bpf_get_current_pid_tgid() >> 32;
+	bytes = stack_read(ctx, s->kept.frames, STACK_BYTES, STACK_OF_USER);
+	if (bytes > 0) {
+		s->kept.size = stack_size(bytes);
+		held = !bpf_map_update_elem(&sonda_stacks_held, &tid, &s->kept, BPF_ANY);
+	}
+	__sync_fetch_and_add(&s->claims, -1);
+	return held;
+}
+
+static __noinline int slot_stack_held(struct event_slot *slot, u32 field, u32 tid)
+{
+	struct stack_kept *kept = bpf_map_lookup_elem(&sonda_stacks_held, &tid);
+	struct stack *stack;
+	u32 at, size;
+
+	if (!kept)
+		return count_unresolved();
+	if (!slot || field > EVENT_MAX - sizeof(*stack))
+		return -EINVAL;
+	stack = (void *)&slot->body[field];
+	at = (*(volatile u32 *)&slot->tail + 7) & ~7u;
+	barrier_var(at);
+	if (at > EVENT_MAX - STACK_BYTES)
+		return -E2BIG;
+	size = *(volatile u32 *)&kept->size & ~STACK_CUT;
+	barrier_var(size);
+	if (size > STACK_BYTES)
+		return -EINVAL;
+	if (bpf_probe_read_kernel(&slot->body[at], size, kept->frames))
+		return -EFAULT;
+	stack->at = at;
+	stack->size = kept->size;
+	stack->pid = kept->pid;
+	slot->tail = at + size;
+	return 0;
+}
+
+#define stack_held(e, field, tid) \
+	slot_stack_held(event_slot_of(e), __builtin_offsetof(typeof(*(e)), field), tid)
+#endif

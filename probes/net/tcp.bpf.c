@@ -134,7 +134,7 @@ struct connection_values {
 	u64 sent_bytes COUNTER UNIT("bytes") DOC("payload sent");
 	u64 received_bytes COUNTER UNIT("bytes") DOC("payload received");
 	u64 retransmits COUNTER DOC("segments sent again");
-	u64 rtt_us GAUGE UNIT("us") DOC("smoothed round-trip time");
+	u64 rtt_us GAUGE UNIT("us") DOC("smoothed round-trip time; of several connections the longest");
 	u64 unacked_bytes GAUGE UNIT("bytes") DOC("written and not yet acknowledged by the other end");
 	u64 unread_bytes GAUGE UNIT("bytes") DOC("received and not yet read by the process");
 };
@@ -209,8 +209,7 @@ __noinline int known_forget(u64 key)
 
 	if (!c)
 		return 0;
-	publish(sk, c);
-	count_open(sk, c, -1);
+	publish_end(sk, c);
 	return bpf_map_delete_elem(&known, &key);
 }
 

@@ -90,17 +90,14 @@ static __noinline int count_open(const struct sock *sk, struct connection *c, s6
 	return 0;
 }
 
-static __noinline int publish_connection(const struct sock *sk, const struct connection *c,
-					 const struct totals *more)
+static __always_inline struct connection_values *
+connection_row(const struct sock *sk, const struct connection *c, bool known)
 {
 	struct connection_labels key = {};
-	struct connection_values *row;
 
-	if (!c || !more || c->listening)
-		return 0;
-	if (label(connections, 0))
+	if (known && label(connections, 0))
 		__builtin_memcpy(key.comm, c->cause.task.comm, sizeof(key.comm));
-	if (label(connections, 1))
+	if (known && label(connections, 1))
 		key.pid = c->cause.task.pid;
 	if (label(connections, 2))
 		key.local_port = sock_local_port(sk);
@@ -111,16 +108,66 @@ static __noinline int publish_connection(const struct sock *sk, const struct con
 		__builtin_memset(&key.peer, 0, sizeof(key.peer));
 	if (label(connections, 5))
 		key.peer_port = sock_peer_port(sk);
-	row = row_of(connections, &key);
+	return row_of(connections, &key);
+}
+
+/* Does a row hold no other connection? Then it keeps the last round trip. */
+static __always_inline bool connections_are_apart(void)
+{
+	return label(connections, 2) && label(connections, 4) && label(connections, 5);
+}
+
+/* A row may hold several connections: bytes add up, and the greatest round trip counts. It is the
+ * greatest again when each has been looked at. */
+static __always_inline int levels_put(struct connection_values *row, struct connection *c,
+				      const struct levels *now)
+{
+	if (!row || !c || !now)
+		return 0;
+	add(row->unacked_bytes, (s64)now->unacked_bytes - c->levels.unacked_bytes);
+	add(row->unread_bytes, (s64)now->unread_bytes - c->levels.unread_bytes);
+	if (now->rtt_us > row->rtt_us || row->rtt_us == c->levels.rtt_us)
+		set_gauge(row->rtt_us, now->rtt_us);
+	c->levels = *now;
+	return 0;
+}
+
+static __noinline int levels_take_back(const struct sock *sk, struct connection *c)
+{
+	struct levels none = {};
+
+	if (!c || c->listening || !table_wanted(connections))
+		return 0;
+	if (connections_are_apart())
+		none.rtt_us = c->levels.rtt_us;
+	if (c->levels.unacked_bytes || c->levels.unread_bytes || c->levels.rtt_us != none.rtt_us)
+		levels_put(connection_row(sk, c, c->levels.of_known), c, &none);
+	return 0;
+}
+
+static __noinline int publish_connection(const struct sock *sk, struct connection *c,
+					 const struct totals *more)
+{
+	struct connection_values *row;
+	struct levels now = {};
+
+	if (!c || !more || c->listening)
+		return 0;
+	now.rtt_us = tcp_rtt_us(sk);
+	now.unacked_bytes = tcp_unacked_bytes(sk);
+	now.unread_bytes = tcp_unread_bytes(sk);
+	now.of_known = c->cause.known;
+	if (c->published && !has_grown(more) && now.rtt_us == c->levels.rtt_us &&
+	    now.unacked_bytes == c->levels.unacked_bytes &&
+	    now.unread_bytes == c->levels.unread_bytes)
+		return 0;
+	row = connection_row(sk, c, c->cause.known);
 	if (!row)
 		return 0;
 	add(row->sent_bytes, more->sent_bytes);
 	add(row->received_bytes, more->received_bytes);
 	add(row->retransmits, more->retransmits);
-	set_gauge(row->rtt_us, tcp_rtt_us(sk));
-	set_gauge(row->unacked_bytes, tcp_unacked_bytes(sk));
-	set_gauge(row->unread_bytes, tcp_unread_bytes(sk));
-	return 0;
+	return levels_put(row, c, &now);
 }
 
 static __noinline int publish_values(const struct sock *sk, const struct connection *c,
@@ -152,13 +199,19 @@ static __noinline int publish(const struct sock *sk, struct connection *c)
 	if (!c || !is_counted(c))
 		return 0;
 	totals_grown(c, sk, &more);
-	if (c->published && !more.sent_bytes && !more.received_bytes && !more.retransmits &&
-	    !more.listen_drops)
-		return 0;
-	c->published = true;
-	if (table_wanted(tcp))
+	if (table_wanted(tcp) && (!c->published || has_grown(&more)))
 		publish_values(sk, c, &more);
+	if (c->cause.known != c->levels.of_known)
+		levels_take_back(sk, c);
 	if (table_wanted(connections))
 		publish_connection(sk, c, &more);
+	c->published = true;
 	return 0;
+}
+
+static __always_inline int publish_end(const struct sock *sk, struct connection *c)
+{
+	publish(sk, c);
+	levels_take_back(sk, c);
+	return count_open(sk, c, -1);
 }

@@ -13,12 +13,22 @@ struct totals {
 	u64 listen_drops;
 };
 
+/* What a socket has, or is like, now. */
+struct levels {
+	u32 rtt_us;
+	u32 unacked_bytes;
+	u32 unread_bytes;
+	bool of_known; /* they are in the row of its process, not of nobody */
+	u8 pad[3];
+};
+
 struct connection {
 	struct cause cause;
 	u64 sk;
-	struct totals told; /* what of the socket's is in the tables, or was before us */
-	u64 since_ns;       /* the connect began; then: it was established */
-	u64 ended_ns;       /* undecided: when */
+	struct totals told;   /* what of the socket's is in the tables, or was before us */
+	struct levels levels; /* likewise */
+	u64 since_ns;         /* the connect began; then: it was established */
+	u64 ended_ns;         /* undecided: when */
 	enum tcp_side side;
 	bool already_open;
 	bool established;
@@ -113,6 +123,11 @@ static __always_inline u64 grown(u64 *told, u64 now)
 		return 0;
 	*told = now;
 	return now - before;
+}
+
+static __always_inline bool has_grown(const struct totals *more)
+{
+	return more->sent_bytes || more->received_bytes || more->retransmits || more->listen_drops;
 }
 
 /* What the socket has counted since the last time. */

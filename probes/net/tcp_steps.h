@@ -133,8 +133,7 @@ static __always_inline void closed(void *ctx, const struct sock *sk, int old)
 	if (!c)
 		return;
 	close_tell(ctx, sk, c, old);
-	publish(sk, c);
-	count_open(sk, c, -1);
+	publish_end(sk, c);
 	c->ended = true;
 }
 

@@ -142,6 +142,7 @@ static int sink_start(struct showing *g, struct err *e)
 		return fail_as(e, EXIT_USAGE, EINVAL,
 			       "unknown format '%s' (expected text, json, csv or null)",
 			       cfg->format);
+	options.fields_usual = !cfg->fields.len;
 	if (!cfg->fields.len && is_text(cfg) && cfg->topic && cfg->topic->fields)
 		str_split(cfg->topic->fields, &cfg->fields);
 	options.fields = (const char *const *)cfg->fields.at;

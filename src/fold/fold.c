@@ -352,10 +352,11 @@ static void group_add_hist(struct fold *f, struct group *g, size_t nth, const st
 	}
 }
 
-/* Levels add up (memory in use), shares don't: of several the greatest counts. */
+/* Levels add up (memory in use), shares and times (a round trip) don't: of several the greatest counts. */
 static void value_merge(const struct field *f, uint64_t *to, uint64_t n)
 {
-	if (f->flags & FIELD_GAUGE && str_eq(f->kind->name, "percent"))
+	if (f->flags & FIELD_GAUGE &&
+	    (str_eq(f->kind->name, "percent") || str_eq(f->kind->name, "duration")))
 		*to = max(*to, n);
 	else
 		*to += n;

@@ -438,10 +438,11 @@ TEST(totals)
 	CHECK_INT(count, 2);
 }
 
-/* Of levels the sum counts, of shares the greatest; a level may be below zero. */
+/* Of levels the sum counts, of shares and times the greatest; a level may be below zero. */
 TEST(gauges)
 {
 	static const char *const by[] = { "comm" };
+	static const char *const greatest[] = { "percent", "duration" };
 	auto_ptr(fold) f = fold_make(by, 1);
 	struct fold_order order = { 0 };
 	const struct fold_row *rows;
@@ -453,14 +454,16 @@ TEST(gauges)
 	fold_end(f);
 	rows = fold_sorted(f, &order, &count, &left_out);
 	CHECK_INT(rows[0].totals[1], 70);
-	value_fields[1].kind = kind_find("percent");
-	fold_begin(f, 2);
-	add(f, "a", 0, 1, 30, 0);
-	add(f, "a", -1, 1, 40, 0);
-	add(f, "b", 0, 1, 20, 0);
-	fold_end(f);
 	order.by_total = true;
-	rows = fold_sorted(f, &order, &count, &left_out);
-	CHECK_INT(rows[0].totals[1], 40);
-	CHECK_INT(fold_total(f, &order)->totals[1], 40);
+	for (size_t i = 0; i < ARRAY_LEN(greatest); i++) {
+		value_fields[1].kind = kind_find(greatest[i]);
+		fold_begin(f, 2 + i);
+		add(f, "a", 0, 1, 30, 0);
+		add(f, "a", -1, 1, 40, 0);
+		add(f, "b", 0, 1, 20, 0);
+		fold_end(f);
+		rows = fold_sorted(f, &order, &count, &left_out);
+		CHECK_INT(rows[0].totals[1], 40);
+		CHECK_INT(fold_total(f, &order)->totals[1], 40);
+	}
 }

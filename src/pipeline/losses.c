@@ -98,7 +98,11 @@ void tally_line(const struct tally *t, struct strbuf *out)
 	} more[] = {
 		{ "truncated", t->cut },
 		{ "unresolved", t->unresolved },
+		{ "state", t->lost_by[LOSS_STATE] },
+		{ "busy", t->lost_by[LOSS_BUSY] },
+		{ "room", t->lost_by[LOSS_ROOM] },
 		{ "missed", t->lost_by[LOSS_MISSED] },
+		{ "unread", t->lost_by[LOSS_UNREAD] },
 		{ "overflowed", t->overflow },
 	};
 

@@ -39,7 +39,7 @@ struct tally {
 void tally_take(struct tally *t, struct stream *s, uint64_t delivered, uint64_t filtered);
 
 /* "seen S, delivered D, filtered F, lost L", and where there is something to say: truncated, unresolved,
- * missed, overflowed. */
+ * what was lost and not by a ring (state, busy, room, missed, unread), overflowed. */
 void tally_line(const struct tally *t, struct strbuf *out);
 
 /* The closing line on stderr, after what the session could not see (NULL: a recording). `more` is put

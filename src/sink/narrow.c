@@ -25,6 +25,17 @@ struct goes {
 	unsigned first, next; /* of its kind in the row; further ones of it */
 };
 
+/* Of sockets as they are: where one listens says more than its path, what it does more than its times;
+ * of processes: what they take says more than who began them. */
+static const struct goes sockets_go[] = {
+	{ "path", 1, 1 },     { "holders", 1, 1 }, { "rtt_us", 2, 2 }, { "tx_bytes", 2, 2 },
+	{ "rx_bytes", 3, 3 }, { "peer", 7, 7 },    { "local", 7, 7 },  { "state", 7, 7 },
+};
+static const struct goes processes_go[] = {
+	{ "start_ns", 1, 1 }, { "user", 3, 3 },       { "ppid", 2, 2 },
+	{ "unit", 2, 2 },     { "swap_bytes", 2, 2 }, { "rss_bytes", 7, 7 },
+};
+
 /* The same thing has the same name in all probes. */
 static const struct goes fields_go[] = {
 	{ "local", 3, 3 },  /* the peer says more */
@@ -59,9 +70,23 @@ static const struct goes *goes_find(const struct goes *table, size_t count, cons
 	return NULL;
 }
 
-static const struct goes *goes_of(const struct field *f)
+static bool has_field(const struct columns *c, const char *name)
 {
-	return goes_find(fields_go, ARRAY_LEN(fields_go), f->name)
+	for (size_t i = 0; i < c->at.len; i++)
+		if (str_eq(c->at.at[i].name, name))
+			return true;
+	return false;
+}
+
+static const struct goes *goes_of(const struct columns *c, const struct field *f)
+{
+	const struct goes *here = NULL;
+
+	if (has_field(c, "protocol") && has_field(c, "state"))
+		here = goes_find(sockets_go, ARRAY_LEN(sockets_go), f->name);
+	else if (has_field(c, "cpu_ns") && has_field(c, "state"))
+		here = goes_find(processes_go, ARRAY_LEN(processes_go), f->name);
+	return here ?: goes_find(fields_go, ARRAY_LEN(fields_go), f->name)
 		       ?: goes_find(kinds_go, ARRAY_LEN(kinds_go), f->kind->name)
 		       ?: &classes_go[f->kind->class];
 }
@@ -98,7 +123,7 @@ static unsigned round_of(const struct columns *c, size_t nth, enum narrow_form f
 		return 0;
 	if (f->flags & FIELD_FLAGS)
 		return 2;
-	goes = goes_of(f);
+	goes = goes_of(c, f);
 	round = is_first(c, nth) ? goes->first : goes->next;
 	return form == NARROW_WORDS ? words_round(f, round) : round;
 }

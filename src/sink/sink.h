@@ -24,6 +24,7 @@ struct sink_options {
 	unsigned width_cols;       /* of the terminal; 0: not a terminal */
 	const char *const *fields; /* --fields: names in order; NULL: the usual ones */
 	size_t field_count;
+	bool fields_usual;   /* nobody asked for `fields`: a narrow terminal may leave some out */
 	const char *weight;  /* folded: the field that is summed; NULL: rows are counted */
 	enum wall_form time; /* text: how it is written; the usual way depends on the width */
 	struct wall *wall;   /* turns a row's time into wall time; borrowed */

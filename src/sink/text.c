@@ -160,7 +160,7 @@ static bool text_narrow(struct text_sink *t, const struct schema *schema, struct
 	size_t before = columns->at.len;
 	bool words = is_words(t), narrow;
 
-	if (!t->options.width_cols || t->options.field_count)
+	if (!t->options.width_cols || (t->options.field_count && !t->options.fields_usual))
 		return false;
 	narrow = columns_narrow(columns, words ? NARROW_WORDS : NARROW_TABLE,
 				words ? words_room(t) : t->options.width_cols, &left_out);

@@ -54,12 +54,21 @@ def maps(path, pages):
     return work
 
 
+def bind_part(folder):
+    """A newer mount of a part of the same file system; by it nothing is to be told."""
+    part, seen_at = f"{folder}/part", f"{folder}/seen_at"
+    os.mkdir(part)
+    os.mkdir(seen_at)
+    bind_mount(part, seen_at)
+
+
 def main():
     private_mounts()
     folder = scratch_fs("ext4")
     if not folder:
         skip("no ext4 to be written to")
-    one, two, again, mapped = (f"{folder}/{n}" for n in ("one", "two", "again", "mapped"))
+    bind_part(folder)
+    one, two, again, mapped = (f"{folder}/{n}" for n in ("one", "part/two", "again", "mapped"))
     with open(mapped, "wb") as f:
         f.write(b"z" * MIB)
     os.sync()

@@ -140,4 +140,6 @@ atexit.unregister(end_child)
 text = run_sonda("show", "socket", "--where", f"inode == {os.fstat(server.fileno()).st_ino}", json_output=False).lines
 check_equal(text[0].split()[:6], ["PROTOCOL", "STATE", "RX", "TX", "LOCAL", "PEER"], "text: columns")
 check("127.0.0.1:%d" % port in text[1], "text: address and port together")
+check_equal(columns_on_terminal("show", "socket", "--pid", os.getpid()),
+            ["PROTOCOL", "STATE", "LOCAL", "PEER", "PID", "COMM"], "on a narrow terminal: the ends and the state")
 done()

@@ -419,6 +419,31 @@ def case_tables():
                 {(3000, 0)}, "the old one by itself")
 
 
+def case_levels():
+    """What waits to be read in two connections, each by itself and both in one row: it is gone when it is read."""
+    server = listener()
+    port = server.getsockname()[1]
+    pairs = [(socket.create_connection(("127.0.0.1", port)), server.accept()[0]) for _ in range(2)]
+    one, two = [c[0].getsockname()[1] for c in pairs]
+    where = "--where", f"local_port == {port}", "--interval", "200ms"
+    each = Sonda("top", "net.tcp", "connections", "--by", "local_port,peer,peer_port", *where)
+    both = Sonda("top", "net.tcp", "connections", "--by", "local_port", *where)
+    with each as e, both as b:
+        for (near, _), size in zip(pairs, (1000, 2500)):
+            near.sendall(b"u" * size)
+        for ends, size in (one, 1000), (two, 2500):
+            check(e.wait_row(lambda r: (r["peer_port"], r["unread_bytes"]) == (ends, size)), f"{size} unread in one")
+        check(b.wait_row(lambda r: r["unread_bytes"] == 3500), "unread in both together")
+        longest = max(tcp_info(far)["rtt_us"] for _, far in pairs)
+        check(b.wait_row(lambda r: r["rtt_us"] == longest), "the longest round trip of both")
+        receive(pairs[0][1], 1000)
+        check(b.wait_row(lambda r: r["unread_bytes"] == 2500), "one has been read, the other not")
+        pairs[1][1].close()
+        check(b.wait_row(lambda r: r["unread_bytes"] == 0), "of one that was closed nothing is unread any more")
+    last = {r["peer_port"]: r["unread_bytes"] for r in e.rows}
+    check_equal((last.get(one), last.get(two)), (0, 0), "nothing is unread in either at the end")
+
+
 def case_resets():
     """A reset for a port where nobody listens: received here, and sent here."""
     server = listener()
@@ -637,6 +662,7 @@ case_later()
 case_reset()
 case_open_before()
 case_tables()
+case_levels()
 case_resets()
 case_sent_again()
 case_fast_open()

@@ -117,4 +117,6 @@ stopped.wait()
 zombie.wait()
 holder.communicate()
 check_equal(run_sonda("show", "process", "--where", f"pid in ({holder.pid}, {zombie.pid})").rows, [], "what ended is gone")
+check_equal(columns_on_terminal("show", "process", "--pid", os.getpid()), ["PID", "STATE", "RSS", "CPU", "COMM", "ARGS"],
+            "on a narrow terminal: what it is and takes")
 done()

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNS, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x4000, 1 << 18, 2
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH = 0x20000, 0x1000, 0x4000, 1 << 18, 2
 _undo = []
 
 
@@ -37,6 +37,11 @@ def mount_tmpfs(size="300m"):
     system_call(LIBC.mount(b"none", folder.encode(), b"tmpfs", 0, f"size={size}".encode()), "mount")
     _undo.append(lambda: (LIBC.umount2(folder.encode(), MNT_DETACH), os.rmdir(folder)))
     return folder
+
+
+def bind_mount(what, where):
+    system_call(LIBC.mount(what.encode(), where.encode(), None, MS_BIND, None), "mount")
+    _undo.append(lambda: LIBC.umount2(where.encode(), 0))
 
 
 def scratch_fs(fstype, size="64M", features=()):

@@ -145,6 +145,23 @@ def run_sonda(*args, json_output=True, timeout=None, env=None, input=None):
                   done_.returncode)
 
 
+def columns_on_terminal(*args):
+    """What a table's header shows on a terminal of 80 columns, which a new one is taken to have."""
+    terminal, screen = os.openpty()
+    with os.fdopen(terminal, "rb") as shown:
+        ended = subprocess.Popen([SONDA, *map(str, args)], stdout=screen, stderr=subprocess.DEVNULL,
+                                 env=dict(os.environ, NO_COLOR="1"))
+        os.close(screen)
+        header = shown.readline().decode().split()
+        try:
+            while shown.read1(4096):
+                pass
+        except OSError:  # its other end is closed
+            pass
+        ended.wait()
+    return header
+
+
 def _with_json(args, json_output):
     args = [str(a) for a in args]
     if not json_output or "-o" in args:

@@ -196,7 +196,7 @@ static __always_inline struct dentry *inode_dentry(struct inode *inode)
 	return (void *)alias - bpf_core_field_offset(struct dentry___pre70, d_u.d_alias);
 }
 
-/* The mount that a file system was mounted by last, or NULL. */
+/* The first of a file system's mounts, or NULL: from 6.18 on the newest, before the oldest. */
 static __always_inline struct mount *sb_mount(struct super_block *sb)
 {
 	struct list_head *at;

@@ -19,8 +19,7 @@
  */
 #pragma once
 
-#include "sonda/path.h"
-#include "kernel/pagecache.h"
+#include "sonda/file_mounts.h"
 
 #define FILE_NAME_MAX   96
 #define FILE_NAMES_KEPT 8192
@@ -272,11 +271,25 @@ static __always_inline bool inode_is_metadata(struct inode *inode)
 	return inode_type(inode) == FILE_TYPE_BLOCK;
 }
 
+/* As file_named(), and the mount is looked for only where the path has to be walked. */
+static __noinline struct file_name *dentry_named(struct dentry *dentry)
+{
+	u64 key = (u64)dentry;
+	struct file_name *name;
+
+	if (!dentry)
+		return NULL;
+	name = bpf_map_lookup_elem(&file_names, &key);
+	if (file_name_holds(name, dentry, names_stand(dentry)))
+		return name;
+	return file_named(dentry, mount_showing(dentry));
+}
+
 static __always_inline struct file_name *inode_named(struct inode *inode)
 {
 	if (inode_is_metadata(inode))
 		return NULL;
-	return file_named(inode_dentry(inode), sb_mount(BPF_CORE_READ(inode, i_sb)));
+	return dentry_named(inode_dentry(inode));
 }
 
 static __always_inline u32 inode_device(struct inode *inode)

@@ -79,8 +79,8 @@ struct blocked {
 	u32 tid;
 	u32 state;
 	u32 in_io;
-	u32 stack_held;         /* its user stack, for the event */
-	struct stack_id ustack; /* the same, for the table */
+	u32 pad;
+	struct stack_id ustack;
 };
 #define PLACE_BITS 16
 struct {
@@ -230,7 +230,7 @@ static __always_inline void count_block(struct task_struct *task, u64 took_ns, u
 }
 
 static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 took_ns, u32 reason,
-				       bool stack_held)
+				       struct stack_id ustack)
 {
 	struct offcpu *e = event_new(offcpu);
 	struct waker waker = {};
@@ -246,7 +246,7 @@ static __always_inline void tell_block(void *ctx, struct task_struct *task, u64 
 	__builtin_memcpy(e->waker, waker.comm, sizeof(e->waker));
 	if (HAS_TASK_STACK)
 		stack_task(e, kstack, task);
-	if (user_stacks_wanted() && stack_held)
+	if (user_stacks_wanted() && ustack.id)
 		stack_held(e, ustack, task->pid);
 	event_send(ctx, e);
 }
@@ -256,7 +256,6 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 {
 	u32 reason = reason_of(b->state, b->in_io);
 	struct stack_id ustack = b->ustack;
-	bool stack_held = b->stack_held;
 
 	b->since_ns = 0; /* from here on it is anybody's */
 	if (task->tgid == sonda_conf.self || (sonda_conf.sets_on && !wanted_task(task)))
@@ -266,7 +265,7 @@ static __always_inline void block_over(void *ctx, struct task_struct *task, stru
 	if (tables_wanted())
 		count_block(task, took_ns, reason, ustack);
 	if (events_wanted())
-		tell_block(ctx, task, took_ns, reason, stack_held);
+		tell_block(ctx, task, took_ns, reason, ustack);
 }
 
 /* --- where somebody asks who wakes --- */
@@ -322,13 +321,23 @@ static __always_inline bool wanted_user(struct task_struct *task)
 	return task->mm && task->tgid != sonda_conf.self && (!sonda_conf.sets_on || wanted_task(task));
 }
 
-/* The program's stack, only now: another process can't be asked for it. */
+/*
+ * The program's stack, only now: another process can't be asked for it. A number for the table; where there are
+ * only events, any that says that it is held.
+ */
 static __always_inline void take_user_stack(void *ctx, struct task_struct *task, struct blocked *b)
 {
-	if (tables_wanted() && label(offcpu, 8))
-		b->ustack = wanted_user(task) ? stack_id_user(ctx) : (struct stack_id){};
-	if (user_stacks_wanted())
-		b->stack_held = wanted_user(task) && stack_hold(ctx, task->pid);
+	bool counted = tables_wanted() && label(offcpu, 8);
+
+	if (!counted && !user_stacks_wanted())
+		return;
+	b->ustack = (struct stack_id){};
+	if (!wanted_user(task))
+		return;
+	if (counted)
+		b->ustack = stack_id_user(ctx);
+	if (user_stacks_wanted() && stack_hold(ctx, task->pid) && !counted)
+		b->ustack.id = 1;
 }
 
 SEC("tp_btf/sched_switch")

@@ -226,6 +226,7 @@ static __noinline int stack_hold(void *ctx, u32 tid)
 
 	if (!s) {
 		count_unresolved();
+		bpf_map_delete_elem(&sonda_stacks_held, &tid);
 		return false;
 	}
 	s->kept.pid = bpf_get_current_pid_tgid() >> 32;
@@ -234,6 +235,8 @@ static __noinline int stack_hold(void *ctx, u32 tid)
 		s->kept.size = stack_size(bytes);
 		held = !bpf_map_update_elem(&sonda_stacks_held, &tid, &s->kept, BPF_ANY);
 	}
+	if (!held) /* what it had before is another sleep's */
+		bpf_map_delete_elem(&sonda_stacks_held, &tid);
 	__sync_fetch_and_add(&s->claims, -1);
 	return held;
 }

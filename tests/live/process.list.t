@@ -111,6 +111,10 @@ check_holder(proc[holder.pid], False)
 check_equal(proc[stopped.pid]["state"], "stopped", "from /proc: a stopped process")
 check_equal(proc[zombie.pid]["state"], "zombie", "from /proc: a zombie")
 check_equal(sorted(proc[holder.pid]), sorted(rows[holder.pid]), "from /proc: the same fields")
+for option in ("--pid", holder.pid), ("--comm", "nobody-has-this"), ("--user", "root"), ("--tree", holder.pid):
+    refused = subprocess.run([SONDA, "show", "process", *map(str, option)], env=forced, capture_output=True, text=True)
+    check(refused.returncode == 2 and not refused.stdout and "--where" in refused.stderr,
+          f"from /proc: {option[0]} is refused, not ignored: {refused.returncode} {refused.stderr}")
 
 stopped.kill()
 stopped.wait()

@@ -13,8 +13,10 @@ PROBE(cpu, "sched", "CPU time of processes and cgroups, and how much they waited
 FILTERS("task");
 
 struct cpu_labels {
-	u32 pid KIND("pid") DOC("process; 0: those of this name that lived less than a second");
-	u32 tid KIND("tid") HIDE DOC("thread; 0: of processes that lived less than a second");
+	u32 pid KIND("pid")
+		DOC("process; 0: those of this name that began and ended between two looks");
+	u32 tid KIND("tid") HIDE
+		DOC("thread; 0: of processes that began and ended between two looks");
 	char comm[16] KIND("comm") DOC("command name of the process");
 	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the thread");
 };
@@ -75,7 +77,7 @@ static __noinline int count_used(struct task_struct *task, const struct seen *no
 	return 0;
 }
 
-AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) AT_READING SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 

@@ -67,6 +67,21 @@ def short_lived():
     check_equal(r.stats["lost"], r.stats.get("missed", 0), "nothing lost")
 
 
+def counted_when_it_happens():
+    """Intervals shorter than the second between two looks: each has its own share, no one that of others."""
+    with Workers(1) as (busy,):
+        for probe in "sched.cpu", "process.usage":
+            with Sonda("top", probe, "--by", "pid", "--pid", busy.pid, "--interval", "100ms") as s:
+                together([busy], "burn", 1.5)
+            rows = [r for r in s.rows if r["cpu_ns_delta"] or r["waited_ns_delta"]]
+            check(len(rows) >= 5, f"{probe}: it is told in {len(rows)} readings, not once a second")
+            # the kernel brings the one up to date at ticks, the other when it runs again
+            spare_ns = 2 * TICK_NS + max((r["waited_ns_delta"] for r in rows), default=0)
+            for r in rows:
+                check(r["cpu_ns_delta"] <= r["interval_ns"] + spare_ns, f"{probe}: one thread, one CPU: {r}")
+
+
 by_process()
 short_lived()
+counted_when_it_happens()
 done()

@@ -17,7 +17,8 @@ struct cpu_labels {
 		DOC("process; 0: those of this name that began and ended between two looks");
 	u32 tid KIND("tid") HIDE
 		DOC("thread; 0: of processes that began and ended between two looks");
-	char comm[16] KIND("comm") DOC("command name of the process");
+	char comm[16] KIND("comm")
+		DOC("command name of the process; beside tid that of the thread");
 	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the thread");
 };
 struct cpu_values {
@@ -62,8 +63,11 @@ static __noinline int count_used(struct task_struct *task, const struct seen *no
 		key.pid = BPF_CORE_READ(task, tgid);
 	if (label(cpu, 1) && now->lived)
 		key.tid = BPF_CORE_READ(task, pid);
-	if (label(cpu, 2))
-		BPF_CORE_READ_STR_INTO(&key.comm, task, group_leader, comm);
+	if (label(cpu, 2)) {
+		struct task_struct *named = key.tid ? task : BPF_CORE_READ(task, group_leader);
+
+		BPF_CORE_READ_STR_INTO(&key.comm, named, comm);
+	}
 	if (label(cpu, 3))
 		key.cgroup = task_cgroup_id(task);
 	row = row_of(cpu, &key);

@@ -125,7 +125,7 @@ static __noinline int count_thread(struct task_struct *task, u32 tid, const stru
 		.minor = ((struct task_struct___faults *)(task))->min_flt,           \
 	}
 
-AT_START EVERY(1000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) AT_READING SEC("iter/task") int look(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 

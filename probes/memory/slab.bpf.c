@@ -244,7 +244,8 @@ static __noinline int count_cache(struct kmem_cache *cache, u64 slabs, u64 objec
 }
 
 OPTIONAL("sizes of the caches, which are told since 6.13; /proc/slabinfo has them")
-AT_START EVERY(1000) NEED("type bpf_iter__kmem_cache") SEC("?iter/kmem_cache")
+AT_START EVERY(1000) AT_READING
+NEED("type bpf_iter__kmem_cache") SEC("?iter/kmem_cache")
 int look(struct bpf_iter__kmem_cache *ctx)
 {
 	struct kmem_cache *cache = ctx->s;

@@ -218,7 +218,7 @@ static __noinline struct known *known_of(u32 pid, u64 start_ns, u64 bytes)
 
 #define PF_EXITING 0x00000004
 
-AT_START EVERY(2000) SEC("iter/task") int look(struct bpf_iter__task *ctx)
+AT_START EVERY(2000) AT_READING SEC("iter/task") int look(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct usage_values now = { .processes = 1 };

@@ -407,7 +407,9 @@ AT_START SEC("iter/task_file") int listens_already(struct bpf_iter__task_file *c
 }
 
 OVER(listeners)
-AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__bpf_map_elem *ctx)
+AT_START EVERY(1000) AT_READING
+SEC("iter/bpf_map_elem")
+int each_second(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *at = ctx->key, key;
 	struct listener_state *l;

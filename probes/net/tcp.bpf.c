@@ -364,7 +364,9 @@ static __noinline int look_at(void *ctx, u64 key)
 }
 
 OVER(known)
-AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__bpf_map_elem *ctx)
+AT_START EVERY(1000) AT_READING
+SEC("iter/bpf_map_elem")
+int each_second(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *key = ctx->key;
 

@@ -337,7 +337,9 @@ static __noinline int connection_seen(const struct sock *sk, struct connection *
 }
 
 OVER(connections)
-AT_START EVERY(1000) SEC("iter/bpf_map_elem") int each_second(struct bpf_iter__bpf_map_elem *ctx)
+AT_START EVERY(1000) AT_READING
+SEC("iter/bpf_map_elem")
+int each_second(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *key = ctx->key, address;
 

@@ -18,7 +18,7 @@ PROBE(usage, "process", "What processes use: CPU, memory, disks, calls, by the k
 FILTERS("task");
 
 struct usage_labels {
-	u32 pid KIND("pid") HIDE DOC("process; 0: those that lived less than a second");
+	u32 pid KIND("pid") HIDE DOC("process; 0: those that began and ended between two looks");
 	u32 uid KIND("uid") HIDE DOC("user it runs as");
 	char comm[16] KIND("comm") DOC("command name of the process");
 	u64 cgroup KIND("cgroup") HIDE DOC("cgroup v2 of the process");
@@ -263,7 +263,7 @@ static __always_inline void levels_look(struct task_struct *task, bool lives)
 
 #define PF_EXITING 0x00000004
 
-AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) AT_READING SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	bool counted;

@@ -13,9 +13,12 @@ PROBE(cpu, "sched", "CPU time of processes and cgroups, and how much they waited
 FILTERS("task");
 
 struct cpu_labels {
-	u32 pid KIND("pid") DOC("process; 0: those of this name that lived less than a second");
-	u32 tid KIND("tid") HIDE DOC("thread; 0: of processes that lived less than a second");
-	char comm[16] KIND("comm") DOC("command name of the process");
+	u32 pid KIND("pid")
+		DOC("process; 0: those of this name that began and ended between two looks");
+	u32 tid KIND("tid") HIDE
+		DOC("thread; 0: of processes that began and ended between two looks");
+	char comm[16] KIND("comm")
+		DOC("command name of the process; beside tid that of the thread");
 	u64 cgroup KIND("cgroup") DOC("cgroup v2 of the thread");
 };
 struct cpu_values {
@@ -60,8 +63,11 @@ static __noinline int count_used(struct task_struct *task, const struct seen *no
 		key.pid = BPF_CORE_READ(task, tgid);
 	if (label(cpu, 1) && now->lived)
 		key.tid = BPF_CORE_READ(task, pid);
-	if (label(cpu, 2))
-		BPF_CORE_READ_STR_INTO(&key.comm, task, group_leader, comm);
+	if (label(cpu, 2)) {
+		struct task_struct *named = key.tid ? task : BPF_CORE_READ(task, group_leader);
+
+		BPF_CORE_READ_STR_INTO(&key.comm, named, comm);
+	}
 	if (label(cpu, 3))
 		key.cgroup = task_cgroup_id(task);
 	row = row_of(cpu, &key);
@@ -75,7 +81,7 @@ static __noinline int count_used(struct task_struct *task, const struct seen *no
 	return 0;
 }
 
-AT_START EVERY(1000) SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
+AT_START EVERY(1000) AT_READING SEC("iter/task") int each_thread(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 

@@ -156,7 +156,7 @@ AT_START SEC("iter/task") int there_already(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-EVERY(1000) SEC("iter/task") int each_second(struct bpf_iter__task *ctx)
+EVERY(1000) AT_READING SEC("iter/task") int each_second(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 

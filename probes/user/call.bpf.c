@@ -13,7 +13,9 @@ FILTERS("task errors min");
 PARAM_TEXT(function, 512, "",
 	   REQUIRED("BINARY:FUNCTION,...")
 		   DOC("which: /usr/bin/bash:readline, libc.so.6:malloc, /bin/x:0x1130"));
-PARAM(u32, text, 0, DOC("the argument that is a text, read at the entry; 0: none") RANGE(0, 6));
+PARAM(u32, text, 0,
+      DOC("the argument that is a text, as at the entry (at the return if its page was not there yet); 0: none")
+	      RANGE(0, 6));
 
 EVENT(call, "A function returned")
 {
@@ -26,17 +28,23 @@ EVENT(call, "A function returned")
 	struct stack ustack KIND("ustack") HIDE DOC("who called it");
 };
 
+/* The last byte of the text, where a text has none: it couldn't be read. */
+#define TEXT_UNREAD (FRAME_TEXT - 1)
+
 static __noinline int text_read(struct frame *f)
 {
 	u64 from = 0;
 
 	if (!f)
 		return 0;
+	f->text[TEXT_UNREAD] = 0;
 	for (u32 i = 0; i < FRAME_ARGS; i++)
 		if (text == i + 1)
 			from = f->args[i];
-	if (!from || bpf_probe_read_user_str(f->text, FRAME_TEXT, (void *)from) < 0)
+	if (!from || bpf_probe_read_user_str(f->text, FRAME_TEXT, (void *)from) < 0) {
 		f->text[0] = '\0';
+		f->text[TEXT_UNREAD] = !!from;
+	}
 	return 0;
 }
 
@@ -87,5 +95,8 @@ int leave(struct pt_regs *ctx)
 {
 	struct frame *f = frame_pop(target_here(ctx), PT_REGS_SP(ctx));
 
+	/* at the entry it was in memory that nobody had touched yet; the function has */
+	if (text && f && f->text[TEXT_UNREAD])
+		text_read(f);
 	return call_returns(ctx, f, PT_REGS_RC(ctx));
 }

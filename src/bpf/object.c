@@ -227,6 +227,7 @@ static int program_read(struct object *o, struct bpf_program *handle, struct err
 		return fail(e, EINVAL, "program '%s': every '%s' is no number of milliseconds",
 			    p->told.name, text);
 	p->told.at_start = types_tag(t, p->told.func, -1, "start", 0);
+	p->told.at_reading = types_tag(t, p->told.func, -1, "reading", 0);
 	p->runs_by_hand = ((text || p->told.at_start) && !str_startswith(p->told.hook, "iter")) ||
 			  types_tag(t, p->told.func, -1, "later", 0);
 	p->told.is_snapshot = !text && !p->told.at_start && str_startswith(p->told.hook, "iter");

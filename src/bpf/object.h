@@ -111,6 +111,7 @@ struct object_program {
 	bool is_snapshot;    /* an iterator that isn't run by EVERY */
 	uint32_t row_type;   /* ROWS: BTF id of the struct an iterator writes; 0: none */
 	uint32_t every_ms;   /* EVERY: to be run each so often by object_run(); 0: no */
+	bool at_reading;     /* AT_READING: by object_run() also before tables are read */
 	bool at_start;       /* AT_START: to be run once by object_run(), when all is attached */
 	enum program_state state;
 	const char *reason; /* in words why it was refused: "fentry: refused by the kernel

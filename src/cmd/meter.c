@@ -171,6 +171,8 @@ static void meter_accounts(struct meter *m)
 
 static void meter_read(struct meter *m)
 {
+	/* not twice, where a timer ran it just now */
+	periodics_refresh(&m->periodics, m->interval_ns / 16);
 	meter_accounts(m);
 	wall_refresh(&m->wall);
 	symbolise_refresh(&m->session);

@@ -2,6 +2,7 @@
 /* Timers of programs tagged EVERY; and those tagged AT_START. */
 #include "pipeline/periodic.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -16,12 +17,16 @@ static void program_go(const struct object *o, const char *program)
 		log_warn_every(60000, "probe", "%s: %s", program, e.text);
 }
 
+static void periodic_go(struct periodic *p)
+{
+	p->ran_ns = clock_mono_ns();
+	program_go(p->object, p->program);
+}
+
 static void periodic_run(struct loop *l, struct loop_timer *timer, uint64_t missed, void *ctx)
 {
-	const struct periodic *p = ctx;
-
 	(void)l, (void)timer, (void)missed;
-	program_go(p->object, p->program);
+	periodic_go(ctx);
 }
 
 static void periodic_add(struct periodics *p, const struct object *o,
@@ -32,6 +37,7 @@ static void periodic_add(struct periodics *p, const struct object *o,
 
 	one->object = o;
 	one->program = program->name;
+	one->at_reading = program->at_reading;
 	one->timer = loop_timer_add(p->loop, every_ns, every_ns, periodic_run, one);
 	vec_push(&p->all, one);
 }
@@ -53,10 +59,19 @@ void periodics_start(struct periodics *p, struct session *s, struct loop *l)
 		}
 }
 
+void periodics_refresh(struct periodics *p, uint64_t fresh_ns)
+{
+	uint64_t now_ns = clock_mono_ns();
+
+	vec_for_each(one, &p->all)
+		if ((*one)->at_reading && now_ns - (*one)->ran_ns >= fresh_ns)
+			periodic_go(*one);
+}
+
 void periodics_finish(struct periodics *p)
 {
 	vec_for_each(one, &p->all)
-		program_go((*one)->object, (*one)->program);
+		periodic_go(*one);
 }
 
 void periodics_done(struct periodics *p)

@@ -68,6 +68,12 @@ const struct schema *snapshot_schema(const struct snapshot *s, size_t nth)
 	return nth < s->schemas.len ? s->schemas.at[nth].schema : NULL;
 }
 
+/* /proc is read whole: the filters are the kernel's. */
+static int filters_refuse(struct err *e)
+{
+	return hint(e, "/proc knows no filters: use --where, like --where 'pid == 1'");
+}
+
 int snapshot_load(struct snapshot *s, struct err *e)
 {
 	const char *name = s->watched->probe->name;
@@ -75,13 +81,18 @@ int snapshot_load(struct snapshot *s, struct err *e)
 	int err;
 
 	if (proc && (proc->always || proc_is_forced())) {
+		if (s->session->filters.on) {
+			fail_as(e, EXIT_USAGE, EINVAL, "--pid and the like need iterators");
+			return filters_refuse(e);
+		}
 		s->proc = proc;
 		return 0;
 	}
 	err = session_load(s->session, e);
-	if (!err || !proc || s->session->filters.on ||
-	    (e->exit_class != EXIT_KERNEL && e->exit_class != EXIT_DENIED))
+	if (!err || !proc || (e->exit_class != EXIT_KERNEL && e->exit_class != EXIT_DENIED))
 		return err;
+	if (s->session->filters.on)
+		return filters_refuse(e);
 	log_warn(NULL, "%s; this is what /proc tells, without %s", e->text, proc->without);
 	err_clear(e);
 	s->proc = proc;

@@ -133,7 +133,7 @@ static int processes_read(const struct schema *schema, proc_fn *fn, void *ctx, s
 
 const struct proc_source proc_processes = {
 	.probe = "process.list",
-	.without = "cgroups, and CPU time only to the tick",
+	.without = "cgroups, descriptors that only root may see, and CPU time only to the tick",
 	.read = processes_read,
 };
 
@@ -206,6 +206,6 @@ static int handles_read(const struct schema *schema, proc_fn *fn, void *ctx, str
 
 const struct proc_source proc_handles = {
 	.probe = "fs.handle",
-	.without = "cgroups",
+	.without = "cgroups, and descriptors that only root may see",
 	.read = handles_read,
 };

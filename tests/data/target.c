@@ -5,6 +5,7 @@
  *	target work N		calls work(0) ... work(N - 1), each with the mark sonda:step
  *	target calls N		recurse(N), first(5), ten times a jump over three calls of hop(), then
  *				measure("one") ... measure("three"), each with the mark sonda:text
+ *	target fresh		measure("fresh page") of a page that nothing has touched before
  *	target say		for each line of input, NUMBER and up to three arguments: prctl(2) with them, in
  *				a child of its own if the line begins with 'f'; answers with a line
  */
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -110,6 +112,18 @@ static int call_all(int depth)
 	return sum < 0;
 }
 
+static int call_fresh(void)
+{
+	static const char text[] = "fresh page";
+	FILE *file = tmpfile();
+	char *page;
+
+	if (!file || fwrite(text, 1, sizeof(text), file) != sizeof(text) || fflush(file))
+		return 1;
+	page = mmap(NULL, sizeof(text), PROT_READ, MAP_PRIVATE, fileno(file), 0);
+	return page == MAP_FAILED || measure(page) >= 0;
+}
+
 static void say(const char *line)
 {
 	unsigned long a[5] = { 0 };
@@ -140,6 +154,8 @@ int main(int argc, char **argv)
 		return work_often(atoi(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "calls"))
 		return call_all(atoi(argv[2]));
+	if (argc == 2 && !strcmp(argv[1], "fresh"))
+		return call_fresh();
 	while (fgets(line, sizeof(line), stdin)) {
 		say_line(line);
 		puts("said");

@@ -111,6 +111,16 @@ check_holder(proc[holder.pid], False)
 check_equal(proc[stopped.pid]["state"], "stopped", "from /proc: a stopped process")
 check_equal(proc[zombie.pid]["state"], "zombie", "from /proc: a zombie")
 check_equal(sorted(proc[holder.pid]), sorted(rows[holder.pid]), "from /proc: the same fields")
+for option in ("--pid", holder.pid), ("--comm", "nobody-has-this"), ("--user", "root"), ("--tree", holder.pid):
+    refused = subprocess.run([SONDA, "show", "process", *map(str, option)], env=forced, capture_output=True, text=True)
+    check(refused.returncode == 2 and not refused.stdout and "--where" in refused.stderr,
+          f"from /proc: {option[0]} is refused, not ignored: {refused.returncode} {refused.stderr}")
+try:
+    other = subprocess.run([SONDA, "show", "process", "--count", "1"], user=65534, capture_output=True, text=True)
+    check(other.returncode == 0 and "descriptors that only root may see" in other.stderr,
+          f"who is not root is told what is missing: {other.stderr}")
+except PermissionError:
+    pass  # nobody may not execute it there
 
 stopped.kill()
 stopped.wait()

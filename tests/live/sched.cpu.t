@@ -8,6 +8,7 @@ children that are gone.
 
 import os
 import resource
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -67,6 +68,39 @@ def short_lived():
     check_equal(r.stats["lost"], r.stats.get("missed", 0), "nothing lost")
 
 
+def threads():
+    """Beside a tid stands the thread's own name; by process, that of the process."""
+    work = ("import ctypes, threading, time\n"
+            "def burn():\n"
+            "    ctypes.CDLL(None).prctl(15, b'hot spot')\n"
+            "    print('named', flush=True)\n"
+            "    input()\n"
+            "    end = time.thread_time() + 0.1\n"
+            "    while time.thread_time() < end: pass\n"
+            "t = threading.Thread(target=burn); t.start(); t.join()\n")
+    p = subprocess.Popen([sys.executable, "-c", work], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    p.stdout.readline()
+    leader = open(f"/proc/{p.pid}/comm").read().strip()
+    with Sonda("top", "sched.cpu", "--by", "tid,comm", "--pid", p.pid, "--interval", "1h") as s, \
+            Sonda("top", "sched.cpu", "--by", "comm", "--pid", p.pid, "--interval", "1h") as whole:
+        p.communicate(b"\n")
+    hot = [r for r in s.rows if r["comm"] == "hot spot"]
+    check(len(hot) == 1 and hot[0]["tid"] not in (0, p.pid) and hot[0]["cpu_ns"] >= 1e8, f"the thread by its own name: {s.rows}")
+    check_equal([r["comm"] for r in whole.rows], [leader], "without tid the process's")
+
+
+def counted_when_it_happens():
+    """Intervals shorter than the second between two looks: each has its own share."""
+    with Workers(1) as (busy,):
+        for probe in "sched.cpu", "process.usage":
+            with Sonda("top", probe, "--by", "pid", "--pid", busy.pid, "--interval", "100ms") as s:
+                together([busy], "burn", 1.5)
+            rows = [r for r in s.rows if r["cpu_ns_delta"] or r["waited_ns_delta"]]
+            check(2 * len(rows) >= len(s.rows) > 0, f"{probe}: it is told in {len(rows)} of {len(s.rows)} readings")
+
+
 by_process()
 short_lived()
+threads()
+counted_when_it_happens()
 done()

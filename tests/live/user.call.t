@@ -67,6 +67,12 @@ def several():
     check_equal([row["result"] for row in r.rows], [-1, -1], "--errors, as --fails says what one is")
 
 
+def untouched():
+    """A text in a page that the function is the first to touch can't be read at the entry."""
+    r = run_sonda("trace", "user.call", "--function", names("measure"), "--text", 1, "--returns", "int", "--", TARGET, "fresh")
+    check_equal([(row["text"], row["result"]) for row in r.rows], [("fresh page", -1)], "a text that nothing had touched")
+
+
 def last_acts():
     """A function that ends in a call of another returns together with it: each is told, with its own argument."""
     calls = [("last", 10, 11), ("first", 5, 11)]
@@ -115,6 +121,6 @@ def mistakes():
         check(words in r.stderr, f"{words!r} in {r.stderr!r}")
 
 
-for part in results, nested, several, last_acts, counted, lookups, mistakes:
+for part in results, nested, several, untouched, last_acts, counted, lookups, mistakes:
     part()
 done()

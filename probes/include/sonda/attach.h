@@ -67,6 +67,10 @@ static __always_inline u32 target_here(void *ctx)
  * everything is attached: what is there already. */
 #define AT_START TAG("start 1")
 
+/* Beside EVERY: `top` and `hist` run it also before each reading, however short their interval, so that
+ * what it takes over from the kernel's accounts is counted in the interval in which it happened. */
+#define AT_READING TAG("reading 1")
+
 /* ENDING; declares, and ending() tells, whether this is that last run. */
 #define ENDING                                                                                     \
 	struct {                                                                                   \

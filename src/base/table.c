@@ -159,8 +159,10 @@ static unsigned cell_room(const struct table *t, const struct line *line, size_t
 	return i + 1 < t->count ? min(room, t->column[i].width_cols) : room;
 }
 
+enum cut { CUT_NOT, CUT_END, CUT_BEGINNING };
+
 static void put_text(struct table *t, struct line *line, const struct cell *cell, const char *text,
-		     size_t len, unsigned cols, bool cut)
+		     size_t len, unsigned cols, enum cut cut)
 {
 	bool styled = t->style.colour && cell->style != TERM_PLAIN;
 
@@ -169,13 +171,27 @@ static void put_text(struct table *t, struct line *line, const struct cell *cell
 	strbuf_pad(t->out, ' ', line->pad_cols);
 	if (styled)
 		strbuf_puts(t->out, term_style_on(cell->style));
+	if (cut == CUT_BEGINNING)
+		strbuf_puts(t->out, "\u2026");
 	strbuf_append(t->out, text, len);
-	if (cut)
+	if (cut == CUT_END)
 		strbuf_puts(t->out, "\u2026");
 	if (styled)
 		strbuf_puts(t->out, term_style_off(cell->style));
 	line->used_cols += line->pad_cols + cols;
 	line->pad_cols = 0;
+}
+
+/* Bytes of the shortest beginning without which the text takes at most `cols` columns; *cols gets those. */
+static size_t beginning_len(const char *text, size_t len, unsigned *cols)
+{
+	unsigned all = utf8_width(text, len), over = all - *cols, taken;
+	size_t at = utf8_fit(text, len, over, &taken);
+
+	if (taken < over) /* in the middle of a wide one */
+		at = utf8_fit(text, len, over + 1, &taken);
+	*cols = all - taken;
+	return at;
 }
 
 static void put_cell(struct table *t, struct line *line, size_t i, const struct cell *cell,
@@ -184,8 +200,8 @@ static void put_cell(struct table *t, struct line *line, size_t i, const struct 
 	const struct column *c = &t->column[i];
 	unsigned fill = c->width_cols > cell->cols ? c->width_cols - cell->cols : 0;
 	unsigned room, cols = cell->cols;
-	size_t len = cell->len;
-	bool cut;
+	size_t len = cell->len, left_out;
+	enum cut cut = CUT_NOT;
 
 	if (line->full)
 		return;
@@ -194,8 +210,15 @@ static void put_cell(struct table *t, struct line *line, size_t i, const struct 
 		line->pad_cols += min(fill, room - cols);
 		room = cell_room(t, line, i);
 	}
-	cut = cols > room;
-	if (cut && room) {
+	if (cols > room && room && c->declared.keep_end) {
+		cut = CUT_BEGINNING;
+		cols = room - 1;
+		left_out = beginning_len(text, len, &cols);
+		text += left_out;
+		len -= left_out;
+		cols++;
+	} else if (cols > room && room) {
+		cut = CUT_END;
 		len = utf8_fit(text, len, room - 1, &cols);
 		cols++;
 	}

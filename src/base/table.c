@@ -11,6 +11,7 @@ enum {
 	SETTLE_ROWS = 64,
 	GAP_COLS = 2, /* between columns */
 	TEXT_MIN_COLS = 6,
+	NUMBER_COLS = 9,    /* "1023 MiB", and one more */
 	LAST_MIN_COLS = 16, /* what narrower columns leave to the last one on a terminal */
 };
 
@@ -93,16 +94,21 @@ static unsigned needed_cols(const struct table *t)
 	return cols + min(t->column[t->count - 1].width_cols, (unsigned)LAST_MIN_COLS);
 }
 
-/* How narrow a column may get: texts may lose more than their usual width when nothing else helps. */
-static unsigned least_cols(const struct column *c, bool dire)
+enum need { NEED_ROOM, NEED_NAMES, NEED_ALL };
+
+/* How narrow a column may get: texts may lose more than their usual width when nothing else helps, and
+ * at last numbers their end ("20.2 MiB"), which says more than a name's. */
+static unsigned least_cols(const struct column *c, enum need need)
 {
-	if (!dire || c->declared.whole || c->declared.align == TABLE_RIGHT)
+	if (c->declared.align == TABLE_RIGHT && need < NEED_ALL)
+		return max(title_cols(c), min(c->width_cols, (unsigned)NUMBER_COLS));
+	if (need == NEED_ROOM || c->declared.whole || c->declared.align == TABLE_RIGHT)
 		return title_cols(c);
 	return max(utf8_width(c->title, strlen(c->title)), (unsigned)TEXT_MIN_COLS);
 }
 
 /* Takes from the widest column until all fit; false: none can give. */
-static bool shrink_to(struct table *t, bool dire)
+static bool shrink_to(struct table *t, enum need need)
 {
 	struct column *widest;
 
@@ -111,7 +117,7 @@ static bool shrink_to(struct table *t, bool dire)
 		for (size_t i = 0; i + 1 < t->count; i++) {
 			struct column *c = &t->column[i];
 
-			if (c->width_cols > least_cols(c, dire) &&
+			if (c->width_cols > least_cols(c, need) &&
 			    (!widest || c->width_cols > widest->width_cols))
 				widest = c;
 		}
@@ -125,8 +131,8 @@ static bool shrink_to(struct table *t, bool dire)
 /* On a terminal the last column is not to vanish: it is what people look for. */
 static void shrink(struct table *t)
 {
-	if (t->style.width_cols && !shrink_to(t, false))
-		shrink_to(t, true);
+	if (t->style.width_cols && !shrink_to(t, NEED_ROOM) && !shrink_to(t, NEED_NAMES))
+		shrink_to(t, NEED_ALL);
 }
 
 /* A wider cell widens its column, up to its limit, and on a terminal while there is room. */

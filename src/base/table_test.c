@@ -67,6 +67,23 @@ TEST(a_terminal_is_never_overrun)
 			 "1234\u2026  \u4e2d\u2026   /c\n");
 }
 
+TEST(numbers_give_way_last)
+{
+	static const struct table_col three[] = { { .title = "COMM", .min_cols = 14 },
+						  { .title = "B/S", .align = TABLE_RIGHT },
+						  { .title = "N", .align = TABLE_RIGHT } };
+	auto_done(strbuf) out = { 0 };
+	auto_ptr(table) t = table_new(three, 3, (struct table_style){ .width_cols = 20 }, &out);
+
+	table_str(t, "python3.11");
+	table_str(t, "20.2 MiB");
+	table_str(t, "7");
+	table_row_end(t);
+	table_settle(t);
+	CHECK_STR(out.s, "COMM          B/S  N\n"
+			 "python\u2026  20.2 MiB  7\n");
+}
+
 TEST(a_path_keeps_its_end)
 {
 	static const struct table_col two[] = { { .title = "PATH", .keep_end = true },

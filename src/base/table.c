@@ -11,6 +11,7 @@ enum {
 	SETTLE_ROWS = 64,
 	GAP_COLS = 2, /* between columns */
 	TEXT_MIN_COLS = 6,
+	NUMBER_COLS = 9,    /* "1023 MiB", and one more */
 	LAST_MIN_COLS = 16, /* what narrower columns leave to the last one on a terminal */
 };
 
@@ -93,16 +94,21 @@ static unsigned needed_cols(const struct table *t)
 	return cols + min(t->column[t->count - 1].width_cols, (unsigned)LAST_MIN_COLS);
 }
 
-/* How narrow a column may get: texts may lose more than their usual width when nothing else helps. */
-static unsigned least_cols(const struct column *c, bool dire)
+enum need { NEED_ROOM, NEED_NAMES, NEED_ALL };
+
+/* How narrow a column may get: texts may lose more than their usual width when nothing else helps, and
+ * at last numbers their end ("20.2 MiB"), which says more than a name's. */
+static unsigned least_cols(const struct column *c, enum need need)
 {
-	if (!dire || c->declared.whole || c->declared.align == TABLE_RIGHT)
+	if (c->declared.align == TABLE_RIGHT && need < NEED_ALL)
+		return max(title_cols(c), min(c->width_cols, (unsigned)NUMBER_COLS));
+	if (need == NEED_ROOM || c->declared.whole || c->declared.align == TABLE_RIGHT)
 		return title_cols(c);
 	return max(utf8_width(c->title, strlen(c->title)), (unsigned)TEXT_MIN_COLS);
 }
 
 /* Takes from the widest column until all fit; false: none can give. */
-static bool shrink_to(struct table *t, bool dire)
+static bool shrink_to(struct table *t, enum need need)
 {
 	struct column *widest;
 
@@ -111,7 +117,7 @@ static bool shrink_to(struct table *t, bool dire)
 		for (size_t i = 0; i + 1 < t->count; i++) {
 			struct column *c = &t->column[i];
 
-			if (c->width_cols > least_cols(c, dire) &&
+			if (c->width_cols > least_cols(c, need) &&
 			    (!widest || c->width_cols > widest->width_cols))
 				widest = c;
 		}
@@ -125,8 +131,8 @@ static bool shrink_to(struct table *t, bool dire)
 /* On a terminal the last column is not to vanish: it is what people look for. */
 static void shrink(struct table *t)
 {
-	if (t->style.width_cols && !shrink_to(t, false))
-		shrink_to(t, true);
+	if (t->style.width_cols && !shrink_to(t, NEED_ROOM) && !shrink_to(t, NEED_NAMES))
+		shrink_to(t, NEED_ALL);
 }
 
 /* A wider cell widens its column, up to its limit, and on a terminal while there is room. */
@@ -159,8 +165,10 @@ static unsigned cell_room(const struct table *t, const struct line *line, size_t
 	return i + 1 < t->count ? min(room, t->column[i].width_cols) : room;
 }
 
+enum cut { CUT_NOT, CUT_END, CUT_BEGINNING };
+
 static void put_text(struct table *t, struct line *line, const struct cell *cell, const char *text,
-		     size_t len, unsigned cols, bool cut)
+		     size_t len, unsigned cols, enum cut cut)
 {
 	bool styled = t->style.colour && cell->style != TERM_PLAIN;
 
@@ -169,13 +177,27 @@ static void put_text(struct table *t, struct line *line, const struct cell *cell
 	strbuf_pad(t->out, ' ', line->pad_cols);
 	if (styled)
 		strbuf_puts(t->out, term_style_on(cell->style));
+	if (cut == CUT_BEGINNING)
+		strbuf_puts(t->out, "\u2026");
 	strbuf_append(t->out, text, len);
-	if (cut)
+	if (cut == CUT_END)
 		strbuf_puts(t->out, "\u2026");
 	if (styled)
 		strbuf_puts(t->out, term_style_off(cell->style));
 	line->used_cols += line->pad_cols + cols;
 	line->pad_cols = 0;
+}
+
+/* Bytes of the shortest beginning without which the text takes at most `cols` columns; *cols gets those. */
+static size_t beginning_len(const char *text, size_t len, unsigned *cols)
+{
+	unsigned all = utf8_width(text, len), over = all - *cols, taken;
+	size_t at = utf8_fit(text, len, over, &taken);
+
+	if (taken < over) /* in the middle of a wide one */
+		at = utf8_fit(text, len, over + 1, &taken);
+	*cols = all - taken;
+	return at;
 }
 
 static void put_cell(struct table *t, struct line *line, size_t i, const struct cell *cell,
@@ -184,8 +206,8 @@ static void put_cell(struct table *t, struct line *line, size_t i, const struct 
 	const struct column *c = &t->column[i];
 	unsigned fill = c->width_cols > cell->cols ? c->width_cols - cell->cols : 0;
 	unsigned room, cols = cell->cols;
-	size_t len = cell->len;
-	bool cut;
+	size_t len = cell->len, left_out;
+	enum cut cut = CUT_NOT;
 
 	if (line->full)
 		return;
@@ -194,8 +216,15 @@ static void put_cell(struct table *t, struct line *line, size_t i, const struct 
 		line->pad_cols += min(fill, room - cols);
 		room = cell_room(t, line, i);
 	}
-	cut = cols > room;
-	if (cut && room) {
+	if (cols > room && room && c->declared.keep_end) {
+		cut = CUT_BEGINNING;
+		cols = room - 1;
+		left_out = beginning_len(text, len, &cols);
+		text += left_out;
+		len -= left_out;
+		cols++;
+	} else if (cols > room && room) {
+		cut = CUT_END;
 		len = utf8_fit(text, len, room - 1, &cols);
 		cols++;
 	}

@@ -25,6 +25,7 @@ struct table_col {
 	unsigned min_cols; /* also at least the title's */
 	unsigned max_cols; /* 0: no limit */
 	bool whole;        /* never narrower than min_cols, however small the terminal */
+	bool keep_end;     /* of what is too long: a path's end says which file it is */
 };
 
 struct table_style {

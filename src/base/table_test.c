@@ -67,6 +67,44 @@ TEST(a_terminal_is_never_overrun)
 			 "1234\u2026  \u4e2d\u2026   /c\n");
 }
 
+TEST(numbers_give_way_last)
+{
+	static const struct table_col three[] = { { .title = "COMM", .min_cols = 14 },
+						  { .title = "B/S", .align = TABLE_RIGHT },
+						  { .title = "N", .align = TABLE_RIGHT } };
+	auto_done(strbuf) out = { 0 };
+	auto_ptr(table) t = table_new(three, 3, (struct table_style){ .width_cols = 20 }, &out);
+
+	table_str(t, "python3.11");
+	table_str(t, "20.2 MiB");
+	table_str(t, "7");
+	table_row_end(t);
+	table_settle(t);
+	CHECK_STR(out.s, "COMM          B/S  N\n"
+			 "python\u2026  20.2 MiB  7\n");
+}
+
+TEST(a_path_keeps_its_end)
+{
+	static const struct table_col two[] = { { .title = "PATH", .keep_end = true },
+						{ .title = "N", .align = TABLE_RIGHT } };
+	auto_done(strbuf) out = { 0 };
+	auto_ptr(table) t = table_new(two, 2, (struct table_style){ .width_cols = 14 }, &out);
+	static const char *const paths[] = { "/var/log/nginx/access.log", "/short",
+					     "/\u4e2d\u6587\u4e2d\u6587\u4e2d/\u6587" };
+
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		table_str(t, paths[i]);
+		table_str(t, "7");
+		table_row_end(t);
+	}
+	table_settle(t);
+	CHECK_STR(out.s, "PATH         N\n"
+			 "\u2026access.log  7\n"
+			 "/short       7\n"
+			 "\u2026\u4e2d\u6587\u4e2d/\u6587   7\n");
+}
+
 TEST(narrow_terminals_end_lines_early)
 {
 	for (unsigned width_cols = 1; width_cols < 40; width_cols++) {

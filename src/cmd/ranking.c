@@ -32,11 +32,11 @@ static const struct {
 	unsigned goes;
 } forms[FORM_COUNT] = {
 	[FORM_LABEL] = { "", 0, 0 },     [FORM_RATE] = { "/S", 0, 0 },
-	[FORM_TOTAL] = { "", 0, 3 },     [FORM_RATIO] = { "-RATIO", 0, 0 },
+	[FORM_TOTAL] = { "", 0, 3 },     [FORM_RATIO] = { "-RATIO", 0, 4 },
 	[FORM_P50] = { "-P50", 0.5, 2 }, [FORM_P99] = { "-P99", 0.99, 0 },
 	[FORM_MAX] = { "-MAX", 1, 1 },
 };
-enum { GOES_LAST = 3 };
+enum { GOES_LAST = 4 };
 
 struct shown {
 	const struct field *field;
@@ -201,6 +201,7 @@ static void ranking_begin(struct ranking *k, struct strbuf *out)
 
 		col->title = s->title;
 		col->align = is_left(s) ? TABLE_LEFT : TABLE_RIGHT;
+		col->keep_end = is_left(s) && str_eq(s->field->kind->name, "path");
 		col->min_cols =
 			is_left(s) ? min(s->field->kind->min_cols, (unsigned)LABEL_COLS) : 0;
 	}

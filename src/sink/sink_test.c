@@ -215,7 +215,7 @@ TEST(narrow_terminals_get_fewer_columns)
 	} cases[] = {
 		{ true, "err, dst",
 		  "TIME          PID      TOOK  COMM       PATH        ARGV        OP      USER\n"
-		  "00:16:40     4242   1.24 ms  curl       /etc/pass\u2026  curl -s '\u2026  write   "
+		  "00:16:40     4242   1.24 ms  curl       \u2026tc/passwd  curl -s '\u2026  write   "
 		  "anna\n" },
 		{ false, "dst, took_ns",
 		  "TIME      PROBE              PID  COMM        WHAT\n"

@@ -79,6 +79,7 @@ static struct table_col table_column(const struct columns *columns, const struct
 		.align = kind && kind->right_aligned ? TABLE_RIGHT : TABLE_LEFT,
 		.min_cols = column_cols(c, narrow),
 		.whole = c->what == COLUMN_TIME,
+		.keep_end = kind && str_eq(kind->name, "path"),
 	};
 }
 

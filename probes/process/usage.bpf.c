@@ -14,7 +14,8 @@
 #include "kernel/sched.h"
 #include "sonda/iter.h"
 
-PROBE(usage, "process", "What processes use: CPU, memory, disks, calls, by the kernel's own accounts");
+PROBE(usage, "process",
+      "What processes use: CPU, memory, disks, calls, by the kernel's own accounts");
 FILTERS("task");
 
 struct usage_labels {
@@ -34,10 +35,12 @@ struct usage_values {
 	u64 minor_faults COUNTER HIDE DOC("page faults that had not");
 	u64 disk_bytes COUNTER UNIT("bytes") DOC("the sum of the next two");
 	u64 read_bytes COUNTER HIDE UNIT("bytes") DOC("made to be read from disks");
-	u64 written_bytes COUNTER HIDE UNIT("bytes") DOC("of pages made dirty, and written directly");
+	u64 written_bytes COUNTER HIDE UNIT("bytes")
+		DOC("of pages made dirty, and written directly");
 	u64 read_calls COUNTER HIDE DOC("calls like read(2), of anything");
 	u64 write_calls COUNTER HIDE DOC("calls like write(2), of anything");
-	u64 call_read_bytes COUNTER HIDE UNIT("bytes") DOC("what these calls read: cached too, pipes too");
+	u64 call_read_bytes COUNTER HIDE UNIT("bytes")
+		DOC("what these calls read: cached too, pipes too");
 	u64 call_written_bytes COUNTER HIDE UNIT("bytes") DOC("what these calls wrote");
 	u64 begun COUNTER DOC("processes that began");
 	u64 processes GAUGE DOC("processes that there are");
@@ -86,7 +89,7 @@ static __always_inline void used_by(struct task_struct *task, struct used *used)
 	}
 }
 
-/* Whoever did anything has run. */
+/* Whoever did anything has run; its time is brought up to date at the next tick or switch. */
 static __always_inline bool has_used(const struct used *now, const struct used *before)
 {
 	return now->cpu_ns != before->cpu_ns || now->waited_ns != before->waited_ns;
@@ -94,7 +97,8 @@ static __always_inline bool has_used(const struct used *now, const struct used *
 
 #include "sonda/threads.h"
 
-static __always_inline void labels_fill(struct usage_labels *key, struct task_struct *task, bool lived)
+static __always_inline void labels_fill(struct usage_labels *key, struct task_struct *task,
+					bool lived)
 {
 	if (label(usage, 0) && lived)
 		key->pid = BPF_CORE_READ(task, tgid);

@@ -128,8 +128,8 @@ def first_thread():
     check_equal([{n: r[n] for n in EXACT} for r in s.rows], [{n: after[n] - before[n] for n in EXACT}], "as in /proc")
 
 
-def short_lived():
-    """Many that live a moment: all are counted, with all that they used, in one row."""
+def short_lived(interval):
+    """Many that live a moment: all are counted, with all that they used, in one row for those that no look found."""
     def brief():
         with open("/proc/self/comm", "w") as f:
             f.write("brief")
@@ -155,21 +155,22 @@ def short_lived():
         child.wait_ready()
         if group:
             group.add(child.pid)
-        with Sonda("top", "process.usage", "--by", "pid,comm", "--interval", "1h") as s:
+        with Sonda("top", "process.usage", "--by", "pid,comm", "--interval", interval) as s:
             before_s = group_cpu_s(group)
             child.go()
             child.wait()
         cpu_s, faults, own_cpu_s, own_faults = ast.literal_eval(open(said).read())
         # children run on a little after their parent was told what they used, and it after it asked
         most_s = group_cpu_s(group) - before_s if group else 1.2 * (cpu_s + own_cpu_s)
-    rows = [r for r in s.rows if r["comm"] == "brief"]
+    latest = {(r["pid"], r["comm"]): r for r in s.rows if r["comm"] in ("brief", "parent")}.values()
+    rows = [r for r in latest if r["comm"] == "brief"]
     missed = s.stats.get("missed", 0)
     # one that a look found before it had its name is counted under the parent's
-    begun = sum(r["begun"] for r in s.rows if r["comm"] in ("brief", "parent"))
+    begun = sum(r["begun"] for r in latest)
     check(SHORT - missed <= begun <= SHORT, f"{begun} of {SHORT} began, {missed} missed")
     short = [r for r in rows if r["pid"] == 0]
     check_equal(len(short), 1, "a row for those that lived only a moment")
-    told = {c: [sum(r[n] for r in s.rows if r["comm"] == c) for n in ("cpu_ns", "minor_faults")] for c in ("brief", "parent")}
+    told = {c: [sum(r[n] for r in latest if r["comm"] == c) for n in ("cpu_ns", "minor_faults")] for c in ("brief", "parent")}
     told_s = (told["brief"][0] + told["parent"][0]) / 1e9
     told_faults = told["brief"][1] + told["parent"][1]
     check(told["brief"][1] <= faults and told["brief"][0] / 1e9 <= most_s, f"{told['brief']}, at most {most_s} s, {faults} faults")
@@ -248,7 +249,8 @@ def only_these():
 
 one_process()
 first_thread()
-short_lived()
+short_lived("1h")
+short_lived("100ms")
 levels()
 only_these()
 done()

@@ -7,6 +7,7 @@
  *	#define THREAD_USED struct NAME		numbers of 64 bits that only grow
  *	static __always_inline void used_by(struct task_struct *task, THREAD_USED *used);
  *	static __always_inline bool has_used(const THREAD_USED *now, const THREAD_USED *before);
+ *		It is enough to compare what grows late: of a thread that ends all is counted.
  *
  * and behind it count_used(), declared here, and three programs that call look_at(): at
  * iter/task (AT_START EVERY(1000)), sched_process_exit and sched_process_free.
@@ -78,7 +79,7 @@ static __always_inline bool thread_count(struct task_struct *task, enum look loo
 	const THREAD_USED *was = &nothing;
 	struct seen now = {}, *before;
 	u64 key = (u64)task;
-	bool first = false;
+	bool first = false, counts;
 
 	before = bpf_map_lookup_elem(&seen, &key);
 	/* later: it has the memory of one that was missed. Earlier: a thread took the first one's place
@@ -99,8 +100,12 @@ static __always_inline bool thread_count(struct task_struct *task, enum look loo
 		was = &now.used;
 	else
 		first = true;
-	if (now.wanted && (first || has_used(&now.used, was)))
+	counts = first || look == LOOK_ENDS || has_used(&now.used, was);
+	if (now.wanted && counts)
 		count_used(task, &now, was, first);
+	/* what it may have used all the same is counted when it is plain that it has */
+	if (before && !counts)
+		now.used = *was;
 	if (look == LOOK_GONE)
 		bpf_map_delete_elem(&seen, &key);
 	else if (before)

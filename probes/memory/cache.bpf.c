@@ -207,7 +207,7 @@ struct iov_iter {
 };
 #pragma clang attribute pop
 
-static __noinline int read_begins(struct kiocb *call, struct iov_iter *to)
+static __always_inline int read_begins(struct kiocb *call, struct iov_iter *to)
 {
 	u64 at = BPF_CORE_READ(call, ki_pos), size = BPF_CORE_READ(to, count);
 

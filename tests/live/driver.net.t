@@ -76,9 +76,9 @@ def proc_net_dev():
     return {name: (n[0], n[1], n[8], n[9], n[11]) for name, n in numbers.items()}
 
 
-def softnet():
-    """Of all CPUs together: packets dropped, and rounds that were squeezed."""
-    rows = [[int(n, 16) for n in line.split()] for line in open("/proc/net/softnet_stat")]
+def softnet(cpus=None):
+    """Of so many CPUs, the first, together, or of all: packets dropped, and rounds that were squeezed."""
+    rows = [[int(n, 16) for n in line.split()] for line in open("/proc/net/softnet_stat")][:cpus]
     return sum(r[1] for r in rows), sum(r[2] for r in rows)
 
 
@@ -235,13 +235,13 @@ def case_backlog():
     ip("set", "flood", "up")
     with Sonda("top", "driver.net", "cpus", "--interval", "100ms", "--totals") as s:
         datagrams()  # the CPU's counters are known from its first round on
-        before = softnet()[0]
+        before = softnet(1)[0]  # others drop some, too: what neighbours are told; and nobody knows their counters yet
         with set_to(BACKLOG, 2):
             with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
                 sender.bind(("flood", 0))
                 for _ in range(50):
                     sender.send(FRAME)
-        dropped = softnet()[0] - before
+        dropped = softnet(1)[0] - before
         s.wait_row(lambda r: r["cpu"] == 0 and r["dropped"] >= dropped, 3)
     os.sched_setaffinity(0, range(os.cpu_count()))
     ip("del", "flood")
@@ -249,7 +249,7 @@ def case_backlog():
         ip("del", f"leg{n}")
     check(dropped >= 50, f"the kernel dropped {dropped} of {50 * LEGS}")
     if "not seen here" not in s.stderr and not s.stats.get("missed", 0):
-        check_equal(sum(r["dropped"] for r in last_reading(s)), dropped, "dropped, as the kernel counts")
+        check_equal([r["dropped"] for r in last_reading(s) if r["cpu"] == 0], [dropped], "dropped, as the kernel counts")
 
 
 def kernel_version():
